@@ -1,0 +1,87 @@
+"""A district's settings made into a running engine: keys read, store opened, sources and targets built, and all of it closed again.
+
+The one place that knows every part; what a program does with the engine is the caller's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from syncd import sources, targets
+from syncd.engine import Engine
+from syncd.settings import Config, load
+from syncd.store import Store
+from syncd.targets.target import Target
+from syncd.vault import STATE_KEY, Vault
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One district, open: what is configured, what is remembered, and the engine over both."""
+
+    config: Config
+    store: Store
+    vault: Vault
+    engine: Engine
+
+
+def utc_now() -> datetime:
+    """The time, as it is stored (R27)."""
+    return datetime.now(UTC)
+
+
+def vault_of(config: Config) -> Vault:
+    """The vault under the district's state key."""
+    return Vault(config.credentials.read(STATE_KEY))
+
+
+@contextmanager
+def opened_store(config: Config) -> Iterator[Store]:
+    """The district's store, for what needs neither sources nor targets."""
+    store = Store.open(config.store, vault_of(config))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def migrate_store(config: Config) -> str:
+    """Make the store, or bring it up to date; the revision it has then."""
+    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = Store.open(config.store, vault_of(config), migrate=True)
+    try:
+        return store.migrate()
+    finally:
+        store.close()
+
+
+@contextmanager
+def opened(config: Config, *, clock: Clock = utc_now) -> Iterator[Running]:
+    """The district with its engine, closed again at the end. Nothing is read from a source or target until the engine is asked."""
+    vault = vault_of(config)
+    with ExitStack() as closing:
+        store = closing.enter_context(opened_store(config))
+        read = {name: sources.build(each.kind, name, each.options, vault) for name, each in config.sources.items()}
+        written = {}
+        for name, each in config.targets.items():
+            connector = targets.build(each.kind, name, each.options, config.credentials)
+            written[name] = Target(name, connector, rate=each.rate, error_budget=each.error_budget)
+            closing.callback(written[name].close)
+        yield Running(config, store, vault, Engine(config, store, vault, clock, read, written))
+
+
+def with_mappings(config: Config, mappings: Path) -> Config:
+    """The same district under the mappings of another folder: what would they do? Raises ConfigError as load() does."""
+    with TemporaryDirectory(prefix="syncd-") as folder:
+        # the settings beside the other mappings, so that both are checked against each other as if they stood together
+        (Path(folder) / "config").symlink_to((config.folder / "config").absolute())
+        (Path(folder) / "mappings").symlink_to(mappings.absolute())
+        other = load(Path(folder))
+    return replace(config, people=other.people, mappings=other.mappings)

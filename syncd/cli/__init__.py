@@ -1,0 +1,66 @@
+"""The verbs: parse, call, print. Nothing is decided here, and nothing heavy is imported until a verb runs.
+
+`main()` alone turns errors into exit codes, so that a verb only ever raises.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from typer.main import get_command
+
+from syncd.cli.app import app
+from syncd.cli.exits import Ended, Exit
+from syncd.errors import ChangeError, ConfigError, EndpointError, SyncdError, TransientError
+
+_TYPER_USAGE = 2  # what Typer exits with when it was called wrongly; ours means "changes pending"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code of one call of `syncd`, everything having been printed."""
+    sys.excepthook = _bug
+    try:
+        get_command(app)(arguments, prog_name="syncd")  # not app(): that would put Typer's own excepthook over ours
+    except Ended as ended:
+        return ended.code
+    except SystemExit as ended:
+        return Exit.USAGE if ended.code == _TYPER_USAGE else int(ended.code or 0)
+    except (SyncdError, OSError) as error:
+        code, message = _answer(error)
+        sys.stderr.write(f"{message}\n")
+        return code
+    return Exit.DONE
+
+
+def _answer(error: SyncdError | OSError) -> tuple[Exit, str]:  # noqa: PLR0911 — one answer per class of error
+    """The exit code and the words for what was raised on purpose, or by the operating system."""
+    match error:
+        case ConfigError(problems=problems):
+            count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+            return Exit.CONFIG, f"{error}\n{count}; nothing was started"
+        case EndpointError() if isinstance(error.__cause__, PermissionError):
+            return Exit.NO_PERMISSION, str(error)
+        case EndpointError():
+            return Exit.UNAVAILABLE, str(error)
+        case TransientError():
+            return Exit.TRY_LATER, f"{error}; try again"
+        case ChangeError():
+            return Exit.PARTLY, str(error)
+        case PermissionError():
+            return Exit.NO_PERMISSION, f"{error.filename}: {error.strerror}; run as the user syncd's state belongs to"
+        case FileExistsError():
+            return Exit.CANNOT_CREATE, f"{error.filename}: is there already and was left alone"
+        case _:
+            return Exit.IO, str(error)
+
+
+def _bug(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Called by the interpreter for what nobody caught: the traceback as ever, but with sysexits' code for it."""
+    sys.__excepthook__(kind, error, traceback)
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("This is a bug in syncd. What was journalled is safe; `syncd resume` or the next run completes it.\n")
+        raise SystemExit(int(Exit.BUG))
+
+
+__all__ = ["main"]

@@ -1,0 +1,67 @@
+"""The Typer application: options every verb shares, and the verbs of the modules beside this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syncd.cli import keep, look, run, setup
+
+app = typer.Typer(
+    name="syncd",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,  # main() maps what is raised; a bug keeps its whole traceback
+    rich_markup_mode="rich",
+    help="Keeps a school district's directory right: rosters in, accounts out, nothing lost and nothing guessed.",
+)
+
+_INSTALLED = Path("/etc/syncd")
+
+
+@app.callback()
+def shared(
+    context: typer.Context,
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="DIR",
+            help="The folder that holds config/ and mappings/. Default: this folder if it holds them, else /etc/syncd.",
+            show_default=False,
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=setup.print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Remember which folder every verb is about."""
+    del version  # its callback has printed it
+    here = Path.cwd()
+    context.obj = config or (here if (here / "config" / "syncd.yaml").is_file() else _INSTALLED)
+
+
+for _verb in (
+    setup.init,
+    setup.check,
+    setup.schema,
+    run.plan,
+    run.apply,
+    run.sync,
+    run.resume,
+    look.runs,
+    look.show,
+    look.explain,
+    look.rejects,
+    look.disputes,
+    look.ledger,
+    keep.letters,
+    keep.backup,
+    keep.restore,
+    setup.migrate,
+    setup.demo,
+):
+    app.command(no_args_is_help=False)(_verb)

@@ -1,0 +1,58 @@
+"""What a person typed, resolved against the store; and who must not be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NoReturn
+
+from syncd.cli.console import say
+from syncd.cli.exits import Ended, Exit
+from syncd.core.model import PersonId, Record, RunId
+from syncd.core.rendering import Masked
+from syncd.engine.planned import Planned
+from syncd.store import Store
+
+
+def one_person(store: Store, text: str) -> PersonId:
+    """The person this text names: our id, a source key, an issued name or a target's own id. Ends with 67 unless exactly one."""
+    found = store.find_person(text)
+    if not found:
+        nobody(text)
+    if len(found) > 1:
+        say(f"{text!r} fits {len(found)} persons: {', '.join(found)}; name one of them")
+        raise Ended(Exit.NO_PERSON)
+    return found[0]
+
+
+def nobody(text: str) -> NoReturn:
+    """Say that no person is known by this text, and end."""
+    say(f"nobody is known by {text!r}; try a source key, a user name, or the id a plan prints (p17)")
+    raise Ended(Exit.NO_PERSON)
+
+
+def run_id(text: str) -> RunId:
+    """A run as people write it: `r12`, or just `12`. Ends with 66 where it is neither."""
+    number = text.removeprefix("r")
+    if not (number.isascii() and number.isdecimal()):
+        say(f"{text!r} is not a run; runs are called r1, r2, …, and `syncd runs` lists them")
+        raise Ended(Exit.NO_INPUT)
+    return RunId(f"r{number}")
+
+
+def masker(store: Store, persons: Iterable[PersonId]) -> Masked:
+    """Who of these persons is confidential (R37), by their last good records."""
+    asked = set(persons)
+    hidden = {person for person, known in store.records(asked).items() if _confidential(known)} if asked else set()
+    return lambda person: person in hidden
+
+
+def masker_of_plan(store: Store, planned: Planned) -> Masked:
+    """As masker(), and also by what this run has only just read: somebody new is in no stored record yet."""
+    stored = masker(store, {change.person for plan in planned.plans.values() for change in plan.changes if change.person})
+    people = [one.person for one in planned.decided.values() if one.person is not None]
+    fresh = {person.id for person in people if person.fields.get("confidential")}
+    return lambda person: person in fresh or stored(person)
+
+
+def _confidential(records: Iterable[Record]) -> bool:
+    return any(record.fields.get("confidential") for record in records)

@@ -1,0 +1,33 @@
+"""Exit codes: what a script or a timer learns of a run without reading it. Documented in docs/reference/cli.md."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """0–4 are answers; 64–78 are sysexits(3) and mean that the question could not be answered."""
+
+    DONE = 0  # nothing to do, or everything done
+    PENDING = 2  # plan --detailed-exitcode: there are changes
+    HELD = 3  # a limit, a first apply or a changed plan waits for a human
+    PARTLY = 4  # some changes failed; they are in quarantine and the rest is done
+    USAGE = 64
+    DATA = 65  # what was given to read is not what it should be
+    NO_INPUT = 66  # no such plan, run or file
+    NO_PERSON = 67  # nobody by that key
+    UNAVAILABLE = 69  # a source, a target or the store is unusable now
+    BUG = 70
+    CANNOT_CREATE = 73
+    IO = 74
+    TRY_LATER = 75
+    NO_PERMISSION = 77
+    CONFIG = 78
+
+
+class Ended(Exception):  # noqa: N818 — not an error: how a verb ends with an answer other than 0
+    """Ends the program with this code; everything worth saying has been said."""
+
+    def __init__(self, code: Exit) -> None:
+        self.code = code
+        super().__init__(code.name)

@@ -1,0 +1,64 @@
+"""Verbs about what must be kept or handed on: letters, backup, restore."""
+
+# ruff: noqa: PLC0415 — `syncd --help` must not wait for what only one verb needs: heavy imports stay inside it
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def letters(
+    context: typer.Context,
+    *,
+    csv: Annotated[
+        Path, typer.Option("--csv", metavar="FILE", help="The file to write; must not exist yet. Readable by you only.")
+    ],
+    target: Annotated[str | None, typer.Option("--target", metavar="NAME", help="Only accounts on this target.")] = None,
+) -> None:
+    """Hand out the sealed first passwords, once: write them to a file for letters, and forget them."""
+    from syncd.assembly import opened_store, vault_of
+    from syncd.cli.console import say
+    from syncd.cli.letters import hand_out
+    from syncd.core.model import TargetName
+    from syncd.settings import load
+
+    config = load(context.obj)
+    with opened_store(config) as store:
+        count = hand_out(store, vault_of(config), csv, TargetName(target) if target else None)
+    if count:
+        say(f"wrote {count:,} first passwords to {csv}. They are kept nowhere else: print them, then destroy the file")
+    else:
+        say("no first password is waiting to be handed out; nothing was written")
+
+
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; must not exist yet.")],
+) -> None:
+    """Write an encrypted, consistent copy of the store: ledger, decisions, ownership, journal. No passwords are in it."""
+    from syncd.assembly import opened_store
+    from syncd.cli.console import say
+    from syncd.settings import load
+
+    if file.exists():
+        raise FileExistsError(17, "file exists", str(file))
+    with opened_store(load(context.obj)) as store:
+        rows = store.backup(file)
+    say(f"wrote {file} ({rows:,} rows); it opens only with this district's state_key, so keep that elsewhere")
+
+
+def restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file `syncd backup` wrote.", exists=True, dir_okay=False)],
+) -> None:
+    """Fill an empty store from a backup. The next run reads every target before anything is created, renamed or disabled."""
+    from syncd.assembly import opened_store
+    from syncd.cli.console import say
+    from syncd.settings import load
+
+    with opened_store(load(context.obj)) as store:
+        rows = store.restore(file)
+    say(f"restored {rows:,} rows; the next run is a full reconcile. Look at it first: syncd plan --reconcile")

@@ -1,0 +1,145 @@
+"""What `plan`, `apply` and `sync` print: the plan, why it is held, what came of it, and what to do next. Yields lines only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+
+from syncd.core.model import PersonId, RunId, SourceName
+from syncd.core.rendering import Filter, Line, Masked, where
+from syncd.core.rendering import as_json as change_as_json
+from syncd.core.rendering import lines as plan_lines
+from syncd.engine.planned import Applied, Planned
+from syncd.errors import EndpointError
+from syncd.store import Store
+
+_ASK = {"disputed": "syncd disputes", "reject": "syncd rejects"}
+
+
+def lines(planned: Planned, wanted: Filter, masked: Masked, most: int) -> Iterator[Line]:
+    """A whole plan as a person reads it."""
+    for target in sorted(planned.plans):
+        yield from plan_lines(planned.plans[target], wanted, masked, most)
+    yield from _findings(planned)
+    yield from verdict_lines(planned)
+
+
+def _findings(planned: Planned) -> Iterator[Line]:
+    counts = Counter(finding.kind for finding in planned.findings)
+    if counts:
+        yield Line("left alone, and why:", "bold")
+    for kind, number in sorted(counts.items()):
+        first = next(finding for finding in planned.findings if finding.kind == kind)
+        look = f"  (see: {_ASK[kind]})" if kind in _ASK else ""
+        example = "" if first.person else f", such as {first.subject}: {first.why}"
+        yield Line(f"  {number:,} {kind}{look}{example}")
+    yield from stopped_lines(planned)
+
+
+def stopped_lines(planned: Planned) -> Iterator[Line]:
+    """Targets that could not be used."""
+    for name, error in sorted(planned.stopped.items()):
+        yield Line(f"{name} sits this run out: {error}", "red")
+
+
+def verdict_lines(planned: Planned) -> Iterator[Line]:
+    """Why the plan is held, or how to apply it."""
+    verdict = planned.verdict
+    yield from held_lines([str(finding) for finding in verdict.findings], verdict.first, planned.run)
+    if not planned.changes:
+        yield Line("Nothing to do: every account is as it should be.", "green")
+    elif verdict.clear:
+        yield Line(f"Apply it with: syncd apply {planned.run}")
+
+
+def held_lines(findings: Sequence[str], first: Sequence[str], run: str) -> Iterator[Line]:
+    """What holds a plan, and how a human releases it."""
+    for finding in findings:
+        yield Line(f"held: {finding}", "red")
+    if first:
+        yield Line(
+            f"held: syncd never wrote to {', '.join(first)} before, so its first apply is explicit. "
+            f"When the plan is right: syncd apply {run} --first",
+            "yellow",
+        )
+
+
+def spools_of(store: Store, run: str, sources: Collection[SourceName]) -> dict[SourceName, str]:
+    """The rosters accepted by the end of this run (or `last`), by source. Raises EndpointError where they are not kept any more."""
+    newest = store.runs(1)
+    row = (newest[0] if newest else None) if run == "last" else store.run(RunId(run))
+    if row is None:
+        raise EndpointError(f"run {run}", "there is no such run", "`syncd runs` lists them")
+    end = row.ended or row.started
+    found: dict[SourceName, str] = {}
+    for source in sources:
+        accepted = [kept for kept in store.snapshots(source, 1000) if kept.fetched_at <= end]
+        if not accepted:
+            raise EndpointError(f"source {source}", f"no roster was accepted by the end of {run}", "name a later run")
+        found[source] = accepted[0].spool
+    return found
+
+
+def as_json(planned: Planned, wanted: Filter, masked: Masked) -> dict[str, object]:
+    """A plan for programs; changes in the plan's own order."""
+    return {
+        "run": planned.run,
+        "pipeline": planned.pipeline,
+        "kind": planned.kind,
+        "today": planned.today.isoformat(),
+        "clear": planned.verdict.clear,
+        "held": [{"where": finding.where, "what": finding.what} for finding in planned.verdict.findings],
+        "first": list(planned.verdict.first),
+        "targets": [
+            {
+                "target": target,
+                "digest": plan.digest,
+                "counts": {kind.value: number for kind, number in sorted(plan.counts.items())},
+                "changes": [change_as_json(change, masked) for change in plan.changes if wanted.wants(change)],
+            }
+            for target, plan in sorted(planned.plans.items())
+        ],
+        "findings": [
+            {
+                "kind": finding.kind,
+                "subject": finding.subject,
+                "person": finding.person,
+                "source": finding.source,
+                "target": finding.target,
+                "why": "(confidential)" if masked(finding.person) else finding.why,
+            }
+            for finding in planned.findings
+        ],
+        "stopped": {name: str(error) for name, error in sorted(planned.stopped.items())},
+    }
+
+
+def people_of(applied: Applied) -> set[PersonId]:
+    """Everybody a report of this apply may name."""
+    failed = {outcome.change.person for report in applied.reports.values() for outcome in report.failures}
+    return {person for person in {*failed, *(change.person for change in applied.held)} if person is not None}
+
+
+def applied_lines(applied: Applied, masked: Masked, most: int = 20) -> Iterator[Line]:
+    """What came of a plan: counts, refusals in the target's own words, and what stayed held."""
+    if not applied.reports and not applied.held:
+        yield Line("Nothing to do: every account is as it should be.", "green")
+    for target, report in sorted(applied.reports.items()):
+        done = ", ".join(f"{number:,} {kind}" for kind, number in sorted(report.kinds.items())) or "nothing to do"
+        yield Line(f"{target}: {done}", "green" if not report.failures else "")
+        for outcome in report.failures[:most]:
+            change = outcome.change
+            told = "(confidential)" if masked(change.person) else f"{where(change)}: {outcome.why}"
+            yield Line(f"  {change.kind} {change.person or ''} {outcome.failure}: {told}", "red")
+        if len(report.failures) > most:
+            yield Line(f"  … and {len(report.failures) - most:,} more refusals: syncd show {applied.run}", "red")
+        if report.stopped:
+            yield Line(f"  {target} sat the rest of this run out: {report.stopped}", "red")
+    if applied.held:
+        yield Line(f"held: {len(applied.held):,} changes are not what was planned any more; look again with: syncd plan", "yellow")
+        for change in applied.held[:most]:
+            yield Line(
+                f"  {change.kind} {change.person or ''} {'(confidential)' if masked(change.person) else where(change)}", "yellow"
+            )
+    if applied.vanished:
+        yield Line(f"{applied.vanished:,} planned changes are not needed any more")

@@ -1,0 +1,77 @@
+"""`syncd explain` as a person reads it: who it is, where it comes from, what each part of each account rests on, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from syncd.core.rendering import MASK, Line, where
+from syncd.engine.explain import AccountStory, Because, Explanation
+
+
+def lines(story: Explanation) -> Iterator[Line]:
+    """One person's explanation. Of a confidential one everything but ids, rules and dates is masked (R37)."""
+    hidden = story.confidential
+    name = MASK if hidden else str(story.fields.get("display_name") or "")
+    yield Line(f"{story.person}  {name}".rstrip(), "bold")
+    if story.state is not None:
+        state = story.state
+        since = f" since {state.since}" if state.since else ""
+        due = f"; next date {state.due}" if state.due else ""
+        campus = f", campus {state.campus}" if state.campus and not hidden else ""
+        yield Line(f"  {state.population or 'no population'}{campus}: {state.state}{since}{due}")
+    yield from _sources(story)
+    for issued in story.names.values():
+        yield Line(f"  {issued.kind}: {MASK if hidden else issued.value}  (theirs for ever)")
+    for account in story.accounts:
+        yield from _account(account, hidden=hidden)
+    yield from _open_questions(story)
+    yield from _history(story)
+
+
+def _sources(story: Explanation) -> Iterator[Line]:
+    yield Line("comes from", "bold")
+    if not story.records:
+        yield Line("  no record: no source speaks of this person any more")
+    for record in story.records:
+        rows = ", ".join(str(row) for row in record.rows)
+        yield Line(f"  {record.source} {MASK if story.confidential else record.key}" + (f"  ({rows})" if rows else ""))
+
+
+def _account(account: AccountStory, *, hidden: bool) -> Iterator[Line]:
+    known = account.known
+    yield Line(f"account on {account.target}", "bold")
+    if known is None:
+        yield Line(f"  none{f': {account.failure}' if account.failure else ' yet'}")
+    else:
+        state = "enabled" if known.account.enabled else "disabled by syncd" if known.disabled_by_us else "disabled by somebody else"
+        yield Line(f"  {known.native_id}, {state}; theirs because: {known.why}")
+        if account.failure:
+            yield Line(f"  not mapped now: {account.failure}", "yellow")
+    width = max((len(part.part) for part in account.parts), default=0)
+    for part in account.parts:
+        yield from _part(part, width, hidden=hidden)
+
+
+def _part(part: Because, width: int, *, hidden: bool) -> Iterator[Line]:
+    now, wanted = (MASK if hidden and values else ", ".join(values) for values in (part.now, part.wanted))
+    same = part.now == part.wanted
+    value = wanted if same else f"{now or 'nothing'}, mapped as {wanted or 'nothing'}"
+    yield Line(f"  {part.part:<{width}}  {value}" + (f"   {part.rule}" if part.rule else ""), "" if same else "yellow")
+
+
+def _open_questions(story: Explanation) -> Iterator[Line]:
+    if story.findings:
+        yield Line("open", "bold")
+    for finding in story.findings:
+        yield Line(f"  {finding.kind}: {MASK if story.confidential else finding.why}", "yellow")
+
+
+def _history(story: Explanation) -> Iterator[Line]:
+    yield Line("what happened", "bold")
+    if not story.history:
+        yield Line("  nothing was ever written for this person")
+    for row in story.history:
+        place = MASK if story.confidential else where(row.change)
+        why = f": {row.why}" if row.why and not story.confidential else ""
+        reason = f"  ({row.change.reason})" if row.change.reason and not story.confidential else ""
+        yield Line(f"  {row.at:%Y-%m-%d %H:%M} {row.run} {row.change.kind} {row.result or 'not known yet'}  {place}{why}{reason}")

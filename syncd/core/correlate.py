@@ -1,0 +1,484 @@
+"""Who is who: records become persons, unknown records find their person, accounts find their owner.
+
+Two rules. Nobody is matched by name: a name or a likeness only ever raises a dispute, which a human resolves (R35). And the
+decision is the same whenever it is made again from the same values: `today` is an argument, and order is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from enum import StrEnum
+
+from syncd.core.lifecycle import PersonState
+from syncd.core.model import (
+    Campus,
+    Enrolment,
+    NativeId,
+    Observed,
+    Person,
+    PersonId,
+    Record,
+    Section,
+    SourceKey,
+    SourceName,
+    Value,
+)
+from syncd.core.naming import fold
+
+RecordKey = tuple[SourceName, SourceKey]
+
+CAMPUS_WAIT = timedelta(days=5)
+"""How long a newer campus has to last before it becomes the primary one: schedules are tried out in a school's first week."""
+
+DISPLAYS = ("legal", "preferred")
+"""What a district's `display:` may say."""
+
+_GRADES: Mapping[str, int] = {"PK": -1, "KG": 0} | {f"{grade:02}": grade for grade in range(1, 13)}
+
+
+# --- records to a person ----------------------------------------------------------------------------------------------
+
+
+def build(
+    person_id: PersonId,
+    records: Sequence[Record],
+    related: Mapping[str, PersonId],
+    today: date,
+    display: str = "legal",
+    *,
+    previous_campus: str = "",
+    guardians: Iterable[PersonId] = (),
+) -> tuple[Person, date | None]:
+    """The person as of today, and the next date on which time alone makes them different.
+
+    `records` stand most authoritative first; for each field the first one that speaks of it wins. `previous_campus` is the code of
+    the campus that was primary before, so that a tie does not flip.
+    """
+    campuses, wait = _campuses(records, today)
+    primary = _primary(campuses, previous_campus, today)
+    classes = _classes(records, today)
+    person = Person(
+        id=person_id,
+        fields=_fields(records, today, display),
+        campus=primary,
+        campuses=tuple(sorted((stay.campus for stay in campuses), key=lambda campus: (campus.code, campus.key))),
+        classes=tuple(section for section, _ in classes),
+        homeroom=_homeroom(classes, primary),
+        guardians=tuple(dict.fromkeys(guardians)),
+        related=dict(related),
+        records=tuple((record.source, record.key) for record in records),
+    )
+    return person, min((day for day in (wait, *_boundaries(records)) if day is not None and day > today), default=None)
+
+
+def _runs(begin: date | None, end: date | None, today: date) -> bool:
+    """True from `begin` (inclusive) to `end` (exclusive)."""
+    return (begin is None or begin <= today) and (end is None or today < end)
+
+
+def _boundaries(records: Sequence[Record]) -> Iterator[date | None]:
+    for record in records:
+        for role in record.roles:
+            yield from (role.begin, role.end)
+        for enrolment in record.enrolments:
+            yield from (enrolment.begin, enrolment.end, enrolment.section.begin, enrolment.section.end)
+
+
+def _fields(records: Sequence[Record], today: date, display: str) -> dict[str, Value]:
+    """What the records say together: absent means a source does not speak of a field, empty that there is none."""
+    told: dict[str, Value] = {}
+    for record in reversed(records):
+        told.update(record.fields)
+    told["roles"] = _roles(records, today)
+    if "grade" in told:
+        # The number always belongs to the grade that won, never to another source's.
+        index = _GRADES.get(_text(told["grade"]))
+        told.pop("grade_index", None)
+        if index is not None:
+            told["grade_index"] = index
+    given, family = _text(told.get("given")), _text(told.get("family"))
+    if display == "preferred":
+        given = _text(told.get("preferred_given")) or given
+        family = _text(told.get("preferred_family")) or family
+    told["display_given"] = given
+    told["display_family"] = family
+    told["display_name"] = " ".join(part for part in (given, family, _text(told.get("suffix"))) if part)
+    return told
+
+
+def _text(value: Value) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _roles(records: Sequence[Record], today: date) -> tuple[str, ...]:
+    """Every role in use today, whichever source tells of it: a teacher in one may be a parent in another."""
+    roles: set[str] = set()
+    for record in records:
+        if record.roles:
+            roles.update(role.role for role in record.roles if _runs(role.begin, role.end, today))
+        else:
+            # A source without dated roles tells them as a plain list, or as one text.
+            plain = record.fields.get("roles")
+            roles.update(plain if isinstance(plain, tuple) else filter(None, [_text(plain)]))
+    return tuple(sorted(roles))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stay:
+    """A person's being at one campus: since when (None where no source says), and whether it is flagged as the primary one."""
+
+    campus: Campus
+    arrival: date | None
+    flagged: bool
+
+
+def _campuses(records: Sequence[Record], today: date) -> tuple[list[_Stay], date | None]:
+    """Every campus with a role or enrolment in use today, one per code, and when a newer one will have lasted long enough."""
+    found: dict[str, Campus] = {}
+    arrivals: dict[str, date] = {}
+    flagged: set[str] = set()
+    for record in records:
+        by_key = {role.campus.key: role.campus for role in record.roles}
+        flags = set()
+        for campus, begin, flag in _attendances(record, by_key, today):
+            found.setdefault(campus.code, campus)
+            if begin is not None:
+                # Arrival is the first day there, so that one more class at an old campus does not make it the newer one.
+                arrivals[campus.code] = min(begin, arrivals.get(campus.code, begin))
+            if flag:
+                flags.add(campus.code)
+        # The most authoritative source that flags any campus is the one that is believed.
+        flagged = flagged or flags
+    stays = [_Stay(campus, arrivals.get(code), code in flagged) for code, campus in found.items()]
+    waits = (arrival + CAMPUS_WAIT for arrival in arrivals.values()) if len(stays) > 1 else iter(())
+    return stays, min((day for day in waits if day > today), default=None)
+
+
+def _attendances(record: Record, by_key: Mapping[SourceKey, Campus], today: date) -> Iterator[tuple[Campus, date | None, bool]]:
+    for role in record.roles:
+        if _runs(role.begin, role.end, today):
+            yield role.campus, role.begin, role.primary
+    for enrolment in record.enrolments:
+        section = enrolment.section
+        campus = by_key.get(section.campus)
+        if campus is not None and _enrolled(enrolment, today) and _runs(section.begin, section.end, today):
+            # Not `enrolment.primary`: in OneRoster that names a class's primary teacher, not anybody's campus.
+            yield campus, enrolment.begin or section.begin, False
+
+
+def _enrolled(enrolment: Enrolment, today: date) -> bool:
+    return _runs(enrolment.begin, enrolment.end, today)
+
+
+def _primary(stays: Sequence[_Stay], previous: str, today: date) -> Campus | None:
+    """The source's own flag, else the only campus, else the newest that has lasted, else the one before, else the smallest key."""
+    candidates = [stay for stay in stays if stay.flagged] or list(stays)
+    if len(candidates) > 1:
+        lasting = [stay for stay in candidates if stay.arrival is None or stay.arrival + CAMPUS_WAIT <= today]
+        if lasting:
+            newest = max(stay.arrival or date.min for stay in lasting)
+            candidates = [stay for stay in lasting if (stay.arrival or date.min) == newest]
+    for stay in candidates:
+        if stay.campus.code == previous:
+            return stay.campus
+    return min((stay.campus for stay in candidates), key=lambda campus: (campus.key, campus.code), default=None)
+
+
+def _classes(records: Sequence[Record], today: date) -> list[tuple[Section, bool]]:
+    """The classes with an enrolment in use today, by source and key, told whether their term runs; True: a primary enrolment."""
+    classes: dict[tuple[int, SourceKey], tuple[Section, bool]] = {}
+    for rank, record in enumerate(records):
+        for enrolment in record.enrolments:
+            if _enrolled(enrolment, today):
+                section = enrolment.section
+                active = _runs(section.begin, section.end, today)
+                told = section if section.active == active else replace(section, active=active)
+                primary = enrolment.primary or classes.get((rank, section.key), (None, False))[1]
+                classes[rank, section.key] = told, primary
+    return [classes[key] for key in sorted(classes)]
+
+
+def _homeroom(classes: Sequence[tuple[Section, bool]], campus: Campus | None) -> Section | None:
+    """The running class of kind homeroom: a primary enrolment first, then the primary campus, then the newest."""
+    here = campus.key if campus is not None else None
+
+    def rank(choice: tuple[Section, bool]) -> tuple[bool, bool, int, SourceKey]:
+        section, primary = choice
+        return not primary, section.campus != here, -(section.begin or date.min).toordinal(), section.key
+
+    homerooms = [choice for choice in classes if choice[0].kind == "homeroom" and choice[0].active]
+    return min(homerooms, key=rank)[0] if homerooms else None
+
+
+# --- unknown records to persons ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """Who somebody is could not be decided: about which record or person, why, and who it might be. A human resolves it."""
+
+    subject: RecordKey | PersonId
+    why: str
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """What unknown records turned out to be.
+
+    `mint`: new persons, in the order given. `attach`: one more key of a known person. `together`: one more key of the person that
+    is minted for the key on the right. `disputed`: nobody, until a human says.
+    """
+
+    mint: tuple[RecordKey, ...] = ()
+    attach: Mapping[RecordKey, PersonId] = field(default_factory=dict)
+    together: Mapping[RecordKey, RecordKey] = field(default_factory=dict)
+    disputed: tuple[Dispute, ...] = ()
+
+
+def likeness(record: Record) -> tuple[str, str] | None:
+    """What a record can be recognised by (R35): birth date token with folded family name, and folded given name.
+
+    None where the source tells no birth date or no family name: such a record resembles nobody.
+    """
+    token = record.facts.get("birth_date", "")
+    family = fold(_text(record.fields.get("family")))
+    if not token or not family:
+        return None
+    return f"{token}|{family}", fold(_text(record.fields.get("given")))
+
+
+def resembles(given: str, other: str) -> bool:
+    """True where two folded given names may be one person's: equal, or one the beginning of the other."""
+    return given.startswith(other) or other.startswith(given)
+
+
+def identify(
+    unknown: Sequence[Record],
+    match_on: Mapping[SourceName, tuple[str, ...]],
+    index: Callable[[str, str], Collection[PersonId]],
+    alike: Callable[[str], Sequence[PersonState]],
+    *,
+    is_held: Callable[[PersonId, SourceName], bool] = lambda _person, _source: False,
+) -> Identified:
+    """Whose the unknown records are: attached to a known person, minted, or disputed.
+
+    `match_on` names, per source, the fields that identify a person there, the surest first; `index` tells which known persons have
+    a value in a field, `alike` which known persons have a likeness, `is_held` whether a person is in that source now under another
+    key. The first field that finds anybody decides. Two keys of one source never become one person unasked.
+    """
+    groups = _matched(unknown, match_on, index)
+    for group in groups:
+        group.why = _contradiction(group, is_held)
+    _dispute_lookalikes(groups, alike)
+    minted = [group for group in groups if not group.why and not group.owners]
+    return Identified(
+        mint=tuple(_key(group.records[0]) for group in minted),
+        attach={_key(record): group.owners[0] for group in groups if group.owners and not group.why for record in group.records},
+        together={_key(record): _key(group.records[0]) for group in minted for record in group.records[1:]},
+        disputed=tuple(
+            Dispute(_key(record), group.why, _candidates(group, record))
+            for group in groups
+            if group.why
+            for record in group.records
+        ),
+    )
+
+
+@dataclass(slots=True)
+class _Group:
+    """Unknown records that matching fields say are one person, and the known persons those fields name."""
+
+    records: list[Record] = field(default_factory=list)
+    owners: list[PersonId] = field(default_factory=list)
+    lookalikes: list[str] = field(default_factory=list)
+    why: str = ""  # why it is disputed; "" while it is not
+
+    @property
+    def spelled(self) -> list[str]:
+        """Who this is, for whoever resolves a dispute."""
+        return [*self.owners] or [_spelled(record) for record in self.records]
+
+
+def _matched(
+    unknown: Sequence[Record], match_on: Mapping[SourceName, tuple[str, ...]], index: Callable[[str, str], Collection[PersonId]]
+) -> list[_Group]:
+    """The groups, in the order of their first records: joined by the first field of each record that finds anybody."""
+    named = sorted({name for names in match_on.values() for name in names})
+    holding: dict[tuple[str, str], list[RecordKey]] = defaultdict(list)
+    for record in unknown:
+        for name in named:
+            if value := _matchable(record, name):
+                holding[name, value].append(_key(record))
+    # Who is joined to whom: a key, or a known person; followed upwards until it names itself.
+    upwards: dict[RecordKey | PersonId, RecordKey | PersonId] = {}
+
+    def top(node: RecordKey | PersonId) -> RecordKey | PersonId:
+        while (above := upwards.setdefault(node, node)) != node:
+            node = above
+        return node
+
+    owners: dict[RecordKey, set[PersonId]] = {}
+    for record in unknown:
+        key = _key(record)
+        others, owners[key] = _named_by(record, match_on.get(record.source, ()), holding, index)
+        for other in others:
+            upwards[top(key)] = top(other)
+        for owner in owners[key]:
+            upwards[top(key)] = top(owner)
+    groups: dict[RecordKey | PersonId, _Group] = defaultdict(_Group)
+    for record in unknown:
+        group = groups[top(_key(record))]
+        group.records.append(record)
+        group.owners = sorted({*group.owners, *owners[_key(record)]})
+    return list(groups.values())
+
+
+def _named_by(
+    record: Record,
+    names: Sequence[str],
+    holding: Mapping[tuple[str, str], Sequence[RecordKey]],
+    index: Callable[[str, str], Collection[PersonId]],
+) -> tuple[list[RecordKey], set[PersonId]]:
+    """The new records of other sources and the known persons that the first telling field of a record names."""
+    for name in names:
+        if value := _matchable(record, name):
+            others = [key for key in holding[name, value] if key[0] != record.source]
+            owners = set(index(name, value))
+            if others or owners:
+                return others, owners
+    return [], set()
+
+
+def _contradiction(group: _Group, is_held: Callable[[PersonId, SourceName], bool]) -> str:
+    sources = [record.source for record in group.records]
+    if len(group.owners) > 1:
+        return "the matching fields name more than one known person"
+    if len(set(sources)) < len(sources):
+        return "the matching fields name more than one new record of one source"
+    for owner in group.owners:
+        for source in sources:
+            if is_held(owner, source):
+                return f"the matching fields name {owner}, who is in {source} under another key"
+    return ""
+
+
+def _dispute_lookalikes(groups: Iterable[_Group], alike: Callable[[str], Sequence[PersonState]]) -> None:
+    """Dispute whoever would be minted but closely resembles a known person or another unknown one (R35)."""
+    seen: dict[str, list[tuple[str, _Group]]] = defaultdict(list)
+    for group in groups:
+        for like, given in dict.fromkeys(filter(None, map(likeness, group.records))):
+            known = [state.id for state in alike(like) if resembles(given, state.given)]
+            if known:
+                _dispute(group, "resembles a known person", known)
+            for other_given, other in seen[like]:
+                if other is not group and resembles(given, other_given):
+                    _dispute(group, "resembles another new record", other.spelled)
+                    _dispute(other, "resembles another new record", group.spelled)
+            seen[like].append((given, group))
+
+
+def _candidates(group: _Group, record: Record) -> tuple[str, ...]:
+    fellows = (_spelled(other) for other in group.records if other is not record)
+    return tuple(dict.fromkeys((*group.owners, *fellows, *group.lookalikes)))
+
+
+def _dispute(group: _Group, why: str, lookalikes: Iterable[str]) -> None:
+    # A matching field that named one known person has decided; a likeness says nothing against it.
+    if group.why or not group.owners:
+        group.lookalikes.extend(lookalikes)
+        group.why = group.why or f"{why}: same birth date and family name, given name equal or one the beginning of the other"
+
+
+def _key(record: Record) -> RecordKey:
+    return record.source, record.key
+
+
+def _spelled(record: Record) -> str:
+    return f"{record.source}:{record.key}"
+
+
+def _matchable(record: Record, name: str) -> str:
+    value = record.fields.get(name)
+    # A date, flag or list identifies nobody.
+    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+# --- accounts to persons ----------------------------------------------------------------------------------------------
+
+
+class SituationKind(StrEnum):
+    """How a person and a target stand to each other."""
+
+    LINKED = "linked"
+    UNLINKED = "unlinked"  # an account is theirs by a find key; the link is to be written
+    UNMATCHED = "unmatched"  # no account: one may be created
+    DISPUTED = "disputed"
+    DELETED = "deleted"  # linked, but others deleted the account: not recreated unasked (R8)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """How a person and a target stand to each other, with the account it is about and why."""
+
+    kind: SituationKind
+    native_id: NativeId | None
+    why: str
+    candidates: tuple[NativeId, ...] = ()
+
+
+def situate(
+    person: Person,
+    wanted_find: Sequence[tuple[str, str]],
+    hits: Mapping[tuple[str, str], Sequence[Observed]],
+    linked: Mapping[NativeId, PersonId],
+    name_hits: Sequence[Observed],
+    *,
+    own: NativeId | None = None,
+    gone: bool = False,
+) -> Situation:
+    """Which account on a target is this person's, if any.
+
+    `wanted_find` are the find keys in order, `hits` the accounts that answer each, `linked` the owners of those accounts,
+    `name_hits` the accounts that already hold a candidate name. `own` is the account linked to the person; `gone`: the target,
+    asked for it, has it no longer. The first find key that finds anything decides; a name alone never does (R35).
+    """
+    if own is not None:
+        kind, why = (
+            (SituationKind.DELETED, "the linked account was deleted by others") if gone else (SituationKind.LINKED, "linked")
+        )
+        return Situation(kind, own, why)
+    privileged: Situation | None = None
+    for attribute, value in wanted_find:
+        found = {hit.native_id: hit for hit in hits.get((attribute, value), ())} if value else {}
+        candidates = [native_id for native_id, hit in found.items() if not hit.privileged]
+        if candidates:
+            return _found(person, attribute, sorted(candidates), linked)
+        if found and privileged is None:
+            why = f"{attribute} belongs to a privileged account, which is never adopted (R40)"
+            privileged = Situation(SituationKind.DISPUTED, None, why, tuple(sorted(found)))
+    if privileged is not None:
+        return privileged
+    # A name whose account belongs to somebody else is an ordinary namesake: naming goes on to the next candidate.
+    named = sorted({hit.native_id for hit in name_hits if hit.native_id not in linked})
+    if named:
+        why = "an account nobody is linked to has this person's name; a name alone never decides"
+        return Situation(SituationKind.DISPUTED, None, why, tuple(named))
+    return Situation(SituationKind.UNMATCHED, None, "no find key and no candidate name is in use on the target")
+
+
+def _found(person: Person, attribute: str, candidates: Sequence[NativeId], linked: Mapping[NativeId, PersonId]) -> Situation:
+    if len(candidates) > 1:
+        why = f"{attribute} finds {len(candidates)} accounts"
+        return Situation(SituationKind.DISPUTED, None, why, tuple(candidates))
+    (native_id,) = candidates
+    owner = linked.get(native_id)
+    if owner is None:
+        return Situation(SituationKind.UNLINKED, native_id, f"matched by {attribute}", (native_id,))
+    if owner == person.id:
+        return Situation(SituationKind.LINKED, native_id, "linked")
+    why = f"{attribute} finds an account linked to {owner}"
+    return Situation(SituationKind.DISPUTED, None, why, (native_id,))

@@ -1,0 +1,345 @@
+"""A target's mapping compiled: what a person's account there should be, and what that depends on.
+
+Two rules. Everything that can be wrong with a mapping is found when it is compiled, all of it at once, with file, line and
+column. And what can only fail for one person (a key missing in a table) is a MappingFailure, which sets that person aside and
+nobody else. Nothing here knows a protocol; values of the roster are escaped where they become part of a DN.
+The chapters before this one, as a text travels: mapping_spec, syntax, paths, filters, expression, codegen, rules, people.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from types import MappingProxyType
+
+from syncd.core.codegen import Code, Place, Vocabulary
+from syncd.core.expression import Function
+from syncd.core.fields import FieldType
+from syncd.core.filters import Unmappable
+from syncd.core.mapping_spec import (
+    AccountSpec,
+    AttributeSpec,
+    GroupForm,
+    GroupSpec,
+    Mark,
+    PasswordSpec,
+    PeopleSpec,
+    Policy,
+    ReferenceSpec,
+    TargetSpec,
+    Text,
+)
+from syncd.core.model import Person, PopulationName, TargetName
+from syncd.core.people import People, compile_people
+from syncd.core.rules import MappingFailure, Rules, fingerprint_of, finished, first_mark, raise_problems, used
+from syncd.core.syntax import suggestion
+from syncd.errors import Problem
+
+REFERENCES = ("manager", "homeroom.teacher")
+ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9._;:-]*")
+EACH = {"classes": FieldType.CLASS, "campuses": FieldType.CAMPUS}
+
+
+@dataclass(frozen=True, slots=True)
+class WantedGroup:
+    """A group the account should be a member of; `rule` is its key in `explain()`."""
+
+    name: str
+    create: bool
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person's account on one target should be, before lifecycle and the connector's own spelling.
+
+    `attributes` has a key for every attribute the mapping owns, with () for no value. `find` are the keys to adopt an account by,
+    in order. `person_attributes` maps an attribute to the relation whose account it names.
+    """
+
+    rdn: str
+    container: str
+    attributes: Mapping[str, tuple[str, ...]]
+    policies: Mapping[str, Policy]
+    find: tuple[tuple[str, str], ...]
+    person_attributes: Mapping[str, str]
+    groups: tuple[WantedGroup, ...]
+    password: PasswordSpec | None
+
+
+Found = tuple[tuple[str, str], ...]
+Made = tuple[str, str, Mapping[str, tuple[str, ...]], Found, tuple[WantedGroup, ...]]
+"""What a compiled account gives: rdn, container, attributes, find keys, groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRules:
+    """The compiled account of one population on one target."""
+
+    rules: Rules[Made | None]
+    policies: Mapping[str, Policy]
+    person_attributes: Mapping[str, str]
+    password: PasswordSpec | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetMapping:
+    """One target's mapping compiled: Person → Wanted, and what that depends on."""
+
+    spec: TargetSpec
+    target: TargetName
+    fingerprint: str
+    attributes: frozenset[str]
+    relations: frozenset[str]
+    relation_attributes: frozenset[str]
+    populations: frozenset[PopulationName]
+    accounts: Mapping[PopulationName, AccountRules]
+
+    def desire(
+        self,
+        person: Person,
+        population: PopulationName,
+        names: Mapping[str, str],
+        related: Mapping[str, Person],
+        today: date,
+    ) -> Wanted | None:
+        """What the person's account should be; None where this population, or this person (`when`), has none here.
+
+        `related` holds the person behind each relation that exists. Raises MappingFailure.
+        """
+        account = self.accounts.get(population)
+        if account is None:
+            return None
+        made = account.rules.run(person, names, related, today)
+        if made is None:
+            return None
+        rdn, container, attributes, find, groups = made
+        return Wanted(rdn, container, attributes, account.policies, find, account.person_attributes, groups, account.password)
+
+    def explain(self, population: PopulationName) -> Mapping[str, Mark]:
+        """Where each rule of this population's account stands: `rdn`, `container`, each attribute, `find[0]`, `groups[0]`."""
+        account = self.accounts.get(population)
+        return {} if account is None else account.rules.marks
+
+
+def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str] | None = None) -> TargetMapping:
+    """A target's mapping compiled, or ConfigError with every problem.
+
+    `escape` makes a value of the roster safe inside this target's container and group names; without it: RFC 4514.
+    """
+    part = partial(_part, escape or escape_dn)
+    vocabulary = Vocabulary(people.vocabulary.extra, people.vocabulary.config, people.vocabulary.tables)
+    start = next((account.rdn.mark for account in spec.accounts.values()), Mark(spec.target, 1, 1))
+    problems: list[Problem] = []
+    functions: list[Function] = []
+    compiled: dict[PopulationName, tuple[Function, _Account]] = {}
+    if not spec.accounts:
+        problems.append(Problem(str(start), "no accounts: say which populations have an account here"))
+    for name, account in spec.accounts.items():
+        population = PopulationName(name)
+        if name not in people.spec.populations:
+            told = suggestion(name, people.spec.populations)
+            problems.append(Problem(str(account.rdn.mark), f"accounts: people.yaml has no population '{name}'{told}"))
+        kinds = frozenset(rule.kind for rule in people.names.get(population, ()))
+        function = Function(vocabulary, kinds, namespace={"part": part, "WantedGroup": WantedGroup, **RUNTIME})
+        compiled[population] = function, _Account(function, account)
+        compiled[population][1].compile()
+        functions.append(function)
+        problems += function.problems
+    raise_problems(problems)
+
+    accounts: dict[PopulationName, AccountRules] = {}
+    for population, (function, account_code) in compiled.items():
+        rules: Rules[Made | None] = finished(function, "account", "person, names, related, today", account_code.marks, start.file)
+        accounts[population] = AccountRules(
+            rules,
+            MappingProxyType(account_code.policies),
+            MappingProxyType(account_code.person_attributes),
+            account_code.spec.password,
+        )
+    codes = [code for _, code in compiled.values()]
+    references = frozenset(attribute for code in codes for attribute in code.person_attributes)
+    return TargetMapping(
+        spec=spec,
+        target=TargetName(spec.target),
+        fingerprint=fingerprint_of(spec.target, spec.accounts, *used(functions, vocabulary)),
+        attributes=references | {name for code in codes for name in (*code.policies, *code.found)},
+        relations=frozenset(relation for function in functions for relation in function.relations),
+        relation_attributes=references,
+        populations=frozenset(accounts),
+        accounts=MappingProxyType(accounts),
+    )
+
+
+class _Account:
+    """Compiles one account into its function: one line per rule, so that a failure names its rule."""
+
+    def __init__(self, function: Function, spec: AccountSpec) -> None:
+        self.function = function
+        self.spec = spec
+        self.marks: dict[str, Mark] = {}
+        self.policies: dict[str, Policy] = {}
+        self.person_attributes: dict[str, str] = {}
+        self.found: list[str] = []
+
+    def compile(self) -> None:
+        spec, function = self.spec, self.function
+        if spec.when is not None:
+            self.marks["when"] = spec.when.mark
+            function.add(f"if not {function.condition(spec.when)}: return None", "when")
+        for rule, text, escape in (("rdn", spec.rdn, ""), ("container", spec.container, "part")):
+            self.marks[rule] = text.mark
+            code = function.template(text, escape=escape)
+            function.add(f"{rule} = {code.source if code else ''}", rule)
+        function.add("if not rdn.strip(): raise Unmappable('it is empty for this person')", "rdn")
+        for at, key in enumerate(spec.find):
+            self._find(at, key)
+        lower: dict[str, str] = {}
+        locals_: list[str] = []
+        for attribute, form in spec.attributes.items():
+            mark = first_mark(form) or spec.rdn.mark
+            if not ATTRIBUTE.fullmatch(attribute):
+                self._problem(mark, f"'{attribute}' is not the name of an attribute")
+            if lower.setdefault(attribute.lower(), attribute) != attribute:
+                self._problem(mark, f"'{attribute}' is given twice, as '{lower[attribute.lower()]}' too")
+            self.marks[attribute] = mark
+            if isinstance(form, ReferenceSpec):
+                self._reference(attribute, form, mark)
+                continue
+            local = f"a{len(locals_)}"
+            locals_.append(f"{attribute!r}: {local}")
+            function.add(f"{local} = {self._values(attribute, form)}", attribute)
+        function.add("groups = []")
+        for at, group in enumerate(spec.groups):
+            self._group(at, group)
+        found = "".join(f"*f{at}, " for at in range(len(spec.find)))
+        function.add(f"return rdn, container, {{{', '.join(locals_)}}}, ({found}), distinct(groups)")
+
+    def _problem(self, mark: Mark, what: str) -> None:
+        self.function.problems.append(Problem(str(mark), what))
+
+    def _find(self, at: int, key: Mapping[str, Text]) -> None:
+        if len(key) != 1:
+            mark = next((text.mark for text in key.values()), self.spec.rdn.mark)
+            self._problem(mark, "each entry of find is one `attribute: expression`; write several entries")
+        for attribute, text in key.items():
+            self.marks[f"find[{at}]"] = text.mark
+            self.found.append(attribute)
+            code = self.function.expression(text)
+            if code is not None and code.type is not FieldType.TEXT:
+                self._problem(text.mark, f"an account is found by a text, not by a {code.type}")
+            self.function.add(f"f{at} = (({attribute!r}, t),) if (t := {code.source if code else ''}) else ()", f"find[{at}]")
+
+    def _reference(self, attribute: str, form: ReferenceSpec, mark: Mark) -> None:
+        if form.person not in REFERENCES:
+            self._problem(mark, f"{attribute}: no relation '{form.person}'{suggestion(form.person, REFERENCES)}")
+        self.function.relations.add(form.person)
+        self.person_attributes[attribute] = form.person
+
+    def _values(self, attribute: str, form: Text | AttributeSpec | tuple[Text, ...]) -> str:
+        """Python source for the attribute's values: a tuple, () for no value."""
+        spec = form if isinstance(form, AttributeSpec) else AttributeSpec(form)
+        self.policies[attribute] = spec.policy
+        place = Place(today=spec.policy == "initial")
+        if isinstance(spec.value, Text):
+            code = self.function.expression(spec.value, place)
+            source = "" if code is None else self._value(code, spec.value.mark)
+        else:
+            parts = [self.function.expression(text, place) for text in spec.value]
+            source = "several("
+            for text, code in zip(spec.value, parts, strict=True):
+                source += "" if code is None else f"{self._value(code, text.mark)}, "
+            source += ")"
+        if spec.when is None:
+            return source
+        return f"({source}) if {self.function.condition(spec.when)} else ()"
+
+    def _value(self, code: Code, mark: Mark) -> str:
+        match code.type:
+            case FieldType.TEXT if code.source.isidentifier():
+                return f"({code.source},) if {code.source} else ()"
+            case FieldType.TEXT:
+                return f"(t,) if (t := {code.source}) else ()"
+            case FieldType.LIST:
+                return f"several({code.source})"
+            case FieldType.FLAG:
+                return f"flag({code.source})"
+            case FieldType.NUMBER | FieldType.DATE:
+                return f"() if (t := {code.source}) is None else (str(t),)"
+            case _:
+                self._problem(mark, f"a {code.type} is not a value: name one of its fields, as in campus.code")
+                return ""
+
+    def _group(self, at: int, form: GroupForm) -> None:
+        spec = form if isinstance(form, GroupSpec) else GroupSpec(form)
+        rule = f"groups[{at}]"
+        self.marks[rule] = spec.name.mark
+        place = Place(each=EACH.get(spec.each) if spec.each else None)
+        code = self.function.template(spec.name, place, escape="part")
+        condition = self.function.condition(spec.when, place) if spec.when else None
+        line = f"groups.append(WantedGroup({code.source if code else ''}, {spec.create!r}, {rule!r}))"
+        if condition:
+            line = f"if {condition}: {line}"
+        if spec.each is None:
+            self.function.add(line, rule)
+            return
+        self.function.add(f"for each in person.{spec.each}:", rule)
+        self.function.add(f"    {line}", rule)
+
+
+# --- what compiled mappings call --------------------------------------------------------------------------------------
+
+
+def several(*values: Sequence[str]) -> tuple[str, ...]:
+    """All values of the parts, each once, empty ones left out, in order."""
+    return tuple(dict.fromkeys(value for part in values for value in part if value))
+
+
+def flag(value: bool | None) -> tuple[str, ...]:
+    """A flag as directories spell it (RFC 4517), nothing where it is absent."""
+    return () if value is None else ("TRUE",) if value else ("FALSE",)
+
+
+def distinct(groups: Sequence[WantedGroup]) -> tuple[WantedGroup, ...]:
+    """The groups, each name once: the first rule that names it."""
+    named: dict[str, WantedGroup] = {}
+    for group in groups:
+        named.setdefault(group.name, group)
+    return tuple(named.values())
+
+
+RUNTIME: Mapping[str, object] = MappingProxyType({"several": several, "flag": flag, "distinct": distinct, "Unmappable": Unmappable})
+DN_SPECIAL = re.compile(r'[,+"\\<>;=\x00-\x1f]|^[ #]| $')
+
+
+def escape_dn(value: str) -> str:
+    """The value as it may stand inside a DN (RFC 4514): nothing in it can begin another RDN."""
+    return DN_SPECIAL.sub(lambda found: f"\\{ord(found[0]):02X}" if found[0] < " " else f"\\{found[0]}", value)
+
+
+def _part(escape: Callable[[str], str], value: str, word: str) -> str:
+    # An empty value would name another place than the one meant: OU=,OU=Students.
+    if not value.strip():
+        raise Unmappable(f"'{word}' is empty for this person; give it a default(…)")
+    return escape(value)
+
+
+__all__ = [
+    "MappingFailure",
+    "Mark",
+    "PasswordSpec",
+    "People",
+    "PeopleSpec",
+    "Policy",
+    "TargetMapping",
+    "TargetSpec",
+    "Text",
+    "Wanted",
+    "WantedGroup",
+    "compile_people",
+    "compile_target",
+    "escape_dn",
+]

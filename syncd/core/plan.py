@@ -1,0 +1,211 @@
+"""Desired against known: the changes between them, each with its own digest, and the plan they make.
+
+Decides nothing about who should have an account (lifecycle) or what is in it (mapping): it only compares. It never disables
+because of a date that has not come, and never writes an attribute the mapping does not own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from syncd.core.model import (
+    ACCOUNT_KINDS,
+    Account,
+    Change,
+    Kind,
+    NativeId,
+    PersonId,
+    TargetName,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """One person's account on one target as it should be, already canonical.
+
+    `policies` names every attribute the mapping owns. `refers` are attributes that hold the place of another person's account;
+    `account.attributes` does not contain them. `leaving` keeps everything but the enabled flag, the groups and, with `park`,
+    the container.
+    """
+
+    person: PersonId
+    account: Account
+    policies: Mapping[str, str] = field(default_factory=dict)
+    refers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    campus: str = ""
+    population: str = ""
+    leaving: bool = False
+    park: str | None = None
+    delete: bool = False
+    waiting: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The account as we know it: from the store in a delta run, from the target in a reconcile. `groups` are those we own."""
+
+    native_id: NativeId
+    account: Account
+    disabled_by_us: bool = True
+
+
+def steps(target: TargetName, want: Desired, have: Holding | None) -> list[Change]:
+    """The changes that bring one person's account from `have` to `want`, in the order in which they must happen."""
+    if have is None:
+        return [] if want.leaving else list(_Steps(target, want, None).creation())
+    maker = _Steps(target, want, have.native_id)
+    return list(maker.leaving(have) if want.leaving else maker.adjustment(have))
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Makes the changes of one person's account, so that each says only what is its own."""
+
+    target: TargetName
+    want: Desired
+    native_id: NativeId | None
+
+    def make(self, kind: Kind, before: Account | None = None, after: Account | None = None, group: str | None = None) -> Change:
+        """One change of this account."""
+        return Change(
+            target=self.target,
+            kind=kind,
+            reason=self.want.reason,
+            person=self.want.person,
+            native_id=self.native_id,
+            before=before,
+            after=after,
+            group=group,
+            campus=self.want.campus,
+            population=self.want.population,
+        )
+
+    def creation(self) -> Iterator[Change]:
+        """The steps of an account that does not exist yet."""
+        account, place = self.want.account, _place(self.want.account)
+        yield self.make(Kind.CREATE, after=replace(account, groups=frozenset()))
+        refers = {name: values for name, values in self.want.refers.items() if values}
+        if refers:
+            yield self.make(Kind.REFER, before=place, after=replace(place, attributes=refers))
+        yield from self.memberships(place, account.groups, frozenset())
+
+    def adjustment(self, have: Holding) -> Iterator[Change]:
+        """The steps that make a wanted account what it should be."""
+        account, place = self.want.account, _place(have.account)
+        if account.enabled and not place.enabled and have.disabled_by_us:
+            yield self.make(Kind.ENABLE, before=place, after=replace(place, enabled=True))
+            place = replace(place, enabled=True)
+        old, new = _difference(self.want.policies, account.attributes, have.account.attributes)
+        if new:
+            yield self.make(Kind.UPDATE, replace(place, attributes=old), replace(place, attributes=new))
+        if (account.rdn, account.container) != (place.rdn, place.container):
+            moved = replace(place, rdn=account.rdn, container=account.container)
+            yield self.make(Kind.MOVE, before=place, after=moved)
+            place = moved
+        old, new = _difference(dict.fromkeys(self.want.refers, "enforce"), self.want.refers, have.account.attributes)
+        if new:
+            yield self.make(Kind.REFER, replace(place, attributes=old), replace(place, attributes=new))
+        yield from self.memberships(place, account.groups, have.account.groups)
+
+    def leaving(self, have: Holding) -> Iterator[Change]:
+        """The steps that take access away, and no more than the lifecycle asks for."""
+        place = _place(have.account)
+        yield from self.memberships(place, frozenset(), have.account.groups)
+        if place.enabled:
+            yield self.make(Kind.DISABLE, before=place, after=replace(place, enabled=False))
+            place = replace(place, enabled=False)
+        if self.want.park is not None and place.container != self.want.park:
+            yield self.make(Kind.PARK, before=place, after=replace(place, container=self.want.park))
+            place = replace(place, container=self.want.park)
+        if self.want.delete:
+            yield self.make(Kind.DELETE, before=replace(place, attributes=have.account.attributes))
+
+    def memberships(self, place: Account, want: frozenset[str], have: frozenset[str]) -> Iterator[Change]:
+        """One change per edge: a membership belongs to the person (R16)."""
+        for group in sorted(want - have):
+            yield self.make(Kind.ADD_MEMBER, before=place, group=group)
+        for group in sorted(have - want):
+            yield self.make(Kind.REMOVE_MEMBER, before=place, group=group)
+
+
+def _place(account: Account) -> Account:
+    return Account(account.rdn, account.container, account.enabled, {})
+
+
+def _difference(
+    policies: Mapping[str, str], want: Mapping[str, tuple[str, ...]], have: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    old: dict[str, tuple[str, ...]] = {}
+    new: dict[str, tuple[str, ...]] = {}
+    for name, policy in policies.items():
+        is_value, should = have.get(name, ()), want.get(name, ())
+        if policy == "initial" or (policy == "if_empty" and is_value) or is_value == should:
+            continue
+        old[name], new[name] = is_value, should
+    return old, new
+
+
+# --- the plan ---------------------------------------------------------------------------------------------------------
+
+
+def digest(change: Change) -> str:
+    """What identifies a change for approval (R15): person, target, operation, before and after; no run, time, count or password."""
+    told = [change.target, change.kind, change.person, change.group, _told(change.before), _told(change.after)]
+    text = json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()
+
+
+def _told(account: Account | None) -> object:
+    if account is None:
+        return None
+    attributes = {name: list(values) for name, values in account.attributes.items()}
+    return [account.rdn, account.container, account.enabled, attributes]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All changes for one target, in a stable order."""
+
+    target: TargetName
+    changes: tuple[Change, ...]
+
+    @property
+    def digest(self) -> str:
+        """One digest over the digests of all changes."""
+        return hashlib.blake2b("".join(map(digest, self.changes)).encode(), digest_size=10).hexdigest()
+
+    @property
+    def counts(self) -> Counter[Kind]:
+        """How many changes of each kind."""
+        return Counter(change.kind for change in self.changes)
+
+    def only(self, keep: Iterable[PersonId]) -> Plan:
+        """The part of the plan that concerns these persons."""
+        kept = frozenset(keep)
+        return Plan(self.target, tuple(change for change in self.changes if change.person in kept))
+
+
+def needed_containers(changes: Iterable[Change]) -> set[str]:
+    """Every container some create, move or park of these changes puts an account into."""
+    wanted = {Kind.CREATE, Kind.MOVE, Kind.PARK}
+    return {change.after.container for change in changes if change.kind in wanted and change.after is not None}
+
+
+def parent(name: str) -> str:
+    """The container a container or group stands in: what follows the first unescaped comma, "" at the base."""
+    escaped = False
+    for position, character in enumerate(name):
+        if character == "," and not escaped:
+            return name[position + 1 :].strip()
+        escaped = character == "\\" and not escaped
+    return ""
+
+
+def is_about_account(change: Change) -> bool:
+    """True for a change of the account itself, not of a group or container."""
+    return change.kind in ACCOUNT_KINDS

@@ -1,0 +1,203 @@
+"""Carry out a plan: intention before, outcome after, in small batches, so that a kill at any instant loses and repeats nothing.
+
+Nothing is decided here but what a miss demands: an unanswered change is resolved by reading (R17), a person whose account was
+changed meanwhile is reread and replanned once (R18), and what waits on something that failed is not sent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from syncd.core import order, plan
+from syncd.core.mapping import Wanted
+from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
+from syncd.core.plan import Desired, Holding
+from syncd.engine import passwords
+from syncd.engine.resolve import resolve
+from syncd.errors import EndpointError, TransientError
+from syncd.store import Intention, Store
+from syncd.targets import ById, Scope
+from syncd.targets.target import Target
+from syncd.vault import Vault
+
+BATCH = 200
+"""Changes journalled in one transaction, and at most in flight unrecorded."""
+
+PASSWORD_DAYS = 60
+"""How long a sealed first password waits to be handed out."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a plan on one target."""
+
+    results: Counter[Result] = field(default_factory=Counter)
+    kinds: Counter[Kind] = field(default_factory=Counter)  # of what landed
+    failures: list[Outcome] = field(default_factory=list)
+    unsettled: set[PersonId] = field(default_factory=set)  # somebody who must be looked at again (R5)
+    stopped: EndpointError | TransientError | None = None
+
+
+class CarryOut:
+    """One target's part of one run."""
+
+    def __init__(self, target: Target, store: Store, vault: Vault, run: RunId, scope: Scope, clock: Callable[[], datetime]) -> None:
+        self._target = target
+        self._store = store
+        self._vault = vault
+        self._run = run
+        self._scope = scope
+        self._clock = clock
+        self._created: dict[PersonId, NativeId] = {}
+        self._stale: set[PersonId] = set()
+        self.report = Report()
+
+    def apply(
+        self,
+        changes: Sequence[Change],
+        wants: Mapping[PersonId, Desired],
+        wanted: Mapping[PersonId, Wanted],
+        told: Callable[[Outcome], None] = lambda _: None,
+    ) -> Report:
+        """Apply everything that can be; `told` hears each outcome as it comes. Never raises for a target that failed."""
+        self._target.begin()
+        try:
+            self._waves(changes, wanted, told)
+            if self._stale:
+                again = self._replanned(wants)
+                self._stale.clear()
+                self._waves(again, wanted, told, last=True)
+        except (EndpointError, TransientError) as error:
+            self.report.stopped = error
+            self.report.unsettled |= {change.person for change in changes if change.person is not None}
+        return self.report
+
+    def _waves(
+        self,
+        changes: Sequence[Change],
+        wanted: Mapping[PersonId, Wanted],
+        told: Callable[[Outcome], None],
+        *,
+        last: bool = False,
+    ) -> None:
+        for wave in order.waves(changes):
+            ready = [self._filled(change) for change in wave if self._may_go(change)]
+            if ready:
+                self._send(ready, wanted, told, last=last)
+
+    def _may_go(self, change: Change) -> bool:
+        if change.person is None:
+            return True
+        if change.person in self.report.unsettled | self._stale:
+            return False
+        return change.native_id is not None or change.kind is Kind.CREATE or change.person in self._created
+
+    def _filled(self, change: Change) -> Change:
+        if change.native_id is None and change.person in self._created:
+            return replace(change, native_id=self._created[change.person])
+        return change
+
+    def _send(
+        self, ready: Sequence[Change], wanted: Mapping[PersonId, Wanted], told: Callable[[Outcome], None], *, last: bool
+    ) -> None:
+        seqs: dict[int, int] = {}  # id of a change in flight -> its place in the journal
+        secrets: dict[int, str] = {}
+        done: list[tuple[int, Outcome]] = []
+        unknown: list[Intention] = []
+
+        def feed() -> Iterator[Change]:
+            for start in range(0, len(ready), BATCH):
+                batch = ready[start : start + BATCH]
+                sealed = self._passwords(batch, wanted, secrets)
+                numbers = self._store.intend(self._run, batch, sealed, self._clock())
+                for change, seq in zip(batch, numbers, strict=True):
+                    seqs[id(change)] = seq
+                    yield change
+
+        def flush() -> None:
+            if done:
+                self._store.record(self._run, done, self._clock())
+                done.clear()
+
+        try:
+            for outcome in self._target.apply(feed(), lambda change: secrets.get(id(change))):
+                seq = seqs.pop(id(outcome.change))
+                if outcome.result is Result.UNKNOWN:
+                    unknown.append(Intention(seq, self._run, outcome.change))
+                    continue
+                final = self._second_miss(outcome) if last else outcome
+                done.append((seq, final))
+                self._note(final)
+                told(final)
+                if len(done) >= BATCH:
+                    flush()
+        finally:
+            flush()
+        for seq, outcome in resolve(self._target, self._scope, unknown, self._store):
+            done.append((seq, outcome))
+            self._note(outcome)
+            told(outcome)
+        flush()
+
+    def _second_miss(self, outcome: Outcome) -> Outcome:
+        if outcome.failure is Failure.STALE:
+            return replace(outcome, failure=Failure.OTHER, why=f"changed by somebody else twice while being written: {outcome.why}")
+        return outcome
+
+    def _passwords(
+        self, batch: Sequence[Change], wanted: Mapping[PersonId, Wanted], secrets: dict[int, str]
+    ) -> dict[int, tuple[bytes, datetime]]:
+        """First passwords for the creates of a batch, sealed; in the clear they live only in `secrets`, until all is answered."""
+        sealed: dict[int, tuple[bytes, datetime]] = {}
+        for index, change in enumerate(batch):
+            if change.kind is not Kind.CREATE or change.person is None:
+                continue
+            spec = wanted[change.person].password if change.person in wanted else None
+            if spec is not None:
+                password = passwords.KINDS[spec.initial]()
+                secrets[id(change)] = password
+                context = password_context(change.target, change.person)
+                sealed[index] = (self._vault.seal(password.encode(), context), self._clock() + timedelta(days=PASSWORD_DAYS))
+        return sealed
+
+    def _note(self, outcome: Outcome) -> None:
+        report, person = self.report, outcome.change.person
+        report.results[outcome.result] += 1
+        if outcome.landed:
+            report.kinds[outcome.change.kind] += 1
+            if outcome.native_id is not None and person is not None:
+                self._created[person] = outcome.native_id
+        elif outcome.failure is Failure.STALE:
+            if person is not None:
+                self._stale.add(person)
+        else:
+            report.failures.append(outcome)
+            if person is not None:
+                report.unsettled.add(person)
+
+    def _replanned(self, wants: Mapping[PersonId, Desired]) -> list[Change]:
+        """New steps for everybody whose account was not as we knew it, from what the target says now."""
+        name = self._target.name
+        known = self._store.known(name, self._stale)
+        asked = [ById(one.native_id) for one in known.values()]
+        now = {observed.native_id: observed for _, observed in self._target.lookup(asked, self._scope)} if asked else {}
+        changes: list[Change] = []
+        for person in sorted(self._stale):
+            one = known.get(person)
+            observed = now.get(one.native_id) if one is not None else None
+            if one is None or observed is None or person not in wants:
+                self.report.unsettled.add(person)
+                continue
+            seen = replace(observed.account, groups=one.account.groups)
+            self._store.link(self._run, [replace(one, account=seen)])
+            ours = observed.account.enabled or one.disabled_by_us
+            changes += plan.steps(name, wants[person], Holding(one.native_id, seen, ours))
+        return changes
+
+
+def password_context(target: str, person: str) -> str:
+    """What a sealed first password is bound to."""
+    return f"password {target} {person}"

@@ -1,0 +1,302 @@
+"""From persons to desired accounts: lifecycle, names and mappings, each asked once per person.
+
+A person that cannot be decided (unreadable, disputed, a mapping that failed, no name left) gets no desired account and so no
+change; the reason is a finding and the person stays dirty (R5). Other people a mapping reads come from this run, else from the
+last good records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from syncd.core import correlate, lifecycle, naming
+from syncd.core.lifecycle import PersonState, Presence, Standing, State
+from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
+from syncd.core.model import Person, PersonId, PopulationName, Record, SourceKey, SourceName, Subject, SubjectKey, TargetName
+from syncd.core.naming import IssuedName
+from syncd.engine import gather
+from syncd.store import Finding, Store
+
+
+@dataclass(slots=True)
+class Decided:
+    """One person, decided: where they stand, what they are called, and what each target should hold of them."""
+
+    person: Person | None
+    state: PersonState
+    standing: Standing
+    population: PopulationName | None
+    names: Mapping[str, IssuedName] = field(default_factory=dict)
+    wanted: dict[TargetName, Wanted] = field(default_factory=dict)
+    refs: set[tuple[SourceName, SubjectKey]] = field(default_factory=set)
+    blocked: str = ""  # why nothing of this person may change in this run
+
+    @property
+    def campus(self) -> str:
+        """The code a change of this person is judged under."""
+        return self.state.campus
+
+
+class Desire:
+    """Decides everybody a run looks at. Holds the run's view of names, so that two new persons never choose the same one."""
+
+    def __init__(
+        self,
+        store: Store,
+        mapping: People,
+        targets: Iterable[TargetMapping],
+        display: str,
+        today: date,
+        *,
+        mapped_on: date | None = None,
+    ) -> None:
+        self._store = store
+        self._mapping = mapping
+        self._targets = tuple(targets)
+        self._display = display
+        self._today = today
+        self._mapped_on = mapped_on or today  # replanning a stored plan keeps the day its initial values were made on (R15)
+        self._people: dict[PersonId, Person] = {}
+        self._missing_related: set[PersonId] = set()
+        self._holders: dict[str, str | None] = {}
+        self.reserved: dict[str, PersonId] = {}
+        self.foreign: dict[
+            PersonId, str
+        ] = {}  # whose chosen name belongs to an account nobody is linked to: adopt or dispute (R35)
+        self.findings: list[Finding] = []
+
+    def decide(
+        self, people: gather.People, readings: Mapping[SourceName, gather.Reading], linked: Collection[PersonId]
+    ) -> dict[PersonId, Decided]:
+        """Everybody in `people`, in the order of their first key: names are given out in that order."""
+        order = sorted({*people.records, *people.keys, *people.states}, key=lambda person: _first_key(people, person))
+        key_person = self._key_person(people)
+        built: dict[PersonId, date | None] = {}
+        for person_id in order:
+            records = people.records.get(person_id)
+            if records:
+                built[person_id] = self._build(person_id, records, people, key_person)
+        self._load_related({related for person in self._people.values() for related in person.related.values()})
+        names = self._store.names(order)
+        self._preload_holders(order, people)
+        return {
+            person_id: self._decide_one(person_id, people, readings, names.get(person_id, {}), built.get(person_id), linked)
+            for person_id in order
+        }
+
+    def _key_person(self, people: gather.People) -> dict[tuple[SourceName, SourceKey], PersonId]:
+        found = {(key.source, key.key): person for person, keys in people.keys.items() for key in keys}
+        needed: dict[SourceName, set[SourceKey]] = {}
+        for records in people.records.values():
+            for record in records:
+                for key in (*record.related.values(), *(guardian.guardian for guardian in record.guardians)):
+                    if (record.source, key) not in found:
+                        needed.setdefault(record.source, set()).add(key)
+        for source, keys in needed.items():
+            found.update({(source, key): known.person for key, known in self._store.keys(source, keys).items()})
+        return found
+
+    def _build(
+        self,
+        person_id: PersonId,
+        records: list[Record],
+        people: gather.People,
+        key_person: Mapping[tuple[SourceName, SourceKey], PersonId],
+    ) -> date | None:
+        related: dict[str, PersonId] = {}
+        for record in reversed(records):
+            for relation, key in record.related.items():
+                if (record.source, key) in key_person:
+                    related[relation] = key_person[record.source, key]
+        state = people.states.get(person_id)
+        person, due = correlate.build(
+            person_id, records, related, self._today, self._display, previous_campus=state.campus if state else ""
+        )
+        self._people[person_id] = person
+        return due
+
+    def _load_related(self, ids: set[PersonId]) -> None:
+        """Persons a mapping may read who are not part of this run, from their last good records."""
+        for person_id, records in self._store.records(ids - self._people.keys()).items():
+            if records:
+                self._people[person_id], _ = correlate.build(person_id, records, {}, self._today, self._display, previous_campus="")
+
+    def _preload_holders(self, order: Iterable[PersonId], people: gather.People) -> None:
+        """One question to the ledger for everybody's candidates, instead of one each."""
+        wanted: set[str] = set()
+        for person_id in order:
+            person = self._people.get(person_id)
+            if person is None or person_id not in people.records:
+                continue
+            population = self._population(person)
+            if population is None:
+                continue
+            try:
+                for request in self._mapping.name_requests(person, population):
+                    wanted.update(request.candidates)
+            except (MappingFailure, naming.NoNameLeft):
+                continue
+        keys = {name: naming.ledger_key(name) for name in wanted}
+        held = self._store.holders(set(keys.values()))
+        self._holders.update({key: held.get(key) for key in keys.values()})
+
+    def _population(self, person: Person) -> PopulationName | None:
+        try:
+            return self._mapping.population(person)
+        except MappingFailure:
+            return None
+
+    def holder(self, name: str) -> str | None:
+        """Which person has this name: in this run, else in the ledger. An account nobody is linked to holds nothing here (R35)."""
+        held = self._holder(naming.ledger_key(name))
+        return None if held is None or ":" in held else held
+
+    def _holder(self, key: str) -> str | None:
+        if key in self.reserved:
+            return self.reserved[key]
+        if key not in self._holders:
+            self._holders[key] = self._store.holders([key]).get(key)
+        return self._holders[key]
+
+    def _decide_one(
+        self,
+        person_id: PersonId,
+        people: gather.People,
+        readings: Mapping[SourceName, gather.Reading],
+        names: Mapping[str, IssuedName],
+        changes_on: date | None,
+        linked: Collection[PersonId],
+    ) -> Decided:
+        previous = people.states.get(person_id)
+        person = self._people.get(person_id) if person_id in people.records else None
+        population = PopulationName(previous.population) if previous and previous.population else None
+        blocked = ""
+        if person is not None:
+            try:
+                population = self._mapping.population(person)
+            except MappingFailure as failure:
+                blocked = self._quarantine(person_id, failure)
+            if previous and lifecycle.rises_to_staff(previous.population, population):
+                blocked = f"was {previous.population}, would become {population}: a human looks first"
+                self._find("disputed", person_id, blocked)
+                population = PopulationName(previous.population or "")
+        presence = self._presence(person_id, person, people, readings)
+        spec = self._mapping.lifecycle.get(population, lifecycle.LifecycleSpec()) if population else lifecycle.LifecycleSpec()
+        standing = lifecycle.decide(spec, presence, previous, self._today, has_account=person_id in linked)
+        decided = Decided(
+            person,
+            _state(person_id, person, people, previous, standing, population, changes_on),
+            standing,
+            population,
+            names,
+            blocked=blocked,
+        )
+        if person is not None:
+            decided.refs = self._refs(people.records[person_id], person)
+            if population and standing.exists and not standing.frozen and standing.state not in lifecycle.LEFT and not blocked:
+                self._map(decided, person, population)
+        return decided
+
+    def _presence(
+        self, person_id: PersonId, person: Person | None, people: gather.People, readings: Mapping[SourceName, gather.Reading]
+    ) -> Presence:
+        keys = people.keys.get(person_id, [])
+        missing = [key for key in keys if key.missing_since is not None]
+        shielded = person_id in people.unreadable
+        if person is None:
+            # Not in any spool. Without a mark of when it vanished it was shielded, or nothing of it was ever accepted.
+            failed = any(key.source not in readings or readings[key.source].shields_leavers for key in keys)
+            shielded = shielded or failed or not missing
+        fields = person.fields if person else {}
+        start, exit_date = fields.get("start_date"), fields.get("exit_date")
+        reached = [readings[key.source].as_of for key in keys if key.source in readings]
+        return Presence(
+            present=person is not None,
+            start=start if isinstance(start, date) else None,
+            exit=exit_date if isinstance(exit_date, date) else None,
+            enabled=fields.get("enabled") is not False,
+            missing_since=max((key.missing_since for key in missing if key.missing_since), default=None),
+            absences=min((key.absences for key in missing), default=0),
+            shielded=shielded,
+            as_of=min(reached, default=self._today),
+        )
+
+    def _refs(self, records: Iterable[Record], person: Person) -> set[tuple[SourceName, SubjectKey]]:
+        """Whose rows this person's accounts depend on besides their own (R4)."""
+        refs = {(record.source, edge) for record in records for edge in record.reads}
+        for related in person.related.values():
+            other = self._people.get(related)
+            if other is not None:
+                refs |= {(source, SubjectKey(Subject.PERSON, key)) for source, key in other.records}
+        refs |= {(record.source, SubjectKey(Subject.PERSON, key)) for record in records for key in record.related.values()}
+        return refs
+
+    def _map(self, decided: Decided, person: Person, population: PopulationName) -> None:
+        try:
+            decided.names = self._names(decided, person, population)
+            for target in self._targets:
+                if population in target.populations:
+                    related = {name: self._people[key] for name, key in person.related.items() if key in self._people}
+                    plain = {kind: name.value for kind, name in decided.names.items()}
+                    wanted = target.desire(person, population, plain, related, self._mapped_on)
+                    if wanted is not None:
+                        decided.wanted[target.target] = wanted
+        except MappingFailure as failure:
+            decided.wanted.clear()
+            decided.blocked = self._quarantine(person.id, failure)
+        except naming.NoNameLeft as failure:
+            decided.wanted.clear()
+            decided.blocked = str(failure)
+            self._find("quarantined", person.id, decided.blocked)
+
+    def _names(self, decided: Decided, person: Person, population: PopulationName) -> dict[str, IssuedName]:
+        chosen: dict[str, IssuedName] = {}
+        for request in self._mapping.name_requests(person, population):
+            decision = naming.choose(request, person.id, decided.names.get(request.kind), self.holder)
+            chosen[request.kind] = decision.name
+            if decision.fresh:
+                key = naming.ledger_key(decision.name.value)
+                held = self._holder(key)
+                if held is not None and ":" in held:
+                    self.foreign[person.id] = decision.name.value
+                self.reserved[key] = person.id
+            if decision.proposed:
+                self._find("rename proposed", person.id, f"{request.kind} {decision.name.value} would now be {decision.proposed}")
+        return {**decided.names, **chosen}
+
+    def _quarantine(self, person_id: PersonId, failure: MappingFailure) -> str:
+        self._find("quarantined", person_id, str(failure))
+        return str(failure)
+
+    def _find(self, kind: str, person_id: PersonId, why: str) -> None:
+        self.findings.append(Finding(kind, person_id, why, person_id, None, None, {}))
+
+
+def _first_key(people: gather.People, person: PersonId) -> tuple[str, str, str]:
+    keys = people.keys.get(person, [])
+    return min(((key.source, key.key, person) for key in keys), default=("", "", person))
+
+
+def _state(
+    person_id: PersonId,
+    person: Person | None,
+    people: gather.People,
+    previous: PersonState | None,
+    standing: Standing,
+    population: PopulationName | None,
+    changes_on: date | None,
+) -> PersonState:
+    state = previous or PersonState(person_id)
+    due = min((day for day in (standing.due, changes_on) if day is not None), default=None)
+    state = replace(state, state=standing.state, since=standing.since, due=due, population=population)
+    if person is None:
+        return state
+    told = correlate.likeness(people.records[person_id][0])
+    if told is not None:
+        state = replace(state, likeness=told[0], given=told[1])
+    return replace(state, campus=person.campus.code) if person.campus else state
+
+
+__all__ = ["Decided", "Desire", "State"]

@@ -1,0 +1,145 @@
+"""Why an account is as it is: which row, which rule, which value, which run. Reads the store and decides everything anew.
+
+Nothing is asked of a target and nothing is written, so an explanation is what syncd knows, not what it hopes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from syncd.core import correlate
+from syncd.core.lifecycle import PersonState
+from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
+from syncd.core.model import Person, PersonId, PopulationName, Record, TargetName
+from syncd.core.naming import IssuedName
+from syncd.store import Finding, JournalRow, Known, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """One part of an account: what it is now, what the mapping makes it, and the rule that says so (`file:line:col`)."""
+
+    part: str
+    now: tuple[str, ...]
+    wanted: tuple[str, ...]
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStory:
+    """One target's account of a person: the link and why it is theirs, and every part with its rule."""
+
+    target: TargetName
+    known: Known | None
+    parts: tuple[Because, ...] = ()
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything known of one person. `confidential` persons are masked by whoever prints this (R37)."""
+
+    person: PersonId
+    state: PersonState | None
+    records: tuple[Record, ...]
+    names: Mapping[str, IssuedName]
+    accounts: tuple[AccountStory, ...]
+    findings: tuple[Finding, ...]
+    history: tuple[JournalRow, ...]
+    confidential: bool = False
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+def explain(
+    person_id: PersonId,
+    store: Store,
+    people: People,
+    mappings: Mapping[TargetName, TargetMapping],
+    display: str,
+    today: date,
+) -> Explanation:
+    """The explanation of one person, as of today."""
+    records = store.records([person_id]).get(person_id, [])
+    state = store.persons([person_id]).get(person_id)
+    names = store.names([person_id]).get(person_id, {})
+    person = _built(person_id, records, store, display, today, state) if records else None
+    stories = []
+    for name, mapping in mappings.items():
+        known = store.known(name, [person_id]).get(person_id)
+        stories.append(_story(name, mapping, known, person, people, names, store, display, today))
+    return Explanation(
+        person=person_id,
+        state=state,
+        records=tuple(records),
+        names=names,
+        accounts=tuple(stories),
+        findings=tuple(found for found in (*store.findings(), *store.quarantined()) if found.person == person_id),
+        history=tuple(store.journal(person=person_id)),
+        confidential=bool(person and person.fields.get("confidential")),
+        fields=person.fields if person else {},
+    )
+
+
+def _built(
+    person_id: PersonId, records: list[Record], store: Store, display: str, today: date, state: PersonState | None
+) -> Person:
+    related: dict[str, PersonId] = {}
+    for record in records:
+        keys = store.keys(record.source, set(record.related.values())) if record.related else {}
+        related |= {relation: keys[key].person for relation, key in record.related.items() if key in keys}
+    person, _ = correlate.build(person_id, records, related, today, display, previous_campus=state.campus if state else "")
+    return person
+
+
+def _story(
+    target: TargetName,
+    mapping: TargetMapping,
+    known: Known | None,
+    person: Person | None,
+    people: People,
+    names: Mapping[str, IssuedName],
+    store: Store,
+    display: str,
+    today: date,
+) -> AccountStory:
+    if person is None:
+        return AccountStory(target, known)
+    try:
+        population = people.population(person)
+        if population is None or population not in mapping.populations:
+            return AccountStory(target, known, failure=f"no account here for population {population or 'none'}")
+        others = store.records(set(person.related.values()))
+        related = {
+            relation: correlate.build(other, others[other], {}, today, display)[0]
+            for relation, other in person.related.items()
+            if others.get(other)
+        }
+        plain = {kind: name.value for kind, name in names.items()}
+        wanted = mapping.desire(person, population, plain, related, today)
+    except MappingFailure as failure:
+        return AccountStory(target, known, failure=str(failure))
+    if wanted is None:
+        return AccountStory(target, known, failure="the mapping's `when` gives this person no account here")
+    return AccountStory(target, known, tuple(_parts(wanted, mapping, population, known)))
+
+
+def _parts(wanted: Wanted, mapping: TargetMapping, population: PopulationName, known: Known | None) -> list[Because]:
+    marks = {rule: str(mark) for rule, mark in mapping.explain(population).items()}
+    account = known.account if known else None
+    parts = [
+        Because("rdn", (account.rdn,) if account else (), (wanted.rdn,), marks.get("rdn", "")),
+        Because("container", (account.container,) if account else (), (wanted.container,), marks.get("container", "")),
+    ]
+    for name, values in sorted(wanted.attributes.items()):
+        now = account.attributes.get(name, ()) if account else ()
+        parts.append(Because(name, now, values, marks.get(name, "")))
+    for name, relation in sorted(wanted.person_attributes.items()):
+        now = account.attributes.get(name, ()) if account else ()
+        parts.append(Because(name, now, (f"the account of the {relation}",), marks.get(name, "")))
+    for group in wanted.groups:
+        folded = {held.casefold() for held in account.groups} if account else set()
+        now = (group.name,) if group.name.casefold() in folded else ()
+        parts.append(Because("member of", now, (group.name,), marks.get(group.rule, "")))
+    return parts

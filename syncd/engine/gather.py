@@ -1,0 +1,312 @@
+"""From sources to persons: what was read, what is different, who that touches, and who everybody is.
+
+A source that failed is stood in for by its last accepted spool and nobody in it counts as missing (R1). Nothing is written to the
+store here but minted person ids: a plan that is never applied leaves every digest where it was (R2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from syncd.core import correlate
+from syncd.core.guard import Finding as Broken
+from syncd.core.guard import Shape, judge_source
+from syncd.core.lifecycle import PersonState
+from syncd.core.model import PersonId, Record, Reject, RowRef, SourceKey, SourceName, Subject, SubjectKey
+from syncd.errors import EndpointError
+from syncd.sources import Source, extract
+from syncd.sources.spool import Spool, open_spool
+from syncd.store import Finding, KnownKey, SnapshotRow, Store
+from syncd.vault import Vault
+
+_ROW_SPACE = 1 << 128  # digests of rows are summed in this ring
+
+
+@dataclass(slots=True)
+class Reading:
+    """One source in one run: its spool, and how that differs from the last accepted one."""
+
+    source: SourceName
+    spool: Spool
+    fresh: bool  # a snapshot distinct from the last accepted one: only that is evidence (R2, R13)
+    as_of: date  # the day up to which this source's evidence reaches
+    changed: dict[SubjectKey, int] = field(default_factory=dict)
+    gone: set[SubjectKey] = field(default_factory=set)
+    rejects: list[Reject] = field(default_factory=list)
+    persons: int = 0
+    failed: EndpointError | None = None
+
+    @property
+    def shields_leavers(self) -> bool:
+        """True when a row without a readable key could be anybody (R3), or nothing new was read (R1)."""
+        return self.failed is not None or any(reject.key is None for reject in self.rejects)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAccess:
+    """A source and what is configured about it outside its own format."""
+
+    name: SourceName
+    source: Source
+    shape: Shape
+    match_on: tuple[str, ...] = ()
+    stale_after: int = 7
+
+
+@dataclass(slots=True)
+class People:
+    """Everybody this run looks at: their records, keys and previous state."""
+
+    records: dict[PersonId, list[Record]] = field(default_factory=dict)  # most authoritative first
+    keys: dict[PersonId, list[KnownKey]] = field(default_factory=dict)  # as they are after this run's snapshots
+    states: dict[PersonId, PersonState] = field(default_factory=dict)
+    unreadable: set[PersonId] = field(default_factory=set)
+    minted: set[PersonId] = field(default_factory=set)
+    unsettled: dict[SourceName, set[SourceKey]] = field(default_factory=dict)  # keys whose digests must not advance (R5)
+    changed_keys: list[KnownKey] = field(default_factory=list)
+    findings: dict[tuple[str, str], Finding] = field(default_factory=dict)  # by subject and reason
+
+
+def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: datetime, today: date) -> Reading:
+    """A complete reading of one source. Raises EndpointError when it failed and no spool was ever accepted."""
+    history = store.snapshots(access.name, 1)
+    accepted = history[0] if history else None
+    try:
+        spool = extract(access.name, access.source, spools, vault, accepted.spool if accepted else None, now)
+    except EndpointError as error:
+        if accepted is None:
+            raise
+        spool = open_spool(spools, access.name, accepted.spool, vault)
+        seen = date.fromisoformat(store.meta(f"seen {access.name}") or accepted.accepted_on.isoformat())
+        return Reading(access.name, spool, fresh=False, as_of=min(seen, today), failed=error)
+    return compare(access, spool, accepted, store, today)
+
+
+def compare(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None, store: Store, today: date) -> Reading:
+    """What is different between a spool and the last accepted snapshot. An identical file costs nothing and proves nothing."""
+    fresh = accepted is None or accepted.content != spool.content
+    as_of = today if fresh or accepted is None else min(today, accepted.accepted_on + timedelta(days=access.stale_after))
+    reading = Reading(access.name, spool, fresh, as_of)
+    if not fresh:
+        reading.persons = accepted.counts.get("persons", 0) if accepted else 0
+        reading.rejects = [_as_reject(finding) for finding in store.findings("reject") if finding.source == access.name]
+        return reading
+    digests: dict[SubjectKey, int] = {}
+    rejects: list[Reject] = []
+    for item in access.source.digests(spool):
+        if isinstance(item, Reject):
+            rejects.append(item)
+        else:
+            key, digest = item
+            digests[key] = (digests.get(key, 0) + digest) % _ROW_SPACE
+    before = store.digests(access.name)
+    shielded = {SubjectKey(reject.subject, reject.key) for reject in rejects if reject.key is not None}
+    reading.rejects = rejects
+    reading.persons = sum(1 for key in digests if key.subject is Subject.PERSON)
+    reading.changed = {key: digest for key, digest in digests.items() if before.get(key) != digest}
+    if not reading.shields_leavers:
+        reading.gone = {key for key in before if key not in digests and key not in shielded}
+    return reading
+
+
+def broken_shapes(accesses: Iterable[SourceAccess], readings: Mapping[SourceName, Reading], store: Store) -> list[Broken]:
+    """What is wrong with the size of each fresh snapshot."""
+    found: list[Broken] = []
+    for access in accesses:
+        reading = readings[access.name]
+        if reading.fresh:
+            history = store.snapshots(access.name, 1)
+            last = history[0].counts.get("persons") if history else None
+            found += judge_source(access.name, reading.persons, last, access.shape)
+    return found
+
+
+def people(
+    accesses: Sequence[SourceAccess],
+    readings: Mapping[SourceName, Reading],
+    store: Store,
+    now: datetime,
+    today: date,
+    *,
+    everyone: bool,
+    also: Collection[PersonId] = (),
+) -> People:
+    """The persons this run must look at: everybody dirty, or simply everybody, with their records from the spools."""
+    result = People()
+    dirty = store.everyone() if everyone else set(also) | store.dirty() | store.due(today)
+    known = {access.name: store.keys(access.name) for access in accesses}
+    for access in accesses:
+        _compare_keys(readings[access.name], known[access.name], today, dirty, result)
+    if not everyone:
+        _follow_references(readings.values(), store, dirty)
+    unknown: list[Record] = []
+    for access in accesses:
+        asked = None if everyone else _asked(readings[access.name], known[access.name], dirty)
+        if asked is None or asked:
+            items = access.source.records(readings[access.name].spool, asked)
+            unknown += _take(items, known[access.name], dirty, result)
+    match_on = {access.name: access.match_on for access in accesses}
+    gone = {key.key for key in result.changed_keys if key.missing_since is not None}
+    held = {
+        (key.person, name)
+        for name, keys in known.items()
+        for key in keys.values()
+        if key.missing_since is None and key.key not in gone
+    }
+    _identify(unknown, match_on, held, store, now, result)
+    chosen = dirty | result.records.keys()
+    for person, keys in store.keys_of(chosen).items():
+        mine = {(key.source, key.key): key for key in (*keys, *result.keys.get(person, []))}
+        result.keys[person] = list(mine.values())
+    result.states = store.persons(chosen)
+    order = {name: rank for rank, name in enumerate(match_on)}
+    for records in result.records.values():
+        records.sort(key=lambda record: (order[record.source], record.key))
+    return result
+
+
+def _compare_keys(reading: Reading, known: Mapping[SourceKey, KnownKey], today: date, dirty: set[PersonId], result: People) -> None:
+    """Who is touched by what is different in one source, and who is absent from it."""
+    touched = _touched(reading)
+    gone = {key.key for key in reading.gone if key.subject is Subject.PERSON}
+    absent = [known[key] for key in sorted(gone) if key in known]
+    # Somebody missing is looked at in every run: when grace ends depends on the day and on the evidence.
+    missing = [key for key in known.values() if key.missing_since is not None and key.key not in gone | touched]
+    if reading.fresh and not reading.shields_leavers:
+        absent += missing
+    for key in absent:
+        changed = replace(key, missing_since=key.missing_since or today, absences=key.absences + 1)
+        result.keys.setdefault(key.person, []).append(changed)
+        result.changed_keys.append(changed)
+    dirty |= {key.person for key in (*absent, *missing)}
+    dirty |= {known[key].person for key in touched if key in known}
+    for reject in reading.rejects:
+        _take_reject(reject, known, result)
+
+
+def _touched(reading: Reading) -> set[SourceKey]:
+    return {key.key for key in reading.changed if key.subject is Subject.PERSON}
+
+
+def _follow_references(readings: Iterable[Reading], store: Store, dirty: set[PersonId]) -> None:
+    """Add everybody whose accounts read a campus, class or person that is different or dirty, until nobody is added (R4)."""
+    for reading in readings:
+        dirty |= store.referrers(reading.source, [*reading.changed, *reading.gone])
+    new = set(dirty)
+    while new:
+        edges: dict[SourceName, list[SubjectKey]] = {}
+        for keys in store.keys_of(new).values():
+            for key in keys:
+                edges.setdefault(key.source, []).append(SubjectKey(Subject.PERSON, key.key))
+        new = {person for source, wanted in edges.items() for person in store.referrers(source, wanted)} - dirty
+        dirty |= new
+
+
+def _asked(reading: Reading, known: Mapping[SourceKey, KnownKey], dirty: set[PersonId]) -> set[SourceKey]:
+    """The keys whose records are needed: touched ones, and those of dirty persons that the spool holds."""
+    gone = {key.key for key in reading.gone if key.subject is Subject.PERSON}
+    held = {key.key for key in known.values() if key.person in dirty and key.missing_since is None}
+    return _touched(reading) | held - gone
+
+
+def _take(
+    items: Iterable[Record | Reject], known: Mapping[SourceKey, KnownKey], dirty: set[PersonId], result: People
+) -> list[Record]:
+    """Sort what a source yields into records of known persons and rejects; the records of nobody known are returned."""
+    unknown: list[Record] = []
+    for item in items:
+        if isinstance(item, Reject):
+            _take_reject(item, known, result)
+            continue
+        held = known.get(item.key)
+        if held is None:
+            unknown.append(item)
+            continue
+        result.records.setdefault(held.person, []).append(item)
+        dirty.add(held.person)
+        if held.missing_since is not None:
+            back = replace(held, missing_since=None, absences=0)
+            result.changed_keys.append(back)
+            result.keys.setdefault(held.person, []).append(back)
+    return unknown
+
+
+def _take_reject(reject: Reject, known: Mapping[SourceKey, KnownKey], result: People) -> None:
+    finding = Finding(
+        "reject", str(reject.row), reject.why, None, reject.source, None, {"key": reject.key or "", "of": reject.subject}
+    )
+    if reject.key is not None and reject.subject is Subject.PERSON:
+        result.unsettled.setdefault(reject.source, set()).add(reject.key)
+        if reject.key in known:
+            person = known[reject.key].person
+            result.unreadable.add(person)
+            finding = replace(finding, person=person)
+    result.findings.setdefault((finding.subject, finding.why), finding)
+
+
+def _as_reject(finding: Finding) -> Reject:
+    file, _, line = finding.subject.rpartition(":")
+    key = finding.detail.get("key") or None
+    row = RowRef(file, int(line) if line.isdigit() else 0)
+    return Reject(
+        finding.source or SourceName(""),
+        row,
+        finding.why,
+        SourceKey(key) if key else None,
+        Subject(finding.detail.get("of", "person")),
+    )
+
+
+def _identify(
+    unknown: list[Record],
+    match_on: Mapping[SourceName, tuple[str, ...]],
+    held: Collection[tuple[PersonId, SourceName]],
+    store: Store,
+    now: datetime,
+    result: People,
+) -> None:
+    """Give every record nobody knows a person: attach it, mint one, or list it as disputed."""
+    if not unknown:
+        return
+    unknown.sort(key=lambda record: (record.source, record.key))
+    likenesses = {told[0] for told in map(correlate.likeness, unknown) if told is not None}
+    alike = store.resembling(likenesses)
+    identified = correlate.identify(
+        unknown,
+        match_on,
+        _index(match_on, store),
+        lambda likeness: alike.get(likeness, []),
+        is_held=lambda person, source: (person, source) in held,
+    )
+    by_key = {(record.source, record.key): record for record in unknown}
+    minted = store.mint(identified.mint, now)
+    result.minted |= set(minted.values())
+    together = {key: minted[first] for key, first in identified.together.items()}
+    for key, person in {**minted, **identified.attach, **together}.items():
+        result.records.setdefault(person, []).append(by_key[key])
+        result.keys.setdefault(person, []).append(KnownKey(key[0], key[1], person))
+        result.changed_keys.append(KnownKey(key[0], key[1], person))
+    for dispute in identified.disputed:
+        if isinstance(dispute.subject, tuple):
+            source, name = dispute.subject
+            result.unsettled.setdefault(source, set()).add(name)
+            detail = {"candidates": ", ".join(dispute.candidates), "key": str(name)}
+            finding = Finding("disputed", f"{source}/{name}", dispute.why, None, source, None, detail)
+            result.findings[finding.subject, finding.why] = finding
+
+
+def _index(match_on: Mapping[SourceName, tuple[str, ...]], store: Store) -> Callable[[str, str], Collection[PersonId]]:
+    """Who has this value in this field, among everybody known; built only when some source is matched on anything."""
+    fields = {name for names in match_on.values() for name in names}
+    index: dict[tuple[str, str], set[PersonId]] = {}
+    if fields:
+        for person, records in store.records().items():
+            for record in records:
+                for name in fields:
+                    value = record.fields.get(name)
+                    if value:
+                        index.setdefault((name, str(value)), set()).add(person)
+    return lambda name, value: index.get((name, value), set())

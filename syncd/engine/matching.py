@@ -1,0 +1,342 @@
+"""One target in one run: whose account is which, what it should be, and the changes between.
+
+Before any create the target is asked for the find keys and the names (R7); a hit becomes a link or a dispute, never a second
+account. A linked account that others deleted, moved out of reach or disabled is reported, never fought (R8, R33).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from syncd.core import correlate, plan
+from syncd.core.correlate import SituationKind
+from syncd.core.lifecycle import LEFT, LifecycleSpec, State
+from syncd.core.mapping import TargetMapping, Wanted
+from syncd.core.model import Account, Change, Kind, NativeId, Observed, PersonId, PopulationName, TargetName
+from syncd.core.naming import IssuedName, ledger_key
+from syncd.core.plan import Desired, Holding
+from syncd.engine.desire import Decided
+from syncd.errors import EndpointError
+from syncd.store import Finding, Known, Store
+from syncd.targets import ByAttribute, ById, ByLocation, Question, Scope
+from syncd.targets.target import Target
+
+
+@dataclass(slots=True)
+class Matched:
+    """What one target's part of a run comes to."""
+
+    target: TargetName
+    changes: list[Change] = field(default_factory=list)
+    links: list[Known] = field(default_factory=list)  # adopted, or seen to be different from what we knew
+    names: dict[PersonId, dict[str, IssuedName]] = field(default_factory=dict)  # kept from adopted accounts (R34)
+    found: dict[str, str] = field(default_factory=dict)  # name seen on the target -> holder (R9)
+    findings: list[Finding] = field(default_factory=list)
+    wants: dict[PersonId, Desired] = field(default_factory=dict)  # for replanning one person in the same run (R18)
+    waiting: set[PersonId] = field(default_factory=set)  # who must be looked at again whatever lands (R5)
+    accounts: int = 0
+
+
+class Matching:
+    """Compares everybody decided in this run with one target."""
+
+    def __init__(
+        self,
+        target: Target,
+        mapping: TargetMapping,
+        store: Store,
+        lifecycles: Mapping[PopulationName, LifecycleSpec],
+        foreign: Mapping[PersonId, str],
+    ) -> None:
+        self._target = target
+        self._name = TargetName(mapping.target)
+        self._mapping = mapping
+        self._store = store
+        self._lifecycles = lifecycles
+        self._foreign = foreign
+        self._scope = Scope(mapping.attributes)
+        self._result = Matched(self._name)
+
+    def match(self, decided: Mapping[PersonId, Decided], *, reconcile: bool) -> Matched:
+        """The changes for everybody decided, in a stable order. `reconcile` reads the whole target, else the store is trusted."""
+        linked = self._store.linked(self._name)
+        known = self._store.known(self._name, None if reconcile else decided.keys())
+        self._result.accounts = len(linked)
+        listing = self._read(known) if reconcile else None
+        blocked = self._lost(known, listing) if listing is not None else set()
+        holdings = self._holdings(known, listing)
+        creatable = [
+            (person, one.wanted[self._name], one)
+            for person, one in decided.items()
+            if self._name in one.wanted and person not in known and not one.blocked
+        ]
+        blocked |= self._settle_unlinked(creatable, listing, linked)
+        if listing is not None:
+            self._remember_names(listing, linked, decided)
+        desired: dict[PersonId, Desired] = {}
+        for person, one in decided.items():
+            want = None if person in blocked or one.blocked or one.standing.frozen else self._desired(one, holdings.get(person))
+            if want is not None:
+                desired[person] = want
+        wants = {person: self._with_references(want, decided[person], desired) for person, want in desired.items()}
+        self._result.wants = wants
+        for person, want in wants.items():
+            self._result.changes += plan.steps(self._name, want, holdings.get(person))
+        self._add_groups_and_containers(decided)
+        return self._result
+
+    # --- what is there ------------------------------------------------------------------------------------------------
+
+    def _read(self, known: Mapping[PersonId, Known]) -> dict[NativeId, Observed]:
+        listing = {observed.native_id: observed for observed in self._target.read(self._scope)}
+        if known and not listing:
+            raise EndpointError(
+                self._name,
+                f"reported no account at all, but {len(known):,} are linked",
+                "check the read rights of the account syncd binds with; nothing was planned",
+            )
+        return listing
+
+    def _lost(self, known: Mapping[PersonId, Known], listing: Mapping[NativeId, Observed]) -> set[PersonId]:
+        """Linked accounts the listing does not hold: strayed out of the base, or deleted by others. Neither is recreated (R8)."""
+        missing = {one.native_id: person for person, one in known.items() if one.native_id not in listing}
+        strayed: set[NativeId] = set()
+        for question, _ in self._target.lookup([ById(native_id) for native_id in missing], self._scope) if missing else ():
+            if isinstance(question, ById):
+                strayed.add(question.native_id)
+        for native_id, person in missing.items():
+            kind, why = (
+                ("strayed", "is outside the configured base") if native_id in strayed else ("deleted", "was deleted by others")
+            )
+            self._find(kind, person, f"the linked account {known[person].account.rdn} {why}; it is left alone")
+        return set(missing.values())
+
+    def _holdings(self, known: Mapping[PersonId, Known], listing: Mapping[NativeId, Observed] | None) -> dict[PersonId, Holding]:
+        if listing is None:
+            return {
+                person: Holding(one.native_id, one.account, one.account.enabled or one.disabled_by_us)
+                for person, one in known.items()
+            }
+        owned = {group for one in known.values() for group in one.account.groups}
+        members = {group.name: group.members for group in self._target.read_groups(owned)} if owned else {}
+        holdings: dict[PersonId, Holding] = {}
+        for person, one in known.items():
+            observed = listing.get(one.native_id)
+            if observed is None:
+                continue
+            groups = frozenset(name for name in one.account.groups if one.native_id in members.get(name, ()))
+            account = replace(observed.account, groups=groups)
+            ours = one.disabled_by_us
+            if not account.enabled and one.account.enabled:
+                ours = False
+                self._find("disabled by others", person, f"{account.rdn} was disabled by somebody else; it stays so (R33)")
+            holdings[person] = Holding(one.native_id, account, account.enabled or ours)
+            if account != one.account or ours != one.disabled_by_us:
+                self._result.links.append(replace(one, account=account, disabled_by_us=ours))
+        return holdings
+
+    def _remember_names(
+        self, listing: Mapping[NativeId, Observed], linked: Mapping[NativeId, PersonId], decided: Mapping[PersonId, Decided]
+    ) -> None:
+        """Every name seen on the target goes into the ledger, under whoever holds it (R9)."""
+        carriers: set[str] = set()
+        rdn_carries = False
+        for one in decided.values():
+            wanted = one.wanted.get(self._name)
+            if wanted is not None:
+                keys = {ledger_key(name.value) for name in one.names.values()}
+                carriers |= {name for name, values in wanted.attributes.items() if any(ledger_key(v) in keys for v in values)}
+                rdn_carries |= ledger_key(wanted.rdn) in keys
+        for native_id, observed in listing.items():
+            holder = linked.get(native_id) or f"{self._name}:{native_id}"
+            values = [value for name in carriers for value in observed.account.attributes.get(name, ())]
+            for value in [*values, *([observed.account.rdn] if rdn_carries else [])]:
+                self._result.found.setdefault(ledger_key(value), holder)
+
+    # --- who has an account already -----------------------------------------------------------------------------------
+
+    def _settle_unlinked(
+        self,
+        creatable: Iterable[tuple[PersonId, Wanted, Decided]],
+        listing: Mapping[NativeId, Observed] | None,
+        linked: Mapping[NativeId, PersonId],
+    ) -> set[PersonId]:
+        """Persons without a link for whom nothing may be created: an account was adopted, or it cannot be told whose it is."""
+        asked: dict[PersonId, tuple[dict[tuple[str, str], Question], list[Question]]] = {}
+        people = {person: (wanted, one) for person, wanted, one in creatable}
+        for person, (wanted, one) in people.items():
+            place = self._target.canonical(Account(wanted.rdn, wanted.container, one.standing.enabled, {}))
+            finds: dict[tuple[str, str], Question] = {pair: ByAttribute(*pair) for pair in wanted.find}
+            carried = [ByAttribute(name, value) for name, value in _carried(wanted, one.names)]
+            asked[person] = (finds, [*carried, ByLocation(place.container, place.rdn)])
+        questions = {question for finds, names in asked.values() for question in (*finds.values(), *names)}
+        hits = self._answers(questions, listing)
+        blocked: set[PersonId] = set()
+        adoptions: dict[NativeId, list[tuple[PersonId, Observed, str]]] = {}
+        for person, (finds, names) in asked.items():
+            wanted, one = people[person]
+            by_key = {pair: hits.get(question, []) for pair, question in finds.items()}
+            by_name = list({hit.native_id: hit for question in names for hit in hits.get(question, [])}.values())
+            if one.person is None:
+                continue
+            situation = correlate.situate(one.person, wanted.find, by_key, linked, by_name)
+            if situation.kind is SituationKind.UNLINKED and situation.native_id is not None:
+                found = next(hit for rows in by_key.values() for hit in rows if hit.native_id == situation.native_id)
+                adoptions.setdefault(found.native_id, []).append((person, found, situation.why))
+                blocked.add(person)
+            elif situation.kind is not SituationKind.UNMATCHED or person in self._foreign:
+                taken = f"the name {self._foreign.get(person)} belongs to an account nobody is linked to"
+                self._find("disputed", person, taken if situation.kind is SituationKind.UNMATCHED else situation.why)
+                blocked.add(person)
+        for claims in adoptions.values():
+            for person, found, why in claims:
+                if len(claims) > 1:
+                    others = ", ".join(other for other, _, _ in claims if other != person)
+                    self._find("disputed", person, f"the account {found.account.rdn} would be theirs and that of {others} as well")
+                else:
+                    self._adopt(person, *people[person], found, why)
+        return blocked
+
+    def _answers(self, questions: set[Question], listing: Mapping[NativeId, Observed] | None) -> dict[Question, list[Observed]]:
+        answers: dict[Question, list[Observed]] = {}
+        if listing is None:
+            ordered = sorted(questions, key=repr)
+            for question, observed in self._target.lookup(ordered, self._scope) if ordered else ():
+                answers.setdefault(question, []).append(observed)
+            return answers
+        places: dict[tuple[str, str], list[Observed]] = {}
+        values: dict[tuple[str, str], list[Observed]] = {}
+        for observed in listing.values():
+            account = observed.account
+            places.setdefault((account.container.casefold(), account.rdn.casefold()), []).append(observed)
+            for name, held in account.attributes.items():
+                for value in held:
+                    values.setdefault((name.casefold(), value.casefold()), []).append(observed)
+        for question in questions:
+            if isinstance(question, ByAttribute):
+                answers[question] = values.get((question.attribute.casefold(), question.value.casefold()), [])
+            elif isinstance(question, ByLocation):
+                answers[question] = places.get((question.container.casefold(), question.rdn.casefold()), [])
+        return answers
+
+    def _adopt(self, person: PersonId, wanted: Wanted, one: Decided, found: Observed, why: str) -> None:
+        """Adoption writes a link and nothing else; the account's names become the person's (R34). Changes follow next run."""
+        account = replace(found.account, groups=frozenset())
+        self._result.links.append(Known(person, self._name, found.native_id, why, account, disabled_by_us=False))
+        self._result.waiting.add(person)
+        kept: dict[str, IssuedName] = {}
+        for kind, name in one.names.items():
+            if wanted.rdn == name.value:
+                kept[kind] = replace(name, value=account.rdn)
+            for attribute, values in wanted.attributes.items():
+                if values == (name.value,) and account.attributes.get(attribute):
+                    kept[kind] = replace(name, value=account.attributes[attribute][0])
+        if kept:
+            self._result.names[person] = kept
+        self._find("adopted", person, f"the existing account {account.rdn}: {why}")
+
+    # --- what should be there -----------------------------------------------------------------------------------------
+
+    def _desired(self, one: Decided, have: Holding | None) -> Desired | None:
+        state, standing = one.state, one.standing
+        if standing.state in LEFT:
+            if have is None:
+                return None
+            spec = self._lifecycles.get(one.population or PopulationName(""), LifecycleSpec())
+            park = None
+            if standing.parked and spec.park_container is not None:
+                park = self._target.canonical(replace(have.account, container=spec.park_container)).container
+            return self._leaver(one, have, standing.why, park=park, delete=standing.state is State.DELETABLE)
+        wanted = one.wanted.get(self._name)
+        if wanted is None or not standing.exists:
+            if have is None or one.person is None or standing.state is State.PENDING:
+                return None
+            why = "the mapping gives no account here any more" if one.population else "belongs to no population any more"
+            return self._leaver(one, have, why)
+        groups = frozenset(self._target.canonical_group(group.name) for group in wanted.groups)
+        enabled = standing.enabled or (have is not None and have.account.enabled)  # waiting never closes what is open
+        account = self._target.canonical(Account(wanted.rdn, wanted.container, enabled, wanted.attributes, groups))
+        population = one.population or ""
+        return Desired(state.id, account, wanted.policies, campus=one.campus, population=population, reason=standing.why)
+
+    def _leaver(self, one: Decided, have: Holding, why: str, *, park: str | None = None, delete: bool = False) -> Desired:
+        return Desired(
+            one.state.id,
+            have.account,
+            campus=one.campus,
+            population=one.population or "",
+            leaving=True,
+            park=park,
+            delete=delete,
+            reason=why,
+        )
+
+    def _with_references(self, want: Desired, one: Decided, desired: Mapping[PersonId, Desired]) -> Desired:
+        """The desired account with the places of other people's accounts filled in."""
+        wanted = one.wanted.get(self._name)
+        if wanted is None or want.leaving or not wanted.person_attributes or one.person is None:
+            return want
+        refers: dict[str, tuple[str, ...]] = {}
+        for attribute, relation in wanted.person_attributes.items():
+            other = one.person.related.get(relation)
+            place = self._place_of(other, desired) if other is not None else None
+            told = self._target.reference(place) if place is not None else None
+            refers[attribute] = (told,) if told is not None else ()
+        return replace(want, refers=refers)
+
+    def _place_of(self, person: PersonId, desired: Mapping[PersonId, Desired]) -> Account | None:
+        want = desired.get(person)
+        if want is not None and want.leaving:
+            return replace(want.account, container=want.park) if want.park is not None else want.account
+        if want is not None:
+            return want.account
+        known = self._store.known(self._name, [person]).get(person)
+        return known.account if known else None
+
+    def _add_groups_and_containers(self, decided: Mapping[PersonId, Decided]) -> None:
+        result = self._result
+        may_create = {
+            self._target.canonical_group(group.name)
+            for one in decided.values()
+            if self._name in one.wanted
+            for group in one.wanted[self._name].groups
+            if group.create
+        }
+        joined = {change.group for change in result.changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
+        missing = self._target.missing_groups(joined) if joined else set()
+        refused = missing - may_create
+        for name in sorted(refused):
+            result.findings.append(
+                Finding(
+                    "missing group",
+                    name,
+                    f"{self._name} has no group {name} and the mapping does not say `create: true`",
+                    None,
+                    None,
+                    self._name,
+                    {},
+                )
+            )
+        result.waiting |= {change.person for change in result.changes if change.group in refused and change.person is not None}
+        kept = [change for change in result.changes if change.group not in refused]
+        groups = [
+            Change(self._name, Kind.CREATE_GROUP, "somebody belongs to it", group=name) for name in sorted(missing & may_create)
+        ]
+        needed = plan.needed_containers(kept) | {plan.parent(name) for name in missing & may_create}
+        containers = [
+            Change(self._name, Kind.CREATE_CONTAINER, "something is to stand in it", group=name)
+            for name in sorted(self._target.missing_containers(needed - {""}), key=lambda name: (name.count(","), name))
+        ]
+        result.changes = [*containers, *groups, *kept]
+
+    def _find(self, kind: str, person: PersonId, why: str) -> None:
+        self._result.findings.append(Finding(kind, person, why, person, None, self._name, {}))
+        if kind in ("disputed", "strayed", "deleted"):
+            self._result.waiting.add(person)
+
+
+def _carried(wanted: Wanted, names: Mapping[str, IssuedName]) -> list[tuple[str, str]]:
+    """The attributes that carry one of the person's names: whoever else has that value there is asked about."""
+    keys = {ledger_key(name.value) for name in names.values()}
+    return [(name, value) for name, values in wanted.attributes.items() for value in values if ledger_key(value) in keys]

@@ -1,0 +1,30 @@
+"""First passwords: made once, sealed with the intention to create, handed out in a letter (R21).
+
+Two forms, both from the operating system's random source: a passphrase a child can type, and a random one. Each has at least
+50 bits; neither is ever the same for two people, nor made from anything known about them.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+_CONSONANTS = "bdfghjkmnprstvz"
+_VOWELS = "aeiou"
+_PLAIN = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without l, 1, I, O, 0: they are read wrong from paper
+
+
+def passphrase() -> str:
+    """Four pronounceable words of four letters and a number, such as `Tavo-miru-zeka-penu-47`: 56 bits."""
+    words = ["".join(secrets.choice(_CONSONANTS) + secrets.choice(_VOWELS) for _ in range(2)) for _ in range(4)]
+    return "-".join([words[0].capitalize(), *words[1:], f"{secrets.randbelow(90) + 10}"])
+
+
+def random() -> str:
+    """Sixteen characters with upper case, lower case and a digit, none of them easily misread: over 85 bits."""
+    while True:
+        made = "".join(secrets.choice(_PLAIN) for _ in range(16))
+        if any(c.isdigit() for c in made) and any(c.isupper() for c in made) and any(c.islower() for c in made):
+            return made
+
+
+KINDS = {"passphrase": passphrase, "random": random}

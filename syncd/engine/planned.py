@@ -1,0 +1,178 @@
+"""What a plan is made of, what it makes true when it is applied, and how it is kept until then.
+
+A stored plan holds every change and the day its initial values were made on; applying it plans again and compares digests (R15).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from syncd.core.guard import Verdict
+from syncd.core.model import KIND_ORDER, Change, Outcome, PersonId, Result, RunId, SourceName, Subject, SubjectKey, TargetName
+from syncd.core.plan import Plan
+from syncd.engine.carry_out import Report
+from syncd.engine.desire import Decided
+from syncd.engine.gather import People, Reading
+from syncd.engine.matching import Matched
+from syncd.errors import EndpointError, TransientError
+from syncd.store import Acceptance, Finding, SnapshotRow
+from syncd.store.codec import change_from_json, change_to_json
+
+Stopped = Mapping[str, EndpointError | TransientError]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with everything needed to apply it."""
+
+    run: RunId
+    pipeline: str
+    kind: str
+    today: date
+    plans: Mapping[TargetName, Plan]
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    readings: Mapping[SourceName, Reading]
+    decided: Mapping[PersonId, Decided]
+    matched: Mapping[TargetName, Matched]
+    people: People
+    fingerprints: Mapping[str, str]
+    reserved: Mapping[str, PersonId]
+    stopped: Stopped = field(default_factory=dict)
+    one_person: bool = False
+
+    @property
+    def changes(self) -> int:
+        """How many changes there are, over all targets."""
+        return sum(len(one.changes) for one in self.plans.values())
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """Counts for the run's row: changes by kind, persons looked at, findings by kind."""
+        counts: Counter[str] = Counter()
+        for one in self.plans.values():
+            counts.update({str(kind): number for kind, number in one.counts.items()})
+        counts.update(Counter(f"finding: {finding.kind}" for finding in self.findings))
+        counts["persons"] = len(self.decided)
+        return dict(counts)
+
+    def unfinished(self) -> set[PersonId]:
+        """Who must be looked at again whatever lands: blocked, disputed, adopted, or due on a target that sat the run out (R5)."""
+        if self.stopped:
+            return set(self.decided)
+        blocked = {person for person, one in self.decided.items() if one.blocked}
+        return blocked.union(*(one.waiting for one in self.matched.values()))
+
+    def acceptance(self) -> Acceptance:
+        """What becomes true when the plan is applied, before its first change is sent: one transaction."""
+        people = self.people
+        moving = {change.person for one in self.plans.values() for change in one.changes if change.person is not None}
+        whole = not self.one_person
+        names = {person: dict(one.names) for person, one in self.decided.items() if one.names}
+        for one in self.matched.values():
+            for person, kept in one.names.items():
+                names[person] = {**names.get(person, {}), **kept}
+        mine = self.decided.keys()
+        return Acceptance(
+            snapshots=tuple(_snapshot(reading, self.today) for reading in self.readings.values() if reading.fresh and whole),
+            digests={name: _digests(reading, people) for name, reading in self.readings.items() if reading.fresh and whole},
+            records=tuple(record for person, records in people.records.items() if person in mine for record in records),
+            keys=tuple(key for key in people.changed_keys if key.person in mine),
+            persons=tuple(one.state for person, one in self.decided.items() if people.states.get(person) != one.state),
+            refs={person: one.refs for person, one in self.decided.items() if one.person is not None},
+            dirty=moving | self.unfinished(),
+            names={person: tuple(kept.values()) for person, kept in names.items()},
+            fingerprints=self.fingerprints if whole else {},
+            findings=self.findings if whole else None,
+        )
+
+
+def _snapshot(reading: Reading, today: date) -> SnapshotRow:
+    spool = reading.spool
+    counts = {**spool.counts, "persons": reading.persons}
+    return SnapshotRow(reading.source, spool.id, spool.content, counts, today, spool.fetched_at)
+
+
+def _digests(reading: Reading, people: People) -> tuple[dict[SubjectKey, int], set[SubjectKey]]:
+    """The digests to advance: not those of keys nobody could be found or read for (R5)."""
+    stuck = {SubjectKey(Subject.PERSON, key) for key in people.unsettled.get(reading.source, ())}
+    return {key: digest for key, digest in reading.changed.items() if key not in stuck}, reading.gone - stuck
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came of a plan. `held` are changes that were not applied because they did not replan identically (R15)."""
+
+    run: RunId
+    reports: Mapping[TargetName, Report]
+    held: tuple[Change, ...] = ()
+    vanished: int = 0  # changes of the stored plan that are not needed any more
+
+    @property
+    def failed(self) -> int:
+        """How many changes were refused, and targets that could not be used."""
+        return sum(len(report.failures) + (report.stopped is not None) for report in self.reports.values())
+
+    @property
+    def landed(self) -> int:
+        """How many changes are now as they should be."""
+        return sum(report.results[Result.DONE] + report.results[Result.ALREADY] for report in self.reports.values())
+
+    @property
+    def failures(self) -> tuple[Outcome, ...]:
+        """Every refused change with the target's words."""
+        return tuple(outcome for report in self.reports.values() for outcome in report.failures)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """A plan as it was kept: what was to be done, planned on which day, and why it was held."""
+
+    pipeline: str
+    kind: str
+    today: date
+    mapped_on: date
+    plans: Mapping[TargetName, Plan]
+    verdict: tuple[str, ...]
+
+
+def dump(planned: Planned, mapped_on: date) -> bytes:
+    """A plan as bytes, to be sealed by the store (R38)."""
+    told = {
+        "pipeline": planned.pipeline,
+        "kind": planned.kind,
+        "today": planned.today.isoformat(),
+        "mapped_on": mapped_on.isoformat(),
+        "verdict": [str(finding) for finding in planned.verdict.findings],
+        "plans": {name: [change_to_json(change) for change in one.changes] for name, one in planned.plans.items()},
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def load(kept: bytes) -> StoredPlan:
+    """The plan that was dumped."""
+    told = json.loads(kept)
+    return StoredPlan(
+        told["pipeline"],
+        told["kind"],
+        date.fromisoformat(told["today"]),
+        date.fromisoformat(told["mapped_on"]),
+        {
+            TargetName(name): Plan(TargetName(name), tuple(change_from_json(change) for change in changes))
+            for name, changes in told["plans"].items()
+        },
+        tuple(told["verdict"]),
+    )
+
+
+def order_key(change: Change) -> tuple[int, str, str, str]:
+    """The order in which changes are listed: by kind, then campus, then person, then group."""
+    return KIND_ORDER[change.kind], change.campus, _numbered(change.person or ""), change.group or ""
+
+
+def _numbered(person: str) -> str:
+    return f"{person[:1]}{person[1:]:0>12}"

@@ -1,0 +1,87 @@
+"""What became of changes that were journalled but never answered, found out by reading the target (R17).
+
+Effect is exactly once, sending need not be: a change whose effect can be seen is done, one whose effect cannot be seen was not,
+and is planned anew. A create is told from somebody else's account at the same place by its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from syncd.core.model import Account, Change, Failure, Kind, Observed, Outcome, Result
+from syncd.store import Intention, Store
+from syncd.targets import ById, ByLocation, Question, Scope
+from syncd.targets.target import Target
+
+NOT_SENT = "no effect of it is to be seen: it was never carried out"
+
+
+def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store: Store) -> Iterator[tuple[int, Outcome]]:
+    """The outcome of each open intention. Raises EndpointError or TransientError where the target cannot be read."""
+    if not open_ones:
+        return
+    questions = {one.seq: question for one in open_ones if (question := _question(target, one.change)) is not None}
+    found: dict[Question, Observed] = {}
+    if questions:
+        found = dict(target.lookup(sorted(set(questions.values()), key=repr), scope))
+    about_groups = [one.change.group for one in open_ones if one.change.group is not None]
+    containers = [name for one in open_ones if one.change.kind is Kind.CREATE_CONTAINER and (name := one.change.group)]
+    no_container = target.missing_containers(containers) if containers else set()
+    groups = {group.name: group.members for group in target.read_groups(set(about_groups))} if about_groups else {}
+    for one in open_ones:
+        change = one.change
+        if change.kind is Kind.CREATE_CONTAINER:
+            yield one.seq, _outcome(change, seen=change.group not in no_container)
+        elif change.kind is Kind.CREATE_GROUP:
+            yield one.seq, _outcome(change, seen=change.group in groups)
+        elif change.kind in (Kind.ADD_MEMBER, Kind.REMOVE_MEMBER):
+            member = change.native_id in groups.get(change.group or "", ())
+            yield one.seq, _outcome(change, seen=member == (change.kind is Kind.ADD_MEMBER))
+        elif change.kind is Kind.CREATE:
+            yield one.seq, _create(change, found.get(questions[one.seq]), store)
+        else:
+            hit = found.get(questions[one.seq]) if one.seq in questions else None
+            yield one.seq, _outcome(change, seen=_visible(change, hit.account if hit else None))
+
+
+def _question(target: Target, change: Change) -> Question | None:
+    if change.kind is Kind.CREATE and change.after is not None:
+        place = target.canonical(change.after)
+        return ByLocation(place.container, place.rdn)
+    return ById(change.native_id) if change.native_id is not None and change.group is None else None
+
+
+def _outcome(change: Change, *, seen: bool) -> Outcome:
+    if seen:
+        return Outcome(change, Result.DONE)
+    return Outcome(change, Result.FAILED, failure=Failure.WAITS, why=NOT_SENT)
+
+
+def _create(change: Change, hit: Observed | None, store: Store) -> Outcome:
+    if hit is None or change.after is None:
+        return _outcome(change, seen=False)
+    owner = store.linked(change.target, [hit.native_id]).get(hit.native_id)
+    if owner not in (None, change.person) or not _holds(hit.account, change.after):
+        why = "an account that is not ours stands there"
+        return Outcome(change, Result.FAILED, failure=Failure.NAME_TAKEN, why=why)
+    return Outcome(change, Result.DONE, native_id=hit.native_id)
+
+
+def _visible(change: Change, account: Account | None) -> bool:
+    """Whether the account shows what the change was to do to it."""
+    if change.kind is Kind.DELETE:
+        return account is None
+    after = change.after
+    if account is None or after is None:
+        return False
+    match change.kind:
+        case Kind.ENABLE | Kind.DISABLE:
+            return account.enabled == after.enabled
+        case Kind.MOVE | Kind.PARK:
+            return (account.rdn, account.container.casefold()) == (after.rdn, after.container.casefold())
+        case _:
+            return _holds(account, after)
+
+
+def _holds(account: Account, after: Account) -> bool:
+    return all(account.attributes.get(name, ()) == values for name, values in after.attributes.items())

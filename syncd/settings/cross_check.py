@@ -1,0 +1,166 @@
+"""What one key of config/syncd.yaml says of another, and values that are well-formed and still cannot be meant.
+
+Works on whatever blocks of the file could be read, so that a mistake in one of them hides none in the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from syncd.core.fields import SCALARS
+from syncd.core.model import SourceName
+from syncd.settings.building import Builder
+from syncd.settings.document import Document, Entries, Scalar, Step, Tree
+from syncd.settings.keys import keys_of, suggestion
+from syncd.settings.model import District, Pipeline, Retention, SourceSettings, TargetSettings
+
+Steps = tuple[Step, ...]
+Trouble = tuple[Steps, str]
+"""The steps to the key that is wrong, and what is wrong with it."""
+
+_EXTRA = "extra."
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+_PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@")
+_Block = TypeVar("_Block")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The blocks that are right in themselves; `names` has every source, target and pipeline, right or not."""
+
+    names: Mapping[str, Sequence[str]]
+    sources: Mapping[str, SourceSettings]
+    targets: Mapping[str, TargetSettings]
+    pipelines: Mapping[str, Pipeline]
+    district: District | None
+    retention: Retention | None
+    store: str
+    extra_fields: frozenset[str]
+
+
+def parts_of(document: Document | None) -> Parts:
+    """The parts of config/syncd.yaml that can be judged. Of a file that could not be read there are none."""
+    top = document.tree.entries if document else {}
+    trees = {key: child for key, (_, child) in top.items()}
+    store = trees.get("store")
+    sources = _blocks(SourceSettings, trees.get("sources"))
+    complete = len(sources) == len(_names(trees.get("sources")))
+    return Parts(
+        names={key: _names(trees.get(key)) for key in ("sources", "targets", "pipelines")},
+        sources=sources,
+        targets=_blocks(TargetSettings, trees.get("targets")),
+        pipelines=_blocks(Pipeline, trees.get("pipelines")),
+        district=_block(District, trees.get("district")),
+        retention=_block(Retention, trees.get("retention")),
+        store=store.raw if isinstance(store, Scalar) else "",
+        extra_fields=extra_fields(sources) if complete and document else _spoken_of(document),
+    )
+
+
+def extra_fields(settings: Mapping[SourceName, SourceSettings] | Mapping[str, SourceSettings]) -> frozenset[str]:
+    """The `extra.` fields that the configured sources promise to tell."""
+    return frozenset(name for source in settings.values() for name in getattr(source.options, "extra_fields", ()))
+
+
+def cross_check(parts: Parts) -> Iterator[Trouble]:
+    """Everything wrong between the parts."""
+    yield from _misnamed(parts)
+    yield from _misplaced(parts)
+    yield from _out_of_range(parts)
+
+
+def _spoken_of(document: Document | None) -> frozenset[str]:
+    """Everything in the file that looks like an `extra.` field: where a source cannot be read, none of them is called unknown."""
+
+    def words(tree: Tree) -> Iterator[str]:
+        if isinstance(tree, Entries):
+            yield from tree.entries
+            yield from (word for _, child in tree.entries.values() for word in words(child))
+        elif not isinstance(tree, Scalar):
+            yield from (word for child in tree.items for word in words(child))
+
+    return frozenset(word for word in words(document.tree) if word.startswith(_EXTRA)) if document else frozenset()
+
+
+def _names(tree: Tree | None) -> tuple[str, ...]:
+    return tuple(tree.entries) if isinstance(tree, Entries) else ()
+
+
+def _blocks(owner: type[_Block], tree: Tree | None) -> dict[str, _Block]:
+    entries = tree.entries if isinstance(tree, Entries) else {}
+    built = {name: _block(owner, child) for name, (_, child) in entries.items()}
+    return {name: block for name, block in built.items() if block is not None}
+
+
+def _block(owner: type[_Block], tree: Tree | None) -> _Block | None:
+    """The block, or None where it is wrong in itself; its problems are told elsewhere."""
+    built = Builder().build(owner, tree, "") if tree else None
+    return built if isinstance(built, owner) else None
+
+
+def _misnamed(parts: Parts) -> Iterator[Trouble]:
+    """Names that refer to nothing."""
+    for name, source in parts.sources.items():
+        for rank, wanted in enumerate(source.match_on):
+            if wanted not in SCALARS:
+                yield ("sources", name, "match_on", rank), f"no field '{wanted}' to match on{suggestion(wanted, list(SCALARS))}"
+    for name, pipeline in parts.pipelines.items():
+        named: tuple[tuple[str, Sequence[str], Collection[str]], ...] = (
+            ("sources", pipeline.sources, parts.names["sources"]),
+            ("targets", pipeline.targets, parts.names["targets"]),
+        )
+        for kind, wanted_names, known in named:
+            if not wanted_names:
+                yield ("pipelines", name, kind), f"the pipeline '{name}' has no {kind}"
+            for rank, wanted in enumerate(wanted_names):
+                if wanted not in known:
+                    yield ("pipelines", name, kind, rank), f"no {kind[:-1]} '{wanted}'{suggestion(wanted, sorted(known))}"
+                elif wanted in wanted_names[:rank]:
+                    yield ("pipelines", name, kind, rank), f"'{wanted}' stands twice"
+
+
+def _misplaced(parts: Parts) -> Iterator[Trouble]:
+    """Values that are well-formed and still cannot be meant."""
+    zone = parts.district.timezone if parts.district else "UTC"
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield ("district", "timezone"), f"no time zone is called '{zone}'; an example is America/Chicago"
+    if _PASSWORD_IN_URL.search(parts.store):
+        yield ("store",), "a password stands in the address of the store; leave it out and use the file ~/.pgpass"
+    for kind, names in parts.names.items():
+        if not names:
+            yield (kind,), f"{kind} is empty; name at least one"
+        for name in names:
+            if not _NAME.fullmatch(name) or (kind == "targets" and name == "people"):
+                yield (kind, name), f"'{name}' cannot be a name here; take small letters, digits, - and _, a letter first"
+
+
+def _out_of_range(parts: Parts) -> Iterator[Trouble]:
+    """Numbers that would switch a safeguard off or hold everything for ever."""
+    for name, source in parts.sources.items():
+        if source.shape.floor < 1:
+            yield ("sources", name, "shape", "floor"), "must be at least 1: an empty roster is never believed"
+        if not 0 <= source.shape.shrink_percent < 100:  # noqa: PLR2004 — per cent
+            yield ("sources", name, "shape", "shrink_percent"), "must be from 0 to 99"
+    for name, target in parts.targets.items():
+        yield from _target_out_of_range(("targets", name), target)
+    for key in keys_of(type(parts.retention)) if parts.retention else ():
+        if getattr(parts.retention, key.attribute) < 1:
+            yield ("retention", key.name), "must be at least `1 days`: a run needs what it has just read"
+
+
+def _target_out_of_range(above: Steps, target: TargetSettings) -> Iterator[Trouble]:
+    if target.rate is not None and target.rate <= 0:
+        yield (*above, "rate"), "must be more than 0; leave the line out for no limit"
+    if target.error_budget < 0:
+        yield (*above, "error_budget"), "must be 0 or more"
+    for operation in keys_of(type(target.limits)):
+        limit = getattr(target.limits, operation.attribute)
+        for key in keys_of(type(limit)):
+            if getattr(limit, key.attribute) < 0:
+                yield (*above, "limits", operation.name, key.name), "must be 0 or more"

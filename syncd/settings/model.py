@@ -1,0 +1,147 @@
+"""What config/syncd.yaml may say, and the Config it becomes. What a source, target or mapping may say lies beside those (R28)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from syncd import sources, targets
+from syncd.core.guard import Limits, Shape
+from syncd.core.mapping_spec import PeopleSpec, TargetSpec
+from syncd.core.model import SourceName, TargetName
+from syncd.errors import ConfigError, Problem
+from syncd.settings.keys import suggestion
+from syncd.vault import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class District:
+    """Who this is all for."""
+
+    name: str = field(metadata={"doc": "The district's name, as it stands on reports and letters."})
+    timezone: str = field(
+        metadata={"doc": "Time zone, such as `America/Chicago`. It decides when a day begins, and so when a lifecycle date is due."}
+    )
+    display: Literal["legal", "preferred"] = field(
+        default="legal",
+        metadata={"doc": "Whether `display_given` and `display_name` show the `legal` or the `preferred` given name."},
+    )
+
+
+def source_options(kind: str) -> type:
+    """The dataclass of a source kind's keys. Raises ConfigError where there is no such kind."""
+    if kind not in sources.REGISTRY:
+        raise ConfigError((Problem("", f"no kind of source is called '{kind}'{suggestion(kind, list(sources.REGISTRY))}"),))
+    return sources.config_type(kind)
+
+
+def target_options(kind: str) -> type:
+    """The dataclass of a target kind's keys. Raises ConfigError where there is no such kind."""
+    if kind not in targets.CONNECTORS:
+        raise ConfigError((Problem("", f"no kind of target is called '{kind}'{suggestion(kind, list(targets.CONNECTORS))}"),))
+    return targets.config_type(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """One system we only read. The keys of its kind stand beside these."""
+
+    kind: str = field(metadata={"doc": "What it is; each kind brings keys of its own."})
+    options: object = field(metadata={"options_of": source_options})
+    shape: Shape = field(default=Shape(), metadata={"doc": "What the roster must look like to be believed."})
+    match_on: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "doc": "Fields by which a person of this source is recognised as one an earlier source tells of, in order. "
+            "Empty: persons of this source are always their own."
+        },
+    )
+    stale_after: int = field(
+        default=3,
+        metadata={
+            "unit": "days",
+            "doc": "Without a new roster for this long the source is reported, and grace stops.",
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """One system we write. The keys of its kind stand beside these."""
+
+    kind: str = field(metadata={"doc": "What it is; each kind brings keys of its own."})
+    options: object = field(metadata={"options_of": target_options})
+    limits: Limits = field(
+        default=Limits(), metadata={"doc": "How much one run may change. What breaks a limit is held until a human has looked."}
+    )
+    rate: float | None = field(default=None, metadata={"doc": "Requests per second at most; unset: as fast as it answers."})
+    error_budget: int = field(
+        default=25, metadata={"doc": "After this many refused changes the target is left alone for the rest of the run."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Sources and targets that run together."""
+
+    sources: tuple[SourceName, ...] = field(metadata={"doc": "The sources to read, by name."})
+    targets: tuple[TargetName, ...] = field(metadata={"doc": "The targets to write, by name."})
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long copies of personal data are kept (R38). There is no default: the district decides."""
+
+    spools: int = field(metadata={"unit": "days", "doc": "Encrypted copies of the rosters that were read."})
+    plans: int = field(metadata={"unit": "days", "doc": "Stored plans."})
+    before_images: int = field(metadata={"unit": "days", "doc": "What an account looked like before a change."})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncdFile:
+    """config/syncd.yaml: where rosters come from, where accounts go, and what holds them back."""
+
+    district: District = field(metadata={"doc": "Who this is all for."})
+    state: Path = field(
+        default=Path("state"), metadata={"doc": "Folder for everything the program remembers. Back it up; let nobody else read it."}
+    )
+    store: str = field(
+        default="",
+        metadata={"doc": "Address of the database, without a password. Empty: the SQLite file `syncd.db` in `state`."},
+    )
+    credentials: Path = field(
+        default=Path("credentials"),
+        metadata={"doc": "Folder of the secret files, one secret in each. systemd's `LoadCredential=` comes first."},
+    )
+    sources: Mapping[str, SourceSettings] = field(
+        metadata={"doc": "The systems to read, by a name of your choice. Where two tell the same field, the first is believed."}
+    )
+    targets: Mapping[str, TargetSettings] = field(
+        metadata={"doc": "The systems to write, by a name of your choice; `mappings/NAME.yaml` says what is written."}
+    )
+    pipelines: Mapping[str, Pipeline] = field(metadata={"doc": "What runs together, by a name of your choice."})
+    retention: Retention = field(metadata={"doc": "How long copies of personal data are kept."})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a district has set, checked and with absolute paths. Sources are in the order of their authority."""
+
+    folder: Path
+    district: District
+    state: Path
+    store: str
+    credentials: Credentials
+    sources: Mapping[SourceName, SourceSettings]
+    targets: Mapping[TargetName, TargetSettings]
+    people: PeopleSpec
+    mappings: Mapping[TargetName, TargetSpec]
+    pipelines: Mapping[str, Pipeline]
+    retention: Retention
+
+    @property
+    def spools(self) -> Path:
+        """The folder of the rosters as they were read."""
+        return self.state / "spools"

@@ -1,0 +1,167 @@
+"""The files of a delivery, whether it came as a zip or as a folder, opened without trusting it.
+
+Limits are on what comes out, not on what a zip promises: a bomb, a path that leaves the folder, a duplicate or an encrypted member
+refuses the whole delivery. What is in the files is not known here.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from syncd.errors import EndpointError, TransientError
+
+MAX_MEMBERS = 500
+MAX_MEMBER_BYTES = 2 * 1024**3
+MAX_RATIO = 250
+"""Rosters compress 5:1 to 40:1. What claims more than this is built to fill a disk."""
+_RATIO_FROM = 16 * 1024**2  # a tiny file of one repeated line may reach any ratio
+
+_JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db")  # what desktop systems leave in zips and folders; never roster
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """The files of one delivery by name. `endpoint` and `label` are for messages."""
+
+    endpoint: str
+    label: str
+    _places: Mapping[str, zipfile.ZipInfo | Path]
+    _zip: zipfile.ZipFile | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every file, sorted."""
+        return tuple(sorted(self._places))
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """The bytes of one file. A zip member that ends early or fails its checksum is an EndpointError."""
+        place = self._places[name]
+        try:
+            if isinstance(place, Path):
+                with place.open("rb") as plain:
+                    yield plain
+            else:
+                assert self._zip is not None  # noqa: S101 — a ZipInfo only ever comes from an open zip
+                with self._zip.open(place) as member:
+                    yield io.BufferedReader(member)  # type: ignore[type-var]  # ZipExtFile is a BufferedIOBase; RawIOBase is what typeshed wants
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            self.refuse(name, f"is damaged inside the zip ({error})", "have the zip exported and sent again")
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise  # whoever has this file open is writing elsewhere, and that disk is full
+            raise TransientError(f"{self.endpoint}: {name} cannot be read: {error.strerror or error}") from error
+
+    def refuse(self, name: str, why: str, remedy: str = "") -> NoReturn:
+        """Raise the EndpointError for one file of this delivery."""
+        raise EndpointError(self.endpoint, f"{name} {why}", remedy)
+
+
+@contextmanager
+def open_package(path: Path, endpoint: str) -> Iterator[Package]:
+    """The delivery at a path. Raises TransientError when it was replaced while being read."""
+    before = _look(path, endpoint)
+    if stat.S_ISDIR(before.st_mode):
+        places = dict(_folder_places(path, endpoint))
+        marks = {name: _mark(place) for name, place in places.items()}
+        yield Package(endpoint, path.name, places, None)
+        if marks != {name: _mark(place) for name, place in places.items()}:
+            raise TransientError(f"{endpoint}: files in {path} changed while being read")
+        return
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise EndpointError(
+            endpoint,
+            f"{path.name} is not a complete zip file: it was cut off or is something else",
+            "wait for the upload to end, or have it sent again",
+        ) from error
+    except OSError as error:
+        raise TransientError(f"{endpoint}: {path} cannot be read: {error.strerror or error}") from error
+    with archive:
+        yield Package(endpoint, path.name, _zip_places(archive, path.name, endpoint), archive)
+    if _mark(path) != (before.st_mtime_ns, before.st_size, before.st_ino):
+        raise TransientError(f"{endpoint}: {path} changed while being read")
+
+
+@contextmanager
+def open_file(path: Path, endpoint: str) -> Iterator[Package]:
+    """One plain file as a package of its own."""
+    before = _look(path, endpoint)
+    if not stat.S_ISREG(before.st_mode):
+        raise EndpointError(endpoint, f"{path} is not a file", "name one CSV file")
+    yield Package(endpoint, path.name, {path.name: path}, None)
+    if _mark(path) != (before.st_mtime_ns, before.st_size, before.st_ino):
+        raise TransientError(f"{endpoint}: {path} changed while being read")
+
+
+def _look(path: Path, endpoint: str) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError as error:
+        raise EndpointError(endpoint, f"{path} does not exist", "check `path` and whether the export ran") from error
+    except PermissionError as error:
+        raise EndpointError(endpoint, f"{path} may not be read by this user", "give the service user read access") from error
+    except OSError as error:
+        raise TransientError(f"{endpoint}: {path} cannot be read: {error.strerror or error}") from error
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _folder_places(path: Path, endpoint: str) -> Iterator[tuple[str, Path]]:
+    for place in sorted(path.iterdir()):
+        if place.name in _JUNK or place.is_dir():
+            continue
+        if place.is_symlink():
+            # Whoever may write into a drop folder could otherwise have any file of this host read as a roster.
+            raise EndpointError(endpoint, f"{place.name} in {path} is a symbolic link", "deliver the file itself")
+        yield place.name, place
+
+
+def _zip_places(archive: zipfile.ZipFile, label: str, endpoint: str) -> dict[str, zipfile.ZipInfo | Path]:
+    def refuse(why: str, remedy: str = "have the zip exported again") -> NoReturn:
+        raise EndpointError(endpoint, f"{label} {why}", remedy)
+
+    infos = [
+        info
+        for info in archive.infolist()
+        if not info.is_dir() and not info.filename.startswith(_JUNK[0]) and info.filename.rsplit("/", 1)[-1] not in _JUNK
+    ]
+    if len(infos) > MAX_MEMBERS:
+        refuse(f"holds {len(infos)} files, more than {MAX_MEMBERS}")
+    places: dict[str, zipfile.ZipInfo | Path] = {}
+    for info in infos:
+        name = info.filename
+        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name:
+            refuse(f"holds a file that would leave its folder: {name!r}", "do not use this file; ask the sender where it came from")
+        if "/" in name or "\\" in name:
+            refuse(f"holds {name!r} inside a folder", "zip the CSV files themselves, not the folder around them")
+        if name in places:
+            refuse(f"holds {name} twice")
+        if info.flag_bits & 0x1:
+            refuse(f"holds {name} encrypted", "export it without a password; the transfer itself protects it")
+        if info.file_size > MAX_MEMBER_BYTES:
+            refuse(f"holds {name} with {info.file_size} bytes, more than {MAX_MEMBER_BYTES}")
+        if info.file_size > _RATIO_FROM and info.file_size > MAX_RATIO * max(info.compress_size, 1):
+            refuse(
+                f"holds {name}, which would grow {info.file_size // max(info.compress_size, 1)}-fold on unpacking: a zip bomb",
+                "do not use this file; ask the sender where it came from",
+            )
+        places[name] = info
+    return places

@@ -1,0 +1,216 @@
+"""A CSV that adds columns to the persons of another source: claim facts, opt-outs, exit reasons, columns of the district's own.
+
+A supplement is the weaker half of a delivery: when its file is missing or damaged, the values of the last accepted spool stay,
+with a note, and no attribute is emptied. Only on first contact, when there is nothing to keep, is a missing one an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from syncd.core.fields import CLAIM_FACTS
+from syncd.core.model import Reject, RowRef, SourceKey, SourceName, Subject, Value
+from syncd.errors import EndpointError
+from syncd.sources import tabular
+from syncd.sources.archive import open_file
+from syncd.sources.spool import Spool, SpoolWriter, TableWriter
+from syncd.sources.values import CAREFUL_FLAGS, MANAGER, Facts, put_fields, target_problem
+from syncd.vault import Vault
+
+Joins = Literal["key", "student_number", "staff_number", "state_id", "sis_username", "email"]
+
+REJECTS = "rejects"
+REJECT_COLUMNS = ("file", "id", "subject", "key", "why")
+"""The table every tabular source keeps its unusable rows in; an empty key is one that could not be read."""
+
+_PREFIX = "supplement."
+
+
+@dataclass(frozen=True)
+class SupplementConfig:
+    """One supplement of a source."""
+
+    name: str = field(metadata={"doc": "what messages call it; letters, digits, - and _"})
+    path: Path = field(metadata={"doc": "the CSV file"})
+    key: str = field(metadata={"doc": "the column that says whose row it is"})
+    columns: Mapping[str, str] = field(
+        metadata={"doc": "field: column. A field is a canonical one, a claim fact, extra.NAME, or manager (told as `joins` says)"}
+    )
+    joins: Joins = field(default="key", metadata={"doc": "what `key` is compared with: the source's own key, or a field"})
+    values: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict, metadata={"doc": "field: {what the file says: what it means}"}
+    )
+    date_formats: tuple[str, ...] = field(default=(), metadata={"doc": "how dates are written besides YYYY-MM-DD, as in %m/%d/%Y"})
+    floor: int = field(default=1, metadata={"doc": "fewer rows than this count as a missing file"})
+    everyone: bool = field(
+        default=False,
+        metadata={"doc": "true where every person must have a row: one without counts as opted out and confidential"},
+    )
+    encoding: Literal["auto", "utf-8", "utf-16", "latin-1"] = field(
+        default="auto", metadata={"doc": "how the file is encoded; auto looks"}
+    )
+    delimiter: str = field(default="", metadata={"doc": "what separates cells; empty looks for one"})
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where a column feeds no field."""
+        if not self.name or not self.name.replace("-", "").replace("_", "").isalnum():
+            raise ValueError(f"supplement name {self.name!r}: use letters, digits, - and _")
+        for name in (*self.columns, *self.values):
+            problem = target_problem(name, (MANAGER,))
+            if problem:
+                raise ValueError(f"supplement {self.name}: {problem}")
+        if self.delimiter and self.delimiter not in tabular.DELIMITERS:
+            raise ValueError(f"supplement {self.name}: delimiter {self.delimiter!r} is none of , ; | or tab")
+
+
+@dataclass(frozen=True, slots=True)
+class Supplement:
+    """One supplement at work for one source."""
+
+    config: SupplementConfig
+    source: SourceName
+    vault: Vault = field(repr=False)
+
+    @property
+    def table(self) -> str:
+        """Its table in the spool."""
+        return f"{_PREFIX}{self.config.name}"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields it feeds, in the order of the configuration."""
+        return tuple(self.config.columns)
+
+    def mark(self) -> str:
+        """A digest of the file; a missing or unreadable one has a mark too."""
+        with suppress(EndpointError), open_file(self.config.path, self._endpoint) as package:
+            return tabular.scan(package, package.names[0], self.config.encoding).digest
+        return "unreadable"
+
+    def spool(self, writer: SpoolWriter, rejects: TableWriter, index: Callable[[Joins], Mapping[str, SourceKey | None]]) -> None:
+        """Write its table: from its file, or else as the previous spool has it. `index` finds persons; None is two of them."""
+        try:
+            rows, bad, strangers = self._read(index(self.config.joins))
+        except EndpointError as error:
+            self._keep(writer, rejects, error)
+            return
+        if strangers:
+            writer.note(f"supplement {self.config.name}: {strangers} rows belong to nobody in the roster")
+        with writer.table(self.table, ("key", *self.fields)) as table:
+            for line, row in rows:
+                table.write(row, line)
+        for line, reject in bad:
+            rejects.write(reject, line)
+
+    @property
+    def _endpoint(self) -> str:
+        return f"source {self.source}, supplement {self.config.name}"
+
+    def _read(
+        self, index: Mapping[str, SourceKey | None]
+    ) -> tuple[list[tuple[int, list[str]]], list[tuple[int, tuple[str, ...]]], int]:
+        config = self.config
+        wanted = (config.key, *config.columns.values())
+        shape = tabular.Shape(tuple(dict.fromkeys(wanted)), frozenset(wanted), wanted, delimiter=config.delimiter)
+        facts = Facts(self.vault, self.source, config.date_formats)
+        rows: list[tuple[int, list[str]]] = []
+        bad: list[tuple[int, tuple[str, ...]]] = []
+        seen: dict[str, int] = {}
+        strangers = count = 0
+        with open_file(config.path, self._endpoint) as package:
+            name = package.names[0]
+            found = tabular.scan(package, name, config.encoding)
+            with tabular.open_table(package, name, found, shape) as table:
+                for item in table.rows:
+                    count += 1
+                    if isinstance(item, tabular.BadRow):
+                        bad.append((item.line, (name, "", Subject.PERSON, "", item.why)))
+                        continue
+                    line, cells = item
+                    theirs = cells[0]
+                    key = index.get(theirs, SourceKey(""))
+                    if theirs in seen:
+                        package.refuse(
+                            f"{name}:{line}:",
+                            f"repeats {config.key} {theirs!r} of row {seen[theirs]}",
+                            "each person may have one row",
+                        )
+                    if not theirs or key is None:
+                        why = f"{config.key} is empty" if not theirs else f"two persons have {config.joins} {theirs!r}"
+                        bad.append((line, (name, theirs, Subject.PERSON, "", why)))
+                        continue
+                    seen[theirs] = line
+                    if not key:
+                        strangers += 1
+                        continue
+                    rows.append((line, [key, *self._cells(key, cells[1:], facts, index)]))
+        if count < config.floor:
+            raise EndpointError(self._endpoint, f"{name} has {count} rows, fewer than its floor of {config.floor}")
+        return rows, bad, strangers
+
+    def _cells(self, key: SourceKey, cells: list[str], facts: Facts, index: Mapping[str, SourceKey | None]) -> Iterator[str]:
+        """The cells as they may lie at rest; a manager by the source's own key, none where the roster has no such person."""
+        for name, cell in zip(self.fields, cells, strict=True):
+            translated = self.config.values.get(name, {}).get(cell, cell)
+            if name in CLAIM_FACTS:
+                yield facts.token(name, key, translated)
+            elif name == MANAGER:
+                yield index.get(translated) or ""
+            else:
+                yield translated
+
+    def _keep(self, writer: SpoolWriter, rejects: TableWriter, error: EndpointError) -> None:
+        """Copy the last good values, or raise where there are none."""
+        previous = writer.previous
+        columns = ("key", *self.fields)
+        if previous is None or not set(columns) <= set(previous.columns(self.table)):
+            remedy = error.remedy or "deliver it once; later a missing one keeps the last good values"
+            raise EndpointError(error.endpoint, f"{error.why}, and no earlier copy holds its columns", remedy) from error
+        writer.note(f"supplement {self.config.name} keeps the values of {previous.fetched_at:%Y-%m-%d}: {error.why}")
+        places = [previous.columns(self.table).index(column) for column in columns]
+        with writer.table(self.table, columns) as table:
+            for line, row in previous.rows(self.table):
+                table.write([row[place] for place in places], line)
+        for line, row in previous.rows(REJECTS):
+            if row[0] == self.config.path.name:
+                rejects.write(row, line)
+
+    # --- reading back ---------------------------------------------------------------------------------------------
+
+    def rows(self, spool: Spool) -> Iterator[tuple[int, SourceKey, list[str]]]:
+        """Its spooled rows: line, whose they are, and the cells in the order of `fields`."""
+        columns = spool.columns(self.table)
+        for name in self.fields:
+            if name not in columns:
+                raise EndpointError(self._endpoint, f"spool {spool.id} lacks {name}", "run the source again before a replay")
+        places = [columns.index(name) for name in self.fields]
+        for line, row in spool.rows(self.table):
+            yield line, SourceKey(row[0]), [row[place] for place in places]
+
+    def put(self, cells: list[str], fields: dict[str, Value], facts: dict[str, str], related: dict[str, SourceKey]) -> None:
+        """Add one row's cells to a record. Raises ValueError naming the field."""
+        said = dict(zip(self.fields, cells, strict=True))
+        manager = said.pop(MANAGER, "")
+        if manager:
+            related[MANAGER] = SourceKey(manager)
+        put_fields(fields, facts, said, self.config.date_formats)
+
+    def absent(self, fields: dict[str, Value]) -> None:
+        """What a person without a row has: not opted out, unless everyone must have a row."""
+        for name in CAREFUL_FLAGS:
+            if name in self.config.columns:
+                fields[name] = self.config.everyone
+
+    def row_ref(self, line: int) -> RowRef:
+        """The place of one of its rows."""
+        return RowRef(self.config.path.name, line)
+
+
+def stored_rejects(spool: Spool) -> Iterator[Reject]:
+    """The rows that could not even be spooled as rows."""
+    for line, (file, _, subject, key, why) in spool.rows(REJECTS):
+        yield Reject(spool.source, RowRef(file, line), why, SourceKey(key) if key else None, Subject(subject))

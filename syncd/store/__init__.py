@@ -1,0 +1,401 @@
+"""The memory of syncd: what only it knows (names issued, decisions, ownership, journal) and what it last knew of everything else.
+
+The only importer of SQLAlchemy. Every method is one transaction: all of it becomes true, or nothing. Raises EndpointError for a
+database that is locked, full, read-only or gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, delete, insert, select, update
+
+from syncd.core.lifecycle import PersonState
+from syncd.core.model import (
+    Change,
+    NativeId,
+    Outcome,
+    PersonId,
+    Record,
+    RunId,
+    SourceKey,
+    SourceName,
+    SubjectKey,
+    TargetName,
+)
+from syncd.core.naming import IssuedName
+from syncd.store import backup, codec, journal, migrations, reading, tables, writing
+from syncd.store.database import connect, transaction
+from syncd.store.rows import (
+    Acceptance,
+    Finding,
+    Intention,
+    JournalRow,
+    Known,
+    KnownKey,
+    LedgerRow,
+    RunRow,
+    SealedPassword,
+    SnapshotRow,
+)
+from syncd.vault import Vault
+
+
+class Store:
+    """One district's store (R27)."""
+
+    def __init__(self, engine: Engine, vault: Vault) -> None:
+        self._engine = engine
+        self._vault = vault
+
+    @classmethod
+    def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
+        """The store behind the URL; `migrate` brings its schema up to date first.
+
+        Raises EndpointError where the schema is older (naming `syncd migrate`) or newer than this program, or the key another one.
+        """
+        store = cls(connect(url), vault)
+        try:
+            if migrate:
+                store.migrate()
+            with transaction(store._engine) as connection:
+                migrations.check(connection)
+                _check_key(connection, vault)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def migrate(self) -> str:
+        """Bring the schema up to date; the revision it is at then. Idempotent."""
+        with transaction(self._engine) as connection:
+            return migrations.upgrade(connection)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    def begin_run(self, pipeline: str, kind: str, trigger: str, now: datetime) -> RunId:
+        """The id of a new run: r1, r2, and so on."""
+        values = {
+            "pipeline": pipeline,
+            "kind": kind,
+            "trigger": trigger,
+            "status": "planning",
+            "started": _utc(now),
+            "summary": "{}",
+        }
+        with transaction(self._engine) as connection:
+            return reading.run_id(connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.seq)).scalar_one())
+
+    def set_run(self, run: RunId, status: str, now: datetime | None = None, summary: Mapping[str, int] | None = None) -> None:
+        """Where a run stands; `now` ends it."""
+        values: dict[str, object] = {"status": status}
+        if now is not None:
+            values["ended"] = _utc(now)
+        if summary is not None:
+            values["summary"] = codec.dumps(dict(summary)).decode()
+        with transaction(self._engine) as connection:
+            connection.execute(update(tables.runs).where(tables.runs.c.seq == _number(run)).values(values))
+
+    def runs(self, limit: int = 20) -> list[RunRow]:
+        """The newest runs first."""
+        with transaction(self._engine) as connection:
+            return reading.runs(connection, limit)
+
+    def run(self, run: RunId) -> RunRow | None:
+        """One run, or None."""
+        with transaction(self._engine) as connection:
+            row = connection.execute(select(tables.runs).where(tables.runs.c.seq == _number(run))).first()
+            return reading.run_row(row) if row else None
+
+    def lease(self, name: str, holder: str, now: datetime, seconds: int) -> bool:
+        """True when the lease was taken or renewed; one that somebody else holds may be taken once it has expired (R19)."""
+        with transaction(self._engine) as connection:
+            table = tables.leases
+            row = connection.execute(select(table).where(table.c.name == name).with_for_update()).first()
+            if row is not None and row.holder != holder and row.until > _utc(now):
+                return False
+            until = _utc(now + timedelta(seconds=seconds))
+            writing.upsert(connection, table, [{"name": name, "holder": holder, "until": until}])
+            held = connection.execute(select(table.c.holder).where(table.c.name == name)).scalar_one()
+            return bool(held == holder)
+
+    def release(self, name: str, holder: str) -> None:
+        """Give a lease back; somebody else's is left alone."""
+        table = tables.leases
+        with transaction(self._engine) as connection:
+            connection.execute(delete(table).where(table.c.name == name, table.c.holder == holder))
+
+    def meta(self, key: str) -> str:
+        """A single remembered value, or the empty string."""
+        with transaction(self._engine) as connection:
+            value = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == key)).scalar()
+            return value or ""
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Remember a single value."""
+        with transaction(self._engine) as connection:
+            writing.upsert(connection, tables.meta, [{"key": key, "value": value}])
+
+    def fingerprints(self) -> dict[str, str]:
+        """The mapping fingerprints of the last accepted plan."""
+        with transaction(self._engine) as connection:
+            query = select(tables.meta).where(tables.meta.c.key.startswith("fingerprint ", autoescape=True))
+            return {row.key.removeprefix("fingerprint "): row.value for row in connection.execute(query)}
+
+    # --- sources ------------------------------------------------------------------------------------------------------
+
+    def digests(self, source: SourceName) -> dict[SubjectKey, int]:
+        """The digests of the last accepted snapshot."""
+        with transaction(self._engine) as connection:
+            return reading.digests(connection, source)
+
+    def snapshots(self, source: SourceName, limit: int = 10) -> list[SnapshotRow]:
+        """Accepted snapshots, newest first."""
+        with transaction(self._engine) as connection:
+            return reading.snapshots(connection, source, limit)
+
+    def keys(self, source: SourceName, keys: Collection[SourceKey] | None = None) -> dict[SourceKey, KnownKey]:
+        """Keys of one source and their persons."""
+        with transaction(self._engine) as connection:
+            return reading.keys(connection, source, keys)
+
+    def keys_of(self, persons: Collection[PersonId] | None = None) -> dict[PersonId, list[KnownKey]]:
+        """Every key of each person."""
+        with transaction(self._engine) as connection:
+            return reading.keys_of(connection, persons)
+
+    def missing(self) -> list[KnownKey]:
+        """Every key that is absent from its source."""
+        with transaction(self._engine) as connection:
+            return reading.missing(connection)
+
+    def records(self, persons: Collection[PersonId] | None = None) -> dict[PersonId, list[Record]]:
+        """The last good records of each person."""
+        with transaction(self._engine) as connection:
+            return reading.records(connection, self._vault, persons)
+
+    def referrers(self, source: SourceName, edges: Collection[SubjectKey]) -> set[PersonId]:
+        """Everybody made from one of these subjects (R4)."""
+        with transaction(self._engine) as connection:
+            return reading.referrers(connection, source, edges)
+
+    # --- persons ------------------------------------------------------------------------------------------------------
+
+    def dirty(self) -> set[PersonId]:
+        """Everybody marked to be looked at (R5)."""
+        with transaction(self._engine) as connection:
+            return reading.dirty(connection)
+
+    def due(self, today: date) -> set[PersonId]:
+        """Everybody for whom a date has come."""
+        with transaction(self._engine) as connection:
+            return reading.due(connection, today)
+
+    def everyone(self) -> set[PersonId]:
+        """Everybody ever minted."""
+        with transaction(self._engine) as connection:
+            return reading.everyone(connection)
+
+    def persons(self, ids: Collection[PersonId] | None = None) -> dict[PersonId, PersonState]:
+        """What is remembered of each person."""
+        with transaction(self._engine) as connection:
+            return reading.persons(connection, ids)
+
+    def resembling(self, likenesses: Collection[str]) -> dict[str, list[PersonState]]:
+        """Everybody of the same birth date and family name (R35)."""
+        with transaction(self._engine) as connection:
+            return reading.resembling(connection, likenesses)
+
+    def find_person(self, text: str) -> list[PersonId]:
+        """Everybody this text means: a person id, a source key, a name, a native id."""
+        with transaction(self._engine) as connection:
+            return reading.find_person(connection, text)
+
+    def names(self, ids: Collection[PersonId] | None = None) -> dict[PersonId, dict[str, IssuedName]]:
+        """The current names of each person, by kind."""
+        with transaction(self._engine) as connection:
+            return reading.names(connection, ids)
+
+    def holders(self, names: Collection[str]) -> dict[str, str]:
+        """Who holds each name: a person id, or `target:native id` for an account nobody is linked to."""
+        with transaction(self._engine) as connection:
+            return reading.holders(connection, names)
+
+    def ledger(self, holder: str | None = None, like: str | None = None) -> list[LedgerRow]:
+        """Names ever issued, reserved or found."""
+        with transaction(self._engine) as connection:
+            return reading.ledger(connection, holder, like)
+
+    def mint(self, keys: Sequence[tuple[SourceName, SourceKey]], now: datetime) -> dict[tuple[SourceName, SourceKey], PersonId]:
+        """A person for each key: the one it has, else a new one, numbered in the order given; no number is ever used twice."""
+        del now
+        with transaction(self._engine) as connection:
+            return writing.mint(connection, keys)
+
+    def attach(self, source: SourceName, key: SourceKey, person: PersonId) -> None:
+        """Another key belongs to this person."""
+        with transaction(self._engine) as connection:
+            writing.attach(connection, [KnownKey(source, key, person)])
+
+    def reserve(self, run: RunId, names: Mapping[str, PersonId]) -> None:
+        """Names for persons (R9). Raises ChangeError where somebody else has one."""
+        with transaction(self._engine) as connection:
+            writing.reserve(connection, run, names, datetime.now(UTC))
+
+    def release_names(self, run: RunId) -> None:
+        """Forget the names a run reserved and never sent."""
+        with transaction(self._engine) as connection:
+            writing.release_names(connection, run)
+
+    def found_names(self, names: Mapping[str, str]) -> None:
+        """Names seen on targets; one that somebody has already stays theirs."""
+        with transaction(self._engine) as connection:
+            writing.found_names(connection, names, datetime.now(UTC))
+
+    def set_states(self, states: Sequence[PersonState]) -> None:
+        """What is remembered of each person."""
+        with transaction(self._engine) as connection:
+            writing.set_states(connection, states)
+
+    def mark(self, persons: Collection[PersonId]) -> None:
+        """Marks: these persons must be looked at (R5)."""
+        with transaction(self._engine) as connection:
+            writing.mark(connection, persons)
+
+    def settle(self, persons: Collection[PersonId]) -> None:
+        """Take the marks of these persons away: everything they caused has landed (R5)."""
+        with transaction(self._engine) as connection:
+            writing.settle(connection, persons)
+
+    # --- targets ------------------------------------------------------------------------------------------------------
+
+    def known(self, target: TargetName, persons: Collection[PersonId] | None = None) -> dict[PersonId, Known]:
+        """Each person's account on one target as last known, with the memberships we own."""
+        with transaction(self._engine) as connection:
+            return reading.known(connection, self._vault, target, persons)
+
+    def linked(self, target: TargetName, native_ids: Collection[NativeId] | None = None) -> dict[NativeId, PersonId]:
+        """Whose each linked account is."""
+        with transaction(self._engine) as connection:
+            return reading.linked(connection, target, native_ids)
+
+    def has_history(self, target: TargetName) -> bool:
+        """Whether anything was ever applied there (R14)."""
+        with transaction(self._engine) as connection:
+            return reading.has_history(connection, target)
+
+    def link(self, run: RunId, links: Sequence[Known]) -> None:
+        """Links and the accounts behind them: adopted, or seen to be other than we knew."""
+        del run
+        with transaction(self._engine) as connection:
+            writing.put_known(connection, self._vault, links)
+
+    # --- plans and their journal --------------------------------------------------------------------------------------
+
+    def save_plan(self, run: RunId, plan: bytes, summary: Mapping[str, int], status: str) -> None:
+        """Keep a plan, sealed (R38), and say where its run stands."""
+        sealed = self._vault.seal(plan, f"plan {_number(run)}")
+        told = codec.dumps(dict(summary)).decode()
+        with transaction(self._engine) as connection:
+            writing.upsert(connection, tables.plans, [{"run": _number(run), "sealed": sealed}])
+            connection.execute(update(tables.runs).where(tables.runs.c.seq == _number(run)).values(status=status, summary=told))
+
+    def plan(self, run: RunId) -> bytes | None:
+        """A kept plan, opened, or None."""
+        with transaction(self._engine) as connection:
+            sealed = connection.execute(select(tables.plans.c.sealed).where(tables.plans.c.run == _number(run))).scalar()
+            return None if sealed is None else self._vault.open(sealed, f"plan {_number(run)}")
+
+    def accept(self, run: RunId, acceptance: Acceptance) -> None:
+        """Everything a clear plan makes true before its first change is sent."""
+        with transaction(self._engine) as connection:
+            writing.accept(connection, self._vault, run, acceptance, datetime.now(UTC))
+
+    def intend(
+        self, run: RunId, changes: Sequence[Change], passwords: Mapping[int, tuple[bytes, datetime]], now: datetime
+    ) -> list[int]:
+        """Journal changes before they are sent, sealed first passwords by index with them (R21); their numbers, in order."""
+        with transaction(self._engine) as connection:
+            return journal.intend(connection, self._vault, run, changes, passwords, now.astimezone(UTC))
+
+    def record(self, run: RunId, outcomes: Sequence[tuple[int, Outcome]], now: datetime) -> None:
+        """Journal what came of changes, and make true what that means for links, accounts and memberships."""
+        del run
+        with transaction(self._engine) as connection:
+            journal.record(connection, self._vault, outcomes, now.astimezone(UTC))
+
+    def open_intentions(self) -> list[Intention]:
+        """Journalled changes without an outcome, oldest first."""
+        with transaction(self._engine) as connection:
+            return reading.open_intentions(connection, self._vault)
+
+    def journal(self, run: RunId | None = None, person: PersonId | None = None) -> list[JournalRow]:
+        """What was intended and what came of it, in order."""
+        with transaction(self._engine) as connection:
+            return reading.journal(connection, self._vault, run, person)
+
+    def findings(self, kind: str | None = None) -> list[Finding]:
+        """What the last accepted run found."""
+        with transaction(self._engine) as connection:
+            return reading.findings(connection, self._vault, kind)
+
+    def quarantined(self) -> list[Finding]:
+        """Changes a target refused, with its words, how often and since when."""
+        with transaction(self._engine) as connection:
+            return reading.quarantined(connection, self._vault)
+
+    # --- letters, backup ----------------------------------------------------------------------------------------------
+
+    def sealed_passwords(self, target: TargetName | None = None) -> list[SealedPassword]:
+        """First passwords of accounts that exist, not handed out and not expired."""
+        with transaction(self._engine) as connection:
+            return reading.sealed_passwords(connection, target, datetime.now(UTC))
+
+    def hand_out(self, ids: Collection[int]) -> None:
+        """These letters are written: their passwords are gone from here."""
+        table = tables.passwords
+        with transaction(self._engine) as connection:
+            for piece in reading.chunks(ids):
+                connection.execute(
+                    update(table).where(table.c.seq.in_(piece)).values(handed_out=_utc(datetime.now(UTC)), sealed=None)
+                )
+
+    def backup(self, path: Path) -> int:
+        """Write a consistent, encrypted copy without passwords and leases (R25); how many rows it holds."""
+        with transaction(self._engine) as connection:
+            return backup.write(connection, self._vault, path)
+
+    def restore(self, path: Path) -> int:
+        """Fill this empty store from a copy; how many rows. The next run will be a reconcile (R25)."""
+        with transaction(self._engine) as connection:
+            return backup.read(connection, self._vault, path)
+
+
+def _check_key(connection: Connection, vault: Vault) -> None:
+    """Refuse a store that was sealed under another key, on its first row rather than in the middle of a run."""
+    held = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "sealed witness")).scalar()
+    if held is None:
+        sealed = vault.seal(b"syncd", "witness").hex()
+        writing.upsert(connection, tables.meta, [{"key": "sealed witness", "value": sealed}])
+    else:
+        vault.open(bytes.fromhex(held), "witness")
+
+
+def _utc(now: datetime) -> str:
+    return now.astimezone(UTC).isoformat()
+
+
+def _number(run: RunId) -> int:
+    return int(run[1:])
+
+
+__all__ = [
+    "Acceptance", "Finding", "Intention", "JournalRow", "Known", "KnownKey", "LedgerRow", "RunRow", "SealedPassword", "SnapshotRow",
+    "Store",
+]  # fmt: skip

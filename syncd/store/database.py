@@ -1,0 +1,90 @@
+"""The connection to SQLite or PostgreSQL, and what their errors mean here.
+
+On SQLite every transaction begins IMMEDIATE: SQLAlchemy's default silently loses concurrent updates. `synchronous` is FULL, since
+an intention that a power cut rolled back could belong to an account that exists.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from syncd.errors import EndpointError
+
+BUSY_SECONDS = 30
+
+
+def connect(url: str) -> Engine:
+    """An engine for the store. Raises EndpointError on a URL nobody understands; connects to nothing yet."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            if parsed.database and parsed.database != ":memory:":
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+            event.listen(engine, "connect", _tune)
+            event.listen(engine, "begin", _begin_immediate)
+            return engine
+        return create_engine(parsed, pool_pre_ping=True)
+    except (ImportError, ValueError, ArgumentError, NoSuchModuleError, OSError) as error:
+        raise EndpointError("store", f"cannot use {_shown(url)}: {error}", "see `store:` in config/syncd.yaml") from error
+
+
+def _tune(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy begins; the driver must not
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_SECONDS * 1000}",
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction: all of it or none. Raises EndpointError for a database that is locked, full, read-only or gone."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except OperationalError as error:
+        raise EndpointError("store", _meaning(str(error.orig)), "nothing of this step was recorded") from error
+    except DBAPIError as error:
+        if error.connection_invalidated or "disk" in str(error.orig).lower():
+            raise EndpointError("store", _meaning(str(error.orig)), "nothing of this step was recorded") from error
+        raise
+
+
+def _meaning(said: str) -> str:
+    """What a database's words mean for the one who must act."""
+    meanings = {
+        "locked": "the database is locked by another process for over half a minute",
+        "disk is full": "the disk is full",
+        "No space left": "the disk is full",
+        "readonly": "the database file cannot be written; look at its owner and mode",
+        "unable to open": "the database file cannot be opened; look at the folder, its owner and mode",
+        "disk I/O error": "the disk reports an error or is full",
+        "malformed": "the database file is damaged; restore a backup",
+        "not a database": "the file is no SQLite database",
+    }
+    first = said.strip().splitlines()[0] if said.strip() else "no answer"
+    return next((f"{meaning} ({first})" for words, meaning in meanings.items() if words in said), first)
+
+
+def _shown(url: str) -> str:
+    """The URL without a password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "the store's URL"

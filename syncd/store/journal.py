@@ -1,0 +1,195 @@
+"""The journal: what is about to be done, written before it is sent; what came of it, written after. Append-only, both.
+
+An outcome and its effect on links, accounts and memberships are one transaction, so that what we know of an account never runs
+ahead of what was journalled of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from syncd.core.model import (
+    Account,
+    Change,
+    Failure,
+    Kind,
+    NativeId,
+    Outcome,
+    PersonId,
+    Result,
+    RunId,
+    TargetName,
+)
+from syncd.store import codec, reading, tables, writing
+from syncd.store.reading import chunks, number
+from syncd.store.rows import Known
+from syncd.vault import Vault
+
+_NAMING = frozenset({Kind.CREATE, Kind.MOVE})
+_UNREMARKABLE = frozenset({Failure.STALE, Failure.WAITS})  # not the target's refusal: nothing to set aside
+
+
+def intend(
+    connection: Connection,
+    vault: Vault,
+    run: RunId,
+    changes: Sequence[Change],
+    passwords: Mapping[int, tuple[bytes, datetime]],
+    now: datetime,
+) -> list[int]:
+    """The journal's numbers for these changes, in their order. Sealed first passwords are part of the same transaction (R21)."""
+    row = int(run[1:])
+    statement = insert(tables.journal).returning(tables.journal.c.seq, sort_by_parameter_order=True)
+    rows = [
+        {
+            "run": row,
+            "at": now.isoformat(),
+            "target": change.target,
+            "kind": str(change.kind),
+            "person": number(change.person) if change.person else None,
+            "sealed": vault.seal(codec.dumps(codec.change_to_json(change)), f"journal {row}"),
+        }
+        for change in changes
+    ]
+    seqs = [told.seq for told in connection.execute(statement, rows)] if rows else []
+    sealed = [
+        {
+            "target": changes[index].target,
+            "person": number(person),
+            "intention": seqs[index],
+            "expires": expires.isoformat(),
+            "sealed": secret,
+        }
+        for index, (secret, expires) in passwords.items()
+        if (person := changes[index].person) is not None
+    ]
+    if sealed:
+        connection.execute(insert(tables.passwords), sealed)
+    writing.issue(connection, {change.person for change in changes if change.kind in _NAMING and change.person is not None})
+    return seqs
+
+
+def record(connection: Connection, vault: Vault, outcomes: Iterable[tuple[int, Outcome]], now: datetime) -> None:
+    """What came of journalled changes, and what that makes true."""
+    listed = list(outcomes)
+    if not listed:
+        return
+    connection.execute(
+        insert(tables.outcomes),
+        [
+            {
+                "seq": seq,
+                "at": now.isoformat(),
+                "result": str(one.result),
+                "failure": str(one.failure) if one.failure else None,
+                "sealed": vault.seal(one.why.encode(), f"outcome {seq}"),
+            }
+            for seq, one in listed
+        ],
+    )
+    by_target: dict[TargetName, list[Outcome]] = {}
+    for _, one in listed:
+        by_target.setdefault(one.change.target, []).append(one)
+    for target, mine in by_target.items():
+        _take_effect(connection, vault, target, mine)
+        _quarantine(connection, vault, target, mine, now)
+
+
+def _take_effect(connection: Connection, vault: Vault, target: TargetName, outcomes: Sequence[Outcome]) -> None:
+    landed = [one for one in outcomes if one.landed and one.change.person is not None]
+    people = {one.change.person for one in landed if one.change.person is not None}
+    known = reading.known(connection, vault, target, people)
+    touched: dict[PersonId, Known] = {}
+    for one in landed:
+        change, person = one.change, one.change.person
+        if person is None:
+            continue
+        if change.kind is Kind.DELETE:
+            writing.unlink(connection, target, person)
+            known.pop(person, None)
+            touched.pop(person, None)
+        elif change.kind is Kind.ADD_MEMBER:
+            if one.result is Result.DONE and change.group is not None:
+                row = {"target": target, "person": number(person), "name": change.group}
+                writing.add_if_absent(connection, tables.memberships, [row])
+        elif change.kind is Kind.REMOVE_MEMBER:
+            table = tables.memberships
+            mine = (table.c.target == target) & (table.c.person == number(person)) & (table.c.name == change.group)
+            connection.execute(delete(table).where(mine))
+        else:
+            after = _after(target, one, touched.get(person) or known.get(person))
+            if after is not None:
+                touched[person] = after
+    if touched:
+        writing.upsert(connection, tables.links, (writing.link_row(vault, one) for one in touched.values()))
+
+
+def _after(target: TargetName, outcome: Outcome, before: Known | None) -> Known | None:
+    """What we know of the account now."""
+    change, after = outcome.change, outcome.change.after
+    if change.person is None or after is None:
+        return before
+    if change.kind is Kind.CREATE:
+        native_id = outcome.native_id or change.native_id
+        if native_id is None:
+            raise AssertionError("a create that landed has an id")
+        return Known(change.person, target, NativeId(native_id), "created", after, disabled_by_us=not after.enabled)
+    return _changed(before, change.kind, after) if before is not None else None
+
+
+def _changed(before: Known, kind: Kind, after: Account) -> Known:
+    account = before.account
+    match kind:
+        case Kind.ENABLE:
+            return replace(before, account=replace(account, enabled=True), disabled_by_us=False)
+        case Kind.DISABLE:
+            return replace(before, account=replace(account, enabled=False), disabled_by_us=True)
+        case Kind.UPDATE | Kind.REFER:
+            return replace(before, account=_with(account, after.attributes))
+        case Kind.MOVE | Kind.PARK:
+            return replace(before, account=replace(account, rdn=after.rdn, container=after.container))
+    return before
+
+
+def _with(account: Account, written: Mapping[str, tuple[str, ...]]) -> Account:
+    """The account with these attributes written; one without values is gone."""
+    attributes = {name: values for name, values in {**account.attributes, **written}.items() if values}
+    return replace(account, attributes=attributes)
+
+
+def _quarantine(connection: Connection, vault: Vault, target: TargetName, outcomes: Sequence[Outcome], now: datetime) -> None:
+    """Set refused changes aside with the target's words; what landed clears what was set aside for that person."""
+    table = tables.quarantine
+    clear = {number(one.change.person) for one in outcomes if one.landed and one.change.person is not None}
+    refused = [one for one in outcomes if not one.landed and one.failure not in _UNREMARKABLE and one.change.person is not None]
+    clear -= {number(one.change.person) for one in refused if one.change.person is not None}
+    for piece in chunks(clear):
+        connection.execute(delete(table).where(table.c.target == target, table.c.person.in_(piece)))
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
+    for one in refused:
+        if one.change.person is None:
+            continue
+        person, kind = number(one.change.person), str(one.change.kind)
+        held = rows.get((person, kind)) or _held(connection, target, person, kind)
+        rows[person, kind] = {
+            "target": target,
+            "person": person,
+            "kind": kind,
+            "count": (held["count"] if held else 0) + 1,
+            "first": held["first"] if held else now.isoformat(),
+            "last": now.isoformat(),
+            "sealed": vault.seal(f"{one.failure or one.result}: {one.why}".encode(), f"quarantine {target} {person} {kind}"),
+        }
+    writing.upsert(connection, table, rows.values())
+
+
+def _held(connection: Connection, target: TargetName, person: int, kind: str) -> dict[str, Any] | None:
+    table = tables.quarantine
+    query = select(table.c.count, table.c.first).where(table.c.target == target, table.c.person == person, table.c.kind == kind)
+    row = connection.execute(query).first()
+    return {"count": row[0], "first": row[1]} if row else None

@@ -1,0 +1,150 @@
+"""What the store is asked for and told: frozen values, without a connection in any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from syncd.core.lifecycle import PersonState
+from syncd.core.model import (
+    Account,
+    Change,
+    Failure,
+    NativeId,
+    PersonId,
+    Record,
+    Result,
+    RunId,
+    SourceKey,
+    SourceName,
+    SubjectKey,
+    TargetName,
+)
+from syncd.core.naming import IssuedName
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """An accepted snapshot: which spool, the hash of what was read, and rows per table (`persons` among them)."""
+
+    source: SourceName
+    spool: str
+    content: str
+    counts: Mapping[str, int]
+    accepted_on: date
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A source key and the person it belongs to; since when, and from how many distinct accepted snapshots, it is absent (R13)."""
+
+    source: SourceName
+    key: SourceKey
+    person: PersonId
+    missing_since: date | None = None
+    absences: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A link, with the account as we last knew it. `account.groups` are the groups whose membership we own (R19)."""
+
+    person: PersonId
+    target: TargetName
+    native_id: NativeId
+    why: str
+    account: Account
+    disabled_by_us: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to list, never an exception: a reject, a dispute, a quarantined person, a strayed account."""
+
+    kind: str
+    subject: str
+    why: str
+    person: PersonId | None = None
+    source: SourceName | None = None
+    target: TargetName | None = None
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Intention:
+    """A change that was journalled before it was sent and has no outcome yet."""
+
+    seq: int
+    run: RunId
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One journalled change and what came of it; `result` is None while that is open."""
+
+    seq: int
+    run: RunId
+    at: datetime
+    change: Change
+    result: Result | None = None
+    failure: Failure | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run. `status`: planning, planned, held, applying, done, partly failed, failed, interrupted."""
+
+    id: RunId
+    pipeline: str
+    kind: str
+    trigger: str
+    status: str
+    started: datetime
+    ended: datetime | None
+    summary: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A name, who has it (a person id, or `target:native id`), and whether it is reserved, issued or found."""
+
+    name: str
+    holder: str
+    state: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPassword:
+    """A first password waiting for its letter; `sealed` opens with the vault under engine's context."""
+
+    id: int
+    target: TargetName
+    person: PersonId
+    sealed: bytes
+    expires: datetime
+    handed_out: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Everything a clear plan makes true before its first change is sent, in one transaction.
+
+    `digests` holds per source what to write and what to delete. `refs` replaces a person's reverse edges (R4). `dirty` are marks to
+    add (R5). `names` replaces a person's names by kind. `findings` replaces the current ones.
+    """
+
+    snapshots: tuple[SnapshotRow, ...] = ()
+    digests: Mapping[SourceName, tuple[Mapping[SubjectKey, int], Collection[SubjectKey]]] = field(default_factory=dict)
+    records: tuple[Record, ...] = ()
+    keys: tuple[KnownKey, ...] = ()
+    persons: tuple[PersonState, ...] = ()
+    refs: Mapping[PersonId, Collection[tuple[SourceName, SubjectKey]]] = field(default_factory=dict)
+    dirty: Collection[PersonId] = ()
+    names: Mapping[PersonId, tuple[IssuedName, ...]] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] | None = None

@@ -1,0 +1,215 @@
+"""The tables, as one MetaData for SQLite and PostgreSQL. What is sealed is a LargeBinary that only the vault opens.
+
+Times are UTC and stored as ISO text, dates as ISO text: both databases compare them alike. Which table holds what is told in
+docs/reference/store.md.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+_NUMBER = Integer
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", Text, nullable=False))
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", String, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("pipeline", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("started", String, nullable=False),
+    Column("ended", String),
+    Column("summary", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("run", _NUMBER, ForeignKey("runs.seq"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("source", String, nullable=False, index=True),
+    Column("spool", String, nullable=False),
+    Column("content", String, nullable=False),
+    Column("counts", Text, nullable=False),
+    Column("accepted_on", String, nullable=False),
+    Column("fetched_at", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+persons = Table(
+    "persons",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("population", String),
+    Column("state", String, nullable=False),
+    Column("since", String),
+    Column("due", String, index=True),
+    Column("likeness", String, nullable=False, index=True),
+    Column("given", String, nullable=False),
+    Column("campus", String, nullable=False),
+    Column("claimed", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+dirty = Table("dirty", metadata, Column("person", _NUMBER, primary_key=True))
+
+source_keys = Table(
+    "source_keys",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), nullable=False, index=True),
+    Column("missing_since", String, index=True),
+    Column("absences", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+references = Table(
+    "refs",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("person", _NUMBER, primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+names = Table(
+    "names",
+    metadata,
+    Column("person", _NUMBER, ForeignKey("persons.seq"), primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("value", String, nullable=False),
+    Column("basis", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False, index=True),
+    Column("state", String, nullable=False),  # reserved | issued | found
+    Column("run", _NUMBER, index=True),
+    Column("since", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), primary_key=True),
+    Column("native_id", String, nullable=False),
+    Column("why", String, nullable=False),
+    Column("disabled_by_us", Boolean, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("target", "native_id"),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), primary_key=True),
+    Column("name", String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("run", _NUMBER, ForeignKey("runs.seq"), nullable=False, index=True),
+    Column("at", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("person", _NUMBER, index=True),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("seq", _NUMBER, ForeignKey("journal.seq"), primary_key=True, autoincrement=False),
+    Column("at", String, nullable=False),
+    Column("result", String, nullable=False),
+    Column("failure", String),
+    Column("sealed", LargeBinary, nullable=False),  # the target's words may quote a value
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("run", _NUMBER, nullable=False, index=True),
+    Column("kind", String, nullable=False),
+    Column("person", _NUMBER, index=True),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("person", _NUMBER, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("first", String, nullable=False),
+    Column("last", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("target", String, nullable=False),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), nullable=False),
+    Column("intention", _NUMBER, ForeignKey("journal.seq"), nullable=False),
+    Column("expires", String, nullable=False),
+    Column("handed_out", String),
+    Column("sealed", LargeBinary),
+    sqlite_autoincrement=True,
+)
+
+Index("findings_by_kind", findings.c.kind)

@@ -1,0 +1,340 @@
+"""What becomes true, each under the name of what it means. Functions of an open transaction: all of a call, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from syncd.core.lifecycle import PersonState
+from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
+from syncd.core.naming import IssuedName, ledger_key
+from syncd.errors import ChangeError
+from syncd.store import codec, tables
+from syncd.store.reading import chunks, number, person_id
+from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
+from syncd.vault import Vault
+
+RecordKey = tuple[SourceName, SourceKey]
+
+
+def upsert(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]], keep: Collection[str] = ()) -> None:
+    """Insert the rows, or overwrite those with the same primary key but for the columns in `keep`."""
+    listed = list(rows)
+    if not listed:
+        return
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = make(table)
+    key = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in listed[0] if name not in key and name not in keep}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=key, set_=changed)
+        if changed
+        else statement.on_conflict_do_nothing(index_elements=key),
+        listed,
+    )
+
+
+def add_if_absent(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert the rows whose primary key is not there yet."""
+    listed = list(rows)
+    if listed:
+        make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        connection.execute(make(table).on_conflict_do_nothing(), listed)
+
+
+# --- persons and names ------------------------------------------------------------------------------------------------
+
+
+def mint(connection: Connection, wanted: Sequence[RecordKey]) -> dict[RecordKey, PersonId]:
+    """A person for each key: the one it has, else a new one, numbered in the order given."""
+    table = tables.source_keys
+    found: dict[RecordKey, PersonId] = {}
+    by_source: dict[SourceName, list[SourceKey]] = {}
+    for source, key in wanted:
+        by_source.setdefault(source, []).append(key)
+    for source, keys in by_source.items():
+        for piece in chunks(keys):
+            query = select(table.c.key, table.c.person).where(table.c.source == source, table.c.key.in_(piece))
+            found.update({(source, SourceKey(row.key)): person_id(row.person) for row in connection.execute(query)})
+    fresh = [key for key in dict.fromkeys(wanted) if key not in found]
+    numbers = _new_persons(connection, len(fresh))
+    rows = [
+        {"source": source, "key": key, "person": row, "missing_since": None, "absences": 0}
+        for (source, key), row in zip(fresh, numbers, strict=True)
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
+    found.update({key: person_id(row) for key, row in zip(fresh, numbers, strict=True)})
+    return {key: found[key] for key in wanted}
+
+
+def _new_persons(connection: Connection, count: int) -> list[int]:
+    """Numbers for new persons, in order, never used before, even by somebody deleted."""
+    if not count:
+        return []
+    blank = {"state": "pending", "likeness": "", "given": "", "campus": "", "claimed": False}
+    statement = insert(tables.persons).returning(tables.persons.c.seq, sort_by_parameter_order=True)
+    return [row.seq for row in connection.execute(statement, [blank] * count)]
+
+
+def attach(connection: Connection, keys: Iterable[KnownKey]) -> None:
+    """Keys and their persons, absence included."""
+    upsert(
+        connection,
+        tables.source_keys,
+        (
+            {
+                "source": key.source,
+                "key": key.key,
+                "person": number(key.person),
+                "missing_since": key.missing_since.isoformat() if key.missing_since else None,
+                "absences": key.absences,
+            }
+            for key in keys
+        ),
+    )
+
+
+def set_states(connection: Connection, states: Iterable[PersonState]) -> None:
+    """What is remembered of each person."""
+    upsert(
+        connection,
+        tables.persons,
+        (
+            {
+                "seq": number(state.id),
+                "population": state.population,
+                "state": str(state.state),
+                "since": state.since.isoformat() if state.since else None,
+                "due": state.due.isoformat() if state.due else None,
+                "likeness": state.likeness,
+                "given": state.given,
+                "campus": state.campus,
+                "claimed": state.claimed,
+            }
+            for state in states
+        ),
+    )
+
+
+def reserve(connection: Connection, run: RunId | None, wanted: Mapping[str, PersonId], now: datetime) -> None:
+    """Names for persons (R9). Raises ChangeError where somebody else has one: the unique key decides, not a look before."""
+    rows = [
+        {
+            "name": ledger_key(name),
+            "holder": person,
+            "state": "reserved",
+            "run": int(run[1:]) if run else None,
+            "since": now.isoformat(),
+        }
+        for name, person in wanted.items()
+    ]
+    add_if_absent(connection, tables.ledger, rows)
+    by_key = {row["name"]: row["holder"] for row in rows}
+    for piece in chunks(list(by_key)):
+        query = select(tables.ledger.c.name, tables.ledger.c.holder).where(tables.ledger.c.name.in_(piece))
+        for row in connection.execute(query):
+            if row.holder != by_key[row.name]:
+                raise ChangeError("name taken", f"{row.name} belongs to {row.holder}, not to {by_key[row.name]}")
+
+
+def release_names(connection: Connection, run: RunId) -> None:
+    """Forget the names a run reserved and never sent."""
+    connection.execute(delete(tables.ledger).where(tables.ledger.c.run == int(run[1:]), tables.ledger.c.state == "reserved"))
+
+
+def found_names(connection: Connection, found: Mapping[str, str], now: datetime) -> None:
+    """Names seen on targets; one that somebody has already stays theirs."""
+    rows = (
+        {"name": ledger_key(name), "holder": holder, "state": "found", "run": None, "since": now.isoformat()}
+        for name, holder in found.items()
+    )
+    add_if_absent(connection, tables.ledger, rows)
+
+
+def set_names(connection: Connection, wanted: Mapping[PersonId, Iterable[IssuedName]], now: datetime) -> None:
+    """The current names of persons. A name found on an account becomes its adopter's; one another person has is refused."""
+    rows = [
+        {"person": number(person), "kind": name.kind, "value": name.value, "basis": name.basis}
+        for person, names in wanted.items()
+        for name in names
+    ]
+    upsert(connection, tables.names, rows)
+    mine = {ledger_key(name.value): person for person, names in wanted.items() for name in names}
+    held: dict[str, str] = {}
+    for piece in chunks(list(mine)):
+        query = select(tables.ledger.c.name, tables.ledger.c.holder).where(tables.ledger.c.name.in_(piece))
+        held.update({row.name: row.holder for row in connection.execute(query)})
+    for name, holder in held.items():
+        if ":" in holder:
+            connection.execute(update(tables.ledger).where(tables.ledger.c.name == name).values(holder=mine[name], state="issued"))
+        elif holder != mine[name]:
+            raise ChangeError("name taken", f"{name} belongs to {holder}, not to {mine[name]}")
+    add_if_absent(
+        connection,
+        tables.ledger,
+        (
+            {"name": name, "holder": person, "state": "reserved", "run": None, "since": now.isoformat()}
+            for name, person in mine.items()
+            if name not in held
+        ),
+    )
+
+
+# --- accepting --------------------------------------------------------------------------------------------------------
+
+
+def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, now: datetime) -> None:
+    """Everything a clear plan makes true before its first change is sent."""
+    _snapshots(connection, told.snapshots)
+    for source, (advanced, gone) in told.digests.items():
+        _digests(connection, source, advanced, gone)
+    attach(connection, told.keys)
+    _records(connection, vault, told.records)
+    set_states(connection, told.persons)
+    _references(connection, told.refs)
+    mark(connection, told.dirty)
+    set_names(connection, told.names, now)
+    upsert(connection, tables.meta, ({"key": f"fingerprint {name}", "value": value} for name, value in told.fingerprints.items()))
+    if told.findings is not None:
+        connection.execute(delete(tables.findings))
+        _findings(connection, vault, run, told.findings)
+
+
+def _snapshots(connection: Connection, rows: Iterable[SnapshotRow]) -> None:
+    for row in rows:
+        connection.execute(
+            insert(tables.snapshots).values(
+                source=row.source,
+                spool=row.spool,
+                content=row.content,
+                counts=codec.dumps(dict(row.counts)).decode(),
+                accepted_on=row.accepted_on.isoformat(),
+                fetched_at=row.fetched_at.isoformat(),
+            )
+        )
+
+
+def _digests(connection: Connection, source: SourceName, advanced: Mapping[SubjectKey, int], gone: Collection[SubjectKey]) -> None:
+    upsert(
+        connection,
+        tables.digests,
+        (
+            {"source": source, "subject": str(key.subject), "key": key.key, "digest": digest.to_bytes(16, "big")}
+            for key, digest in advanced.items()
+        ),
+    )
+    table = tables.digests
+    for subject in {key.subject for key in gone}:
+        for piece in chunks([key.key for key in gone if key.subject is subject]):
+            connection.execute(
+                delete(table).where(table.c.source == source, table.c.subject == str(subject), table.c.key.in_(piece))
+            )
+
+
+def _records(connection: Connection, vault: Vault, records: Iterable[Record]) -> None:
+    upsert(
+        connection,
+        tables.records,
+        (
+            {
+                "source": record.source,
+                "key": record.key,
+                "sealed": vault.seal(codec.record_to_bytes(record), f"record {record.source} {record.key}"),
+            }
+            for record in records
+        ),
+    )
+
+
+def _references(connection: Connection, refs: Mapping[PersonId, Collection[tuple[SourceName, SubjectKey]]]) -> None:
+    table = tables.references
+    for piece in chunks([number(person) for person in refs]):
+        connection.execute(delete(table).where(table.c.person.in_(piece)))
+    rows = [
+        {"source": source, "subject": str(edge.subject), "key": edge.key, "person": number(person)}
+        for person, edges in refs.items()
+        for source, edge in edges
+    ]
+    add_if_absent(connection, table, rows)
+
+
+def _findings(connection: Connection, vault: Vault, run: RunId, found: Iterable[Finding]) -> None:
+    rows = []
+    for one in found:
+        told = codec.dumps([one.subject, one.why, one.source, one.target, dict(one.detail)])
+        rows.append(
+            {
+                "run": int(run[1:]),
+                "kind": one.kind,
+                "person": number(one.person) if one.person else None,
+                "sealed": vault.seal(told, f"finding {int(run[1:])}"),
+            }
+        )
+    if rows:
+        connection.execute(insert(tables.findings), rows)
+
+
+def mark(connection: Connection, persons: Iterable[PersonId]) -> None:
+    """Marks: these persons must be looked at (R5)."""
+    add_if_absent(connection, tables.dirty, ({"person": number(person)} for person in persons))
+
+
+def settle(connection: Connection, persons: Collection[PersonId]) -> None:
+    """Take the marks of these persons away: everything they caused has landed (R5)."""
+    for piece in chunks([number(person) for person in persons]):
+        connection.execute(delete(tables.dirty).where(tables.dirty.c.person.in_(piece)))
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def put_known(connection: Connection, vault: Vault, known: Iterable[Known]) -> None:
+    """Links and the accounts behind them, memberships we own included. An account linked before moves to its new person."""
+    listed = list(known)
+    table = tables.links
+    upsert(connection, table, (link_row(vault, one) for one in listed))
+    for one in listed:
+        put_memberships(connection, one.target, one.person, one.account.groups)
+
+
+def link_row(vault: Vault, one: Known) -> dict[str, Any]:
+    """The row of a link."""
+    told = codec.account_to_json(one.account)
+    return {
+        "target": one.target,
+        "person": number(one.person),
+        "native_id": one.native_id,
+        "why": one.why,
+        "disabled_by_us": one.disabled_by_us,
+        "sealed": vault.seal(codec.dumps(told[:4] if told else None), f"account {one.target} {one.native_id}"),
+    }
+
+
+def put_memberships(connection: Connection, target: TargetName, person: PersonId, groups: Collection[str]) -> None:
+    """Exactly these memberships of this account are ours."""
+    table = tables.memberships
+    mine = (table.c.target == target) & (table.c.person == number(person))
+    connection.execute(delete(table).where(mine))
+    if groups:
+        connection.execute(insert(table), [{"target": target, "person": number(person), "name": name} for name in sorted(groups)])
+
+
+def unlink(connection: Connection, target: TargetName, person: PersonId) -> None:
+    """The account is gone, and with it the link and the memberships."""
+    for table in (tables.memberships, tables.links):
+        connection.execute(delete(table).where(table.c.target == target, table.c.person == number(person)))
+
+
+def issue(connection: Connection, persons: Iterable[PersonId]) -> None:
+    """The names these persons have are about to be sent: they are never anybody else's (R9)."""
+    for piece in chunks([str(person) for person in persons]):
+        connection.execute(
+            update(tables.ledger)
+            .where(tables.ledger.c.holder.in_(piece), tables.ledger.c.state == "reserved")
+            .values(state="issued")
+        )

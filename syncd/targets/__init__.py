@@ -1,0 +1,161 @@
+"""Systems we write. A connector does wire work; `Target` owns what every connector would otherwise repeat.
+
+Retry, rate limit, circuit breaker, write scope and error budget live in `Target`, once. The registry is a literal dict, imported on
+use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+from syncd.core.model import Account, Change, NativeId, Observed, ObservedGroup, Outcome
+from syncd.vault import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a read asks for: the attributes the mapping owns or finds by. The base is the connector's own configuration."""
+
+    attributes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """Ask for the account with this permanent id, wherever it is now (R8)."""
+
+    native_id: NativeId
+
+
+@dataclass(frozen=True, slots=True)
+class ByAttribute:
+    """Ask for accounts in scope whose attribute holds this value (R7: find keys, candidate names)."""
+
+    attribute: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ByLocation:
+    """Ask for whatever stands at this place."""
+
+    container: str
+    rdn: str
+
+
+Question = ById | ByAttribute | ByLocation
+PasswordOf = Callable[[Change], str | None]
+"""The first password of a create, or None. A callable, so that a password is never part of a change, plan or journal (R21)."""
+
+
+class Connector(Protocol):
+    """One target's protocol. Never retries, never limits, never decides: it translates, in both directions."""
+
+    def read(self, scope: Scope) -> Iterator[Observed]:
+        """Every account under the base, in any order, streamed; or raise EndpointError/TransientError. Never a partial success."""
+
+    def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
+        """Each account that answers a question, asked in batches. No pair for a question means: surely none in scope."""
+
+    def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
+        """Pull changes, push outcomes, in any order, pipelined as the protocol allows. All changes of one call are independent.
+
+        Already-so is ALREADY. Never raises for one change; raises EndpointError/TransientError only before a change was sent.
+        A change sent but unanswered yields UNKNOWN. Every change pulled yields exactly one outcome.
+        """
+
+    def canonical(self, account: Account) -> Account:
+        """The account spelled as read() would report it: containers, value order, empty values, case where the target folds it."""
+
+    def close(self) -> None:
+        """Let go of the wire; idempotent."""
+
+
+@runtime_checkable
+class ManagesContainers(Protocol):
+    """A target whose accounts live in containers that must exist first."""
+
+    def missing_containers(self, names: Collection[str]) -> set[str]:
+        """Those of the names, ancestors included, that do not exist; parents are needed before children."""
+
+
+@runtime_checkable
+class ManagesGroups(Protocol):
+    """A target with groups that hold members."""
+
+    def canonical_group(self, name: str) -> str:
+        """A group's name spelled as read_groups() would report it."""
+
+    def missing_groups(self, names: Collection[str]) -> set[str]:
+        """Those of the named groups that do not exist, canonical; told without reading a single member."""
+
+    def read_groups(self, names: Collection[str]) -> Iterator[ObservedGroup]:
+        """Those of the named groups that exist, with their members inside scope."""
+
+
+@runtime_checkable
+class RefersToAccounts(Protocol):
+    """A target in which an attribute of one account can name another (`manager`)."""
+
+    def reference(self, account: Account) -> str:
+        """What such an attribute holds when it names this account, spelled as read() reports it."""
+
+
+@runtime_checkable
+class LimitsWrites(Protocol):
+    """A target that knows of changes it must never be sent: outside the configured containers, or about privileged accounts."""
+
+    def refuses(self, change: Change) -> str:
+        """Why the change must not be sent, or the empty string."""
+
+
+# --- the registry -----------------------------------------------------------------------------------------------------
+
+CONNECTORS = MappingProxyType(
+    {
+        "ldap": ("syncd.targets.ldap:Ldap", "syncd.targets.ldap_config:LdapConfig"),
+        "memory": ("syncd.targets.memory:Memory", "syncd.targets.memory:MemoryConfig"),
+    }
+)
+"""Each kind of target: its connector and the type of its options. Imported on use, so that nobody pays for a library unused."""
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def config_type(kind: str) -> type:
+    """The dataclass of this kind's options. Raises KeyError for a kind that does not exist."""
+    loaded: type = _load(CONNECTORS[kind][1])
+    return loaded
+
+
+def build(kind: str, name: str, options: object, credentials: Credentials) -> Connector:
+    """The connector for one configured target; nothing is opened yet. Wrap it in `target.Target` before use."""
+    connector: Connector = _load(CONNECTORS[kind][0])(name, options, credentials)
+    return connector
+
+
+from syncd.targets.target import Target  # noqa: E402 — at the end, because it wraps what is defined above
+
+__all__ = [
+    "CONNECTORS",
+    "ByAttribute",
+    "ById",
+    "ByLocation",
+    "Connector",
+    "LimitsWrites",
+    "ManagesContainers",
+    "ManagesGroups",
+    "PasswordOf",
+    "Question",
+    "RefersToAccounts",
+    "Scope",
+    "Target",
+    "build",
+    "config_type",
+]

@@ -1,0 +1,328 @@
+"""An LDAP directory, dialect OpenLDAP: accounts read, looked up and named as syncd names them; writes are handed to `ldap_apply`.
+
+Three connections, each opened when first needed: one streams whole reads, one asks small questions, one writes. So a question asked
+in the middle of a read or of a batch of writes disturbs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
+from syncd.errors import ChangeError, EndpointError
+from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope
+from syncd.targets import ldap_dn as names
+from syncd.targets.ldap_apply import Directory, Writer
+from syncd.targets.ldap_config import LdapConfig
+from syncd.targets.ldap_schema import Schema
+from syncd.targets.ldap_wire import Entry, Wire, escape_filter
+from syncd.vault import Credentials
+
+__all__ = ["Ldap", "LdapConfig"]
+
+_BATCH = 50  # questions in one filter
+_FEW = 500  # members resolved by asking; more are resolved by one read
+_ID = "entryUUID"
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """What a search asks for, and how the mapping spells what comes back."""
+
+    spelling: Mapping[str, str]  # lower case -> as the mapping spells it
+    ask: tuple[str, ...]
+
+
+class Ldap:
+    """The connector for one directory. Satisfies Connector, ManagesContainers, ManagesGroups, RefersToAccounts, LimitsWrites."""
+
+    def __init__(self, name: str, config: LdapConfig, credentials: Credentials) -> None:
+        self.config = config
+        self._name = name
+        self._tree = names.Tree.of(config.base, config.rdn_attribute)
+        self._references = frozenset(map(str.lower, config.reference_attributes))
+        self._wires = {use: Wire(name, config, lambda: credentials.read(config.credential)) for use in ("read", "ask", "write")}
+        self._schema = Schema(name, self._wires["ask"])
+        self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
+        self._ids: dict[str, set[NativeId]] = {}  # member value, folded -> whom the last whole read found there
+        self._untouchable: frozenset[str] | None = None
+        self._privileged_ids: set[NativeId] = set()
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def read(self, scope: Scope) -> Iterator[Observed]:
+        """Every account below the base, streamed. Raises unless the base can be read and the server reached the end."""
+        wire = self._wires["read"]
+        if wire.entry(self.config.base, ["1.1"]) is None:
+            raise EndpointError(
+                self._name, f"the base {self.config.base} does not exist or may not be read", "check base and the rights of bind_dn"
+            )
+        fields = self._fields(scope)
+        ids: dict[str, set[NativeId]] = {}
+        for dn, raw in wire.search(self.config.base, f"(objectClass={escape_filter(self.config.account_class)})", fields.ask):
+            observed = self._observed(dn, raw, fields)
+            if observed is not None:
+                ids.setdefault(self._member_key(dn, raw), set()).add(observed.native_id)
+                yield observed
+        self._ids = ids
+
+    def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
+        """Each account that answers a question. What stands at an asked place is told even if it is no account: as privileged."""
+        fields = self._fields(scope, [question.attribute for question in questions if not isinstance(question, ById | ByLocation)])
+        asked = list(dict.fromkeys(questions))
+        for start in range(0, len(asked), _BATCH):
+            yield from self._ask(asked[start : start + _BATCH], fields)
+
+    def _ask(self, questions: Sequence[Question], fields: _Fields) -> Iterator[tuple[Question, Observed]]:
+        for dn, raw in self._matching(questions, fields):
+            observed = self._observed(dn, raw, fields)
+            if observed is None:
+                continue
+            answered = [question for question in questions if self._answers(question, observed, raw)]
+            if not answered and len(questions) > 1:
+                # The server compares by its own rules (a telephone number without its hyphens): ask which question it meant.
+                answered = [
+                    question for question in questions if any(found == dn for found, _ in self._matching([question], fields))
+                ]
+            for question in answered or questions[: 1 if len(questions) == 1 else 0]:
+                yield question, observed
+
+    def _matching(self, questions: Sequence[Question], fields: _Fields) -> list[Entry]:
+        conditions = "".join(map(self._condition, questions))
+        return list(self._wires["ask"].search(self.config.base, f"(|{conditions})", fields.ask))
+
+    def _condition(self, question: Question) -> str:
+        match question:
+            case ById(native_id):
+                return f"({_ID}={escape_filter(native_id)})"
+            case ByLocation(container, rdn):
+                try:
+                    return f"(entryDN={escape_filter(self._tree.account(container, rdn))})"
+                except names.NotADn as error:
+                    raise ChangeError("invalid value", str(error)) from error
+            case _:
+                account_class = escape_filter(self.config.account_class)
+                return f"(&(objectClass={account_class})({question.attribute}={escape_filter(question.value)}))"
+
+    def _answers(self, question: Question, observed: Observed, raw: Mapping[str, list[bytes]]) -> bool:
+        match question:
+            case ById(native_id):
+                return observed.native_id == native_id
+            case ByLocation(container, rdn):
+                there = (names.canonical(container), names.fold_value(rdn))
+                return (observed.account.container, names.fold_value(observed.account.rdn)) == there
+            case _:
+                wanted = names.fold_value(question.value)
+                is_account = self._is_account(raw)
+                return is_account and any(
+                    names.fold_value(_text(value)) == wanted for value in raw.get(question.attribute.lower(), ())
+                )
+
+    def _fields(self, scope: Scope, also: Iterable[str] = ()) -> _Fields:
+        naming = self._tree.naming
+        spelling = {name.lower(): name for name in scope.attributes if name.lower() not in (naming, "userpassword")}
+        ours = (_ID, "objectClass", self.config.disable_attribute, self.config.rdn_attribute)
+        asked = {name.lower(): name for name in (*ours, *also, *spelling.values())}
+        self._schema.must_know(asked.values())
+        return _Fields(spelling, tuple(asked.values()))
+
+    def _is_account(self, raw: Mapping[str, list[bytes]]) -> bool:
+        wanted = self.config.account_class.lower()
+        return any(_text(value).lower() == wanted for value in raw.get("objectclass", ()))
+
+    def _observed(self, dn: str, raw: Mapping[str, list[bytes]], fields: _Fields) -> Observed | None:
+        parsed = names.parse(dn)
+        place = self._tree.place(parsed)
+        if place is None:
+            return None
+        ids = raw.get(_ID.lower())
+        if not ids:
+            raise EndpointError(self._name, f"{dn} shows no {_ID}", "give the account we bind as the right to read it")
+        native_id = NativeId(_text(ids[0]))
+        attributes = {
+            spelt: self._values(lower, map(_text, raw[lower])) for lower, spelt in fields.spelling.items() if raw.get(lower)
+        }
+        disabled = self.config.disable_value.lower() in (
+            _text(value).lower() for value in raw.get(self.config.disable_attribute.lower(), ())
+        )
+        privileged = not self._is_account(raw) or names.render(names.fold(parsed)) in self._privileged()
+        if privileged:
+            self._privileged_ids.add(native_id)
+        container, rdn = place
+        return Observed(native_id, Account(rdn, container, enabled=not disabled, attributes=attributes), privileged=privileged)
+
+    def _values(self, lower: str, values: Iterable[str]) -> tuple[str, ...]:
+        kept = {value for value in values if value}
+        if lower in self._references:
+            kept = {_reference(value) for value in kept}
+        return tuple(sorted(kept))
+
+    def _privileged(self) -> frozenset[str]:
+        """The names, folded, of accounts we never touch (R40). Raises EndpointError where a configured group cannot be read."""
+        if self._untouchable is None:
+            told = {self.config.bind_dn, *self.config.privileged}
+            for group in self.config.privileged_groups:
+                entry = self._wires["ask"].entry(self._tree.full(group), ["member", "uniqueMember"])
+                if entry is None:
+                    raise EndpointError(self._name, f"the privileged group {group} cannot be read", "correct privileged_groups")
+                told.update(_text(value) for values in entry[1].values() for value in values)
+            self._untouchable = frozenset(map(names.canonical, told))
+        return self._untouchable
+
+    # --- spelling -----------------------------------------------------------------------------------------------------
+
+    def canonical(self, account: Account) -> Account:
+        """The account as read() tells it: folded containers and groups, sorted values, neither naming attribute nor empty values.
+
+        Raises ChangeError("invalid value") for a container or group that is no distinguished name.
+        """
+        attributes = {
+            name: values
+            for name, given in account.attributes.items()
+            if name.lower() != self._tree.naming and (values := self._values(name.lower(), given))
+        }
+        groups = frozenset(map(self.canonical_group, account.groups))
+        return replace(account, container=self.canonical_group(account.container), attributes=attributes, groups=groups)
+
+    def canonical_group(self, name: str) -> str:
+        """A container's or group's name folded; how it was spelt is remembered for the day it is created."""
+        try:
+            parsed = names.parse(name)
+        except names.NotADn as error:
+            raise ChangeError("invalid value", str(error)) from error
+        for depth in range(len(parsed)):
+            key = names.render(names.fold(parsed[depth:]))
+            spelt = names.render(parsed[depth:])
+            if spelt != key:
+                self._spelt.setdefault(key, spelt)
+        return names.render(names.fold(parsed))
+
+    def reference(self, account: Account) -> str:
+        """What an attribute that names this account holds, as read() tells it."""
+        try:
+            return _reference(self._tree.account(account.container, account.rdn))
+        except names.NotADn as error:
+            raise ChangeError("invalid value", str(error)) from error
+
+    # --- containers and groups ----------------------------------------------------------------------------------------
+
+    def missing_containers(self, wanted: Collection[str]) -> set[str]:
+        """Those of the containers, ancestors included, that do not exist."""
+        missing: set[str] = set()
+        every = {
+            names.render(parsed[depth:])
+            for parsed in (names.parse(self.canonical_group(name)) for name in wanted)
+            for depth in range(len(parsed))
+        }
+        for name in sorted(every, key=lambda name: (len(names.parse(name)), name)):
+            parent = names.render(names.parse(name)[1:])
+            if parent in missing or self._wires["ask"].entry(self._tree.full(name), ["1.1"]) is None:
+                missing.add(name)
+        return missing
+
+    def missing_groups(self, wanted: Collection[str]) -> set[str]:
+        """Those of the groups that do not exist, canonical."""
+        names = {self.canonical_group(name) for name in wanted}
+        return {name for name in names if self._wires["ask"].entry(self._tree.full(name), [_ID]) is None}
+
+    def read_groups(self, wanted: Collection[str]) -> Iterator[ObservedGroup]:
+        """Those of the named groups that exist, with the ids of the members that are accounts below the base."""
+        holds = "memberUid" if self.config.group_class == "posixGroup" else "member"
+        found: list[tuple[str, NativeId, list[str]]] = []
+        for name in sorted({self.canonical_group(name) for name in wanted}):
+            entry = self._wires["ask"].entry(self._tree.full(name), [_ID, holds])
+            if entry is not None and entry[1].get(_ID.lower()):
+                members = [self._key_of_value(_text(value)) for value in entry[1].get(holds.lower(), ())]
+                found.append((name, NativeId(_text(entry[1][_ID.lower()][0])), members))
+        ids = self._members({member for _, _, members in found for member in members})
+        for name, native_id, members in found:
+            yield ObservedGroup(native_id, name, frozenset(one for member in members for one in ids.get(member, ())))
+
+    def _key_of_value(self, value: str) -> str:
+        if self.config.group_class == "posixGroup":
+            return names.fold_value(value)
+        try:
+            return names.canonical(value)
+        except names.NotADn:
+            return value
+
+    def _member_key(self, dn: str, raw: Mapping[str, list[bytes]]) -> str:
+        if self.config.group_class == "posixGroup":
+            return names.fold_value(_text(raw.get(self._tree.naming, [b""])[0]))
+        return names.canonical(dn)
+
+    def _members(self, keys: set[str]) -> Mapping[str, set[NativeId]]:
+        unknown = sorted(keys - self._ids.keys())
+        ids = {key: self._ids[key] for key in keys & self._ids.keys()}
+        naming = "entryDN" if self.config.group_class == "groupOfNames" else self.config.rdn_attribute
+        account = f"(objectClass={escape_filter(self.config.account_class)})"
+        if len(unknown) > _FEW:
+            conditions = [account]
+        else:
+            batches = (unknown[start : start + _BATCH] for start in range(0, len(unknown), _BATCH))
+            conditions = [f"(&{account}(|{''.join(f'({naming}={escape_filter(key)})' for key in batch)}))" for batch in batches]
+        for condition in conditions:
+            for dn, raw in self._wires["ask"].search(self.config.base, condition, [_ID, self.config.rdn_attribute]):
+                ids.setdefault(self._member_key(dn, raw), set()).add(NativeId(_text(raw[_ID.lower()][0])))
+        return ids
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def refuses(self, change: Change) -> str:
+        """Why this change lies outside what we may write, or the empty string."""
+        group_kinds = (Kind.CREATE_GROUP, Kind.ADD_MEMBER, Kind.REMOVE_MEMBER)
+        try:
+            if change.native_id in self._privileged_ids:
+                return "the account is privileged (R40)"
+            if change.kind in group_kinds:
+                return self._outside(names.parse(change.group or ""), self.config.groups_in, "groups_in")
+            if change.kind is Kind.CREATE_CONTAINER:
+                return self._outside(
+                    names.parse(change.group or ""), (*self.config.accounts_in, *self.config.groups_in), "accounts_in"
+                )
+            places = [place for place in (change.before, change.after) if place is not None]
+            if any(names.canonical(self._tree.account(place.container, place.rdn)) in self._privileged() for place in places):
+                return "the account is privileged (R40)"
+            reasons = (self._outside(names.parse(place.container), self.config.accounts_in, "accounts_in") for place in places)
+            return next(filter(None, reasons), "")
+        except names.NotADn as error:
+            return str(error)
+
+    @staticmethod
+    def _outside(name: names.Dn, allowed: Collection[str], setting: str) -> str:
+        folded = names.fold(name)
+        for text in allowed:
+            top = names.fold(names.parse(text))
+            if folded[len(folded) - len(top) :] == top:
+                return ""
+        return f"{names.render(name) or 'the base'} lies outside {setting} ({', '.join(allowed) or 'nothing'})"
+
+    def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
+        """One outcome for every change pulled; see `ldap_apply`."""
+        self._ids = {}
+        directory = Directory(self._name, self.config, self._tree, self._wires["write"], self._wires["ask"], self._spelt, self._now)
+        return Writer(directory).apply(changes, password)
+
+    def _now(self, ids: Collection[NativeId], attributes: Iterable[str]) -> dict[NativeId, Observed]:
+        """The accounts with these ids as they stand, for judging why a precondition missed."""
+        questions = [ById(native_id) for native_id in ids]
+        return {found.native_id: found for _, found in self.lookup(questions, Scope(frozenset(attributes)))}
+
+    def close(self) -> None:
+        """Hang up every connection; idempotent."""
+        for wire in self._wires.values():
+            wire.close()
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="backslashreplace")
+
+
+def _reference(text: str) -> str:
+    """The name of an account as references hold it: the naming value as it is, the rest folded."""
+    try:
+        parsed = names.parse(text)
+    except names.NotADn:
+        return text
+    return names.render((*parsed[:1], *names.fold(parsed[1:])))

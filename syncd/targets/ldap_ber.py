@@ -1,0 +1,205 @@
+"""The few LDAP messages a writer sends and receives, as bytes (RFC 4511; BER with definite lengths).
+
+Written here because the library's encoder costs more than the server's whole work on an add. Only what writing needs: add, modify,
+rename, delete, and filters inside an assertion control. Searching and binding stay with the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+ASSERTION = "1.3.6.1.1.12"  # RFC 4528
+POST_READ = "1.3.6.1.1.13.2"  # RFC 4527
+LONGEST = 16 * 1024 * 1024
+"""No answer to a write is this long: a longer one is no LDAP."""
+
+Values = Sequence[str]
+
+
+class Modify(IntEnum):
+    """What a modification does to one attribute."""
+
+    ADD = 0
+    DELETE = 1
+    REPLACE = 2
+
+
+class Malformed(ValueError):  # noqa: N818 — reads as what it says where it is raised
+    """The bytes are no LDAP answer: the connection cannot be trusted any further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One result: the code, the server's own words, and response controls by OID."""
+
+    message_id: int
+    operation: int
+    code: int
+    why: str
+    controls: Mapping[str, bytes] = field(default_factory=dict)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def tlv(tag: int, content: bytes) -> bytes:
+    """One element: tag, definite length, content."""
+    size = len(content)
+    if size < 0x80:  # noqa: PLR2004 — BER's short form ends here
+        return bytes((tag, size)) + content
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length + content
+
+
+def _text(value: str, tag: int = 0x04) -> bytes:
+    return tlv(tag, value.encode())
+
+
+def _number(value: int, tag: int = 0x02) -> bytes:
+    return tlv(tag, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+
+
+def _attribute(name: str, values: Values) -> bytes:
+    return tlv(0x30, _text(name) + tlv(0x31, b"".join(map(_text, values))))
+
+
+def add(dn: str, attributes: Mapping[str, Values]) -> bytes:
+    """An add request."""
+    return tlv(0x68, _text(dn) + tlv(0x30, b"".join(_attribute(name, values) for name, values in attributes.items())))
+
+
+def modify(dn: str, changes: Iterable[tuple[Modify, str, Values]]) -> bytes:
+    """A modify request: all of the changes, in order, or none."""
+    steps = (tlv(0x30, _number(how, 0x0A) + _attribute(name, values)) for how, name, values in changes)
+    return tlv(0x66, _text(dn) + tlv(0x30, b"".join(steps)))
+
+
+def rename(dn: str, rdn: str, superior: str | None, *, keep_old: bool = False) -> bytes:
+    """A rename that drops the old naming value unless told to keep it, with a move where a new superior is given."""
+    moved = _text(superior, 0x80) if superior is not None else b""
+    return tlv(0x6C, _text(dn) + _text(rdn) + tlv(0x01, b"\x00" if keep_old else b"\xff") + moved)
+
+
+def delete(dn: str) -> bytes:
+    """A delete request."""
+    return _text(dn, 0x4A)
+
+
+def equal(attribute: str, value: str) -> bytes:
+    """The filter (attribute=value); being bytes, it needs no escaping."""
+    return tlv(0xA3, _text(attribute) + _text(value))
+
+
+def present(attribute: str) -> bytes:
+    """The filter (attribute=*)."""
+    return _text(attribute, 0x87)
+
+
+def negation(condition: bytes) -> bytes:
+    """The filter (!condition)."""
+    return tlv(0xA2, condition)
+
+
+def every(conditions: Iterable[bytes]) -> bytes:
+    """The filter (&conditions…)."""
+    return tlv(0xA0, b"".join(conditions))
+
+
+def assertion(condition: bytes) -> bytes:
+    """A critical assertion control: the operation happens only if the entry matches (R18)."""
+    return tlv(0x30, _text(ASSERTION) + b"\x01\x01\xff" + tlv(0x04, condition))
+
+
+def post_read(*attributes: str) -> bytes:
+    """A control that asks for attributes of the entry as the operation left it."""
+    return tlv(0x30, _text(POST_READ) + tlv(0x04, tlv(0x30, b"".join(map(_text, attributes)))))
+
+
+def message(message_id: int, operation: bytes, controls: Sequence[bytes] = ()) -> bytes:
+    """The whole message, ready for the socket."""
+    tail = tlv(0xA0, b"".join(controls)) if controls else b""
+    return tlv(0x30, _number(message_id) + operation + tail)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def frame(buffer: bytes | bytearray) -> int | None:
+    """The length of the first whole message in the buffer, or None while it is incomplete. Raises Malformed."""
+    if len(buffer) < 2:  # noqa: PLR2004 — tag and first length byte
+        return None
+    if buffer[0] != 0x30:  # noqa: PLR2004 — every LDAPMessage is a SEQUENCE
+        raise Malformed(f"an LDAP message cannot begin with 0x{buffer[0]:02x}")
+    short = buffer[1]
+    if short < 0x80:  # noqa: PLR2004 — BER's short form
+        total = 2 + short
+    else:
+        width = short & 0x7F
+        if not 1 <= width <= 4:  # noqa: PLR2004 — 0x80 is the indefinite form, which LDAP forbids; over 4 is absurd
+            raise Malformed(f"a length of form 0x{short:02x} is not allowed in LDAP")
+        if len(buffer) < 2 + width:
+            return None
+        total = 2 + width + int.from_bytes(buffer[2 : 2 + width], "big")
+    if total > LONGEST:
+        raise Malformed(f"an answer of {total} bytes is too long to be one")
+    return total if len(buffer) >= total else None
+
+
+def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
+    """Tag, content and the offset behind the element."""
+    try:
+        tag, size, start = data[at], data[at + 1], at + 2
+    except IndexError as error:
+        raise Malformed("an element is cut off") from error
+    if size >= 0x80:  # noqa: PLR2004 — BER's long form
+        width = size & 0x7F
+        size = int.from_bytes(data[start : start + width], "big")
+        start += width
+    if start + size > len(data):
+        raise Malformed("an element is longer than what holds it")
+    return tag, data[start : start + size], start + size
+
+
+def _elements(data: bytes) -> list[tuple[int, bytes]]:
+    out, at = [], 0
+    while at < len(data):
+        tag, content, at = _element(data, at)
+        out.append((tag, content))
+    return out
+
+
+def answer(data: bytes) -> Answer:
+    """One framed message as an Answer. Raises Malformed."""
+    parts = _elements(_element(data, 0)[1])
+    if len(parts) < 2:  # noqa: PLR2004 — id and operation
+        raise Malformed("an answer holds no operation")
+    operation, body = parts[1]
+    fields = _elements(body)
+    if len(fields) < 3:  # noqa: PLR2004 — code, matched name, words
+        raise Malformed("an answer holds no result")
+    controls = dict(_control(content) for tag, block in parts[2:] if tag == 0xA0 for _, content in _elements(block))  # noqa: PLR2004 — [0]
+    return Answer(
+        message_id=int.from_bytes(parts[0][1], "big"),
+        operation=operation,
+        code=int.from_bytes(fields[0][1], "big"),
+        why=fields[2][1].decode(errors="replace"),
+        controls=controls,
+    )
+
+
+def _control(content: bytes) -> tuple[str, bytes]:
+    parts = _elements(content)
+    value = next((body for tag, body in parts[1:] if tag == 0x04), b"")  # noqa: PLR2004 — OCTET STRING
+    return parts[0][1].decode(errors="replace"), value
+
+
+def entry_attributes(value: bytes) -> dict[str, tuple[str, ...]]:
+    """The attributes in a post-read control's value, names in lower case."""
+    fields = _elements(_element(value, 0)[1])
+    out = {}
+    for _, attribute in _elements(fields[1][1]):
+        (_, name), (_, values) = _elements(attribute)
+        out[name.decode().lower()] = tuple(content.decode(errors="replace") for _, content in _elements(values))
+    return out

@@ -1,0 +1,173 @@
+"""Memberships: edges coalesced to one writer per group (R19), and a refused batch taken apart until its culprit stands alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from syncd.core.model import Change, Failure, Kind, Outcome, Result
+from syncd.errors import EndpointError, TransientError
+from syncd.targets import ldap_ber as ber
+from syncd.targets import ldap_dn as names
+from syncd.targets.ldap_config import LdapConfig
+from syncd.targets.ldap_errors import (
+    ATTRIBUTE_OR_VALUE_EXISTS,
+    NO_SUCH_ATTRIBUTE,
+    OBJECT_CLASS_VIOLATION,
+    SUCCESS,
+    failure,
+    words,
+)
+from syncd.targets.ldap_pipeline import Pipeline, Reply, Unsent, Write
+from syncd.targets.ldap_wire import Wire, escape_filter
+
+_BATCH = 500
+_ALREADY = {Kind.ADD_MEMBER: ATTRIBUTE_OR_VALUE_EXISTS, Kind.REMOVE_MEMBER: NO_SUCH_ATTRIBUTE}
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Edges of one group and one kind. `sorted_out`: what was already so is out. `emptying`: the placeholder goes in with it."""
+
+    group: str
+    kind: Kind
+    edges: tuple[tuple[Change, str], ...]
+    sorted_out: bool = False
+    emptying: bool = False
+
+    def halves(self) -> list[_Batch]:
+        """The same edges in two batches."""
+        middle = len(self.edges) // 2
+        return [replace(self, edges=part) for part in (self.edges[:middle], self.edges[middle:])]
+
+
+class Memberships:
+    """Applies membership changes; one outcome each."""
+
+    def __init__(self, config: LdapConfig, tree: names.Tree, wire: Wire, ask: Wire) -> None:
+        self._config = config
+        self._tree = tree
+        self._wire = wire
+        self._ask = ask
+        self._holds = "memberUid" if config.group_class == "posixGroup" else "member"
+        self._queues: dict[str, deque[_Batch]] = defaultdict(deque)
+
+    def apply(self, changes: Sequence[Change]) -> Iterator[Outcome]:
+        """Rounds of one modification per group, because a server keeps no order between two on one entry."""
+        yield from self._sort(changes)
+        pipeline: Pipeline[_Batch] = Pipeline(self._wire, self._config.window)
+        while self._queues:
+            batches = [queue.popleft() for queue in self._queues.values()]
+            self._queues = defaultdict(deque, {group: queue for group, queue in self._queues.items() if queue})
+            for write, reply in pipeline.run(map(self._write, batches)):
+                yield from self._outcomes(write.subject, reply)
+
+    def follow(self, renamed: Mapping[str, str | None]) -> str:
+        """Rewrite old members as new ones (None: take out) in every group that holds them; what went wrong, or the empty string.
+
+        For servers that do not do it themselves (no refint overlay, and memberUid on any server). Called when no other write of the
+        same apply() is in flight, so that each group has one writer.
+        """
+        found: dict[str, list[tuple[ber.Modify, str, Sequence[str]]]] = {}
+        try:
+            for old, new in renamed.items():
+                condition = f"(&(objectClass={self._config.group_class})({self._holds}={escape_filter(old)}))"
+                for dn, raw in list(self._ask.search(self._config.base, condition, [self._holds])):
+                    held = {self._key(value.decode(errors="replace")) for value in raw.get(self._holds.lower(), ())}
+                    steps = found.setdefault(dn, [])
+                    if new is not None and self._key(new) not in held:
+                        steps.append((ber.Modify.ADD, self._holds, [new]))
+                    steps.append((ber.Modify.DELETE, self._holds, [old]))
+        except (TransientError, EndpointError) as error:
+            return f"groups not searched for the old name: {error}"
+        pipeline: Pipeline[str] = Pipeline(self._wire, self._config.window)
+        writes = (Write(dn, ber.modify(dn, steps)) for dn, steps in found.items())
+        left = {write.subject: _told(reply) for write, reply in pipeline.run(writes)}
+        return "; ".join(f"{group} still holds the old name: {why}" for group, why in left.items() if why)
+
+    def _sort(self, changes: Sequence[Change]) -> Iterator[Outcome]:
+        edges: dict[tuple[str, Kind], list[tuple[Change, str]]] = defaultdict(list)
+        for change in changes:
+            try:
+                edges[names.canonical(change.group or ""), change.kind].append((change, self._member(change)))
+            except names.NotADn as error:
+                yield Outcome(change, Result.FAILED, failure=Failure.INVALID, why=str(error))
+        for (group, kind), told in edges.items():
+            for start in range(0, len(told), _BATCH):
+                self._queues[group].append(_Batch(group, kind, tuple(told[start : start + _BATCH])))
+
+    def _member(self, change: Change) -> str:
+        if change.before is None:
+            raise names.NotADn("the change does not say where the member is")
+        if self._holds == "memberUid":
+            return change.before.rdn
+        return self._tree.account(change.before.container, change.before.rdn)
+
+    def _write(self, batch: _Batch) -> Write[_Batch]:
+        how = ber.Modify.ADD if batch.kind is Kind.ADD_MEMBER else ber.Modify.DELETE
+        steps: list[tuple[ber.Modify, str, Sequence[str]]] = [(how, self._holds, [member for _, member in batch.edges])]
+        if batch.emptying:
+            steps.insert(0, (ber.Modify.ADD, self._holds, [self._config.placeholder_member or self._config.base]))
+        return Write(batch, ber.modify(self._tree.full(batch.group), steps))
+
+    def _outcomes(self, batch: _Batch, reply: Reply) -> Iterator[Outcome]:
+        changes = [change for change, _ in batch.edges]
+        if isinstance(reply, Unsent):
+            yield from (Outcome(change, Result.FAILED, failure=Failure.WAITS, why=reply.why) for change in changes)
+        elif not isinstance(reply, ber.Answer):
+            yield from (Outcome(change, Result.UNKNOWN, why=reply.why) for change in changes)
+        elif reply.code == SUCCESS:
+            yield from (Outcome(change, Result.DONE) for change in changes)
+        elif reply.code == _ALREADY[batch.kind]:
+            yield from self._some_already(batch)
+        elif reply.code == OBJECT_CLASS_VIOLATION and batch.kind is Kind.REMOVE_MEMBER and not batch.emptying:
+            self._again(replace(batch, emptying=True))
+        elif len(changes) > 1 and failure(reply.code, reply.why) is not Failure.NO_SUCH_OBJECT:
+            self._again(*batch.halves())
+        else:
+            told = words(reply.code, reply.why)
+            yield from (Outcome(change, Result.FAILED, failure=failure(reply.code, reply.why), why=told) for change in changes)
+
+    def _again(self, *batches: _Batch) -> None:
+        for batch in reversed(batches):
+            self._queues[batch.group].appendleft(batch)
+
+    def _some_already(self, batch: _Batch) -> Iterator[Outcome]:
+        """At least one edge of the batch is already so, and therefore none of it was written."""
+        if len(batch.edges) == 1:
+            yield Outcome(batch.edges[0][0], Result.ALREADY)
+            return
+        if batch.sorted_out:
+            self._again(*batch.halves())
+            return
+        try:
+            entry = self._ask.entry(self._tree.full(batch.group), [self._holds])
+        except (TransientError, EndpointError):
+            self._again(*batch.halves())
+            return
+        held = {self._key(value.decode(errors="replace")) for value in (entry[1] if entry else {}).get(self._holds.lower(), ())}
+        wanted = batch.kind is Kind.ADD_MEMBER
+        rest: list[tuple[Change, str]] = []
+        for change, member in batch.edges:
+            if (self._key(member) in held) is wanted:
+                yield Outcome(change, Result.ALREADY)
+            else:
+                rest.append((change, member))
+        if rest:
+            self._again(replace(batch, edges=tuple(rest), sorted_out=True))
+
+    def _key(self, member: str) -> str:
+        if self._holds == "memberUid":
+            return member
+        try:
+            return names.canonical(member)
+        except names.NotADn:
+            return member
+
+
+def _told(reply: Reply) -> str:
+    """What went wrong, or the empty string."""
+    if not isinstance(reply, ber.Answer):
+        return reply.why
+    return "" if reply.code == SUCCESS else words(reply.code, reply.why)

@@ -1,0 +1,256 @@
+"""`Target`: what every connector would otherwise repeat, once: retry, rate, breaker, write scope and error budget.
+
+A connector translates; this decides whether to call it, when, and how often. Nothing is retried that may have been written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
+from typing import TypeVar
+
+import pybreaker
+from pyrate_limiter import Duration, Limiter, Rate
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, Result, TargetName
+from syncd.errors import ChangeError, EndpointError, TransientError
+from syncd.targets import Connector, LimitsWrites, ManagesContainers, ManagesGroups, PasswordOf, Question, RefersToAccounts, Scope
+
+Answered = TypeVar("Answered")
+
+_ATTEMPTS = 4
+_QUESTIONS = 500  # put to a connector, and repeated after a lost connection, at once
+
+
+class Target:
+    """One configured target, safe to call. Raises EndpointError where the target must sit this run out; never TransientError."""
+
+    def __init__(
+        self,
+        name: str,
+        connector: Connector,
+        *,
+        rate: float | None = None,
+        error_budget: int = 50,
+        patience: float = 30.0,
+        on_state: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """`rate` is changes per second; `patience` the longest pause; `on_state(target, state)` hears of the breaker."""
+        self.name = TargetName(name)
+        self.connector = connector
+        self._budget = error_budget
+        self._failed = 0
+        self._patience = patience
+        # A fraction of a change per second is one change in so many milliseconds.
+        limit, window = (max(1, int(rate)), int(max(1, int(rate)) / rate * Duration.SECOND)) if rate else (0, 0)
+        self._limiter = Limiter(Rate(limit, window)) if rate else None
+        self.breaker = pybreaker.CircuitBreaker(
+            fail_max=3,
+            reset_timeout=60,
+            exclude=[ChangeError],
+            listeners=[_Heard(name, on_state)] if on_state else [],
+            name=name,
+            throw_new_error_on_trip=False,
+        )
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def read(self, scope: Scope) -> Iterator[Observed]:
+        """Every account in scope, each once, streamed; a lost connection starts the read over and skips what was told already."""
+        return self._guarded_stream(self._read(scope))
+
+    def _read(self, scope: Scope) -> Iterator[Observed]:
+        seen: set[NativeId] = set()
+        for attempt in self._retrying():
+            with attempt:
+                for observed in self.connector.read(scope):
+                    if observed.native_id not in seen:
+                        seen.add(observed.native_id)
+                        yield observed
+
+    def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
+        """Each account that answers a question; no pair for a question means that there surely is none in scope."""
+        asked = list(dict.fromkeys(questions))
+        for start in range(0, len(asked), _QUESTIONS):
+            batch = asked[start : start + _QUESTIONS]
+            yield from self._call(lambda batch=batch: list(self.connector.lookup(batch, scope)))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+
+    def canonical(self, account: Account) -> Account:
+        """The account spelled as read() would report it."""
+        return self.connector.canonical(account)
+
+    def canonical_group(self, name: str) -> str:
+        """A group's or container's name spelled as the target would report it."""
+        return self.connector.canonical_group(name) if isinstance(self.connector, ManagesGroups) else name
+
+    def reference(self, account: Account) -> str | None:
+        """What an attribute that names this account holds; None where the target has no such attributes."""
+        return self.connector.reference(account) if isinstance(self.connector, RefersToAccounts) else None
+
+    def missing_containers(self, names: Collection[str]) -> set[str]:
+        """Those of the containers, ancestors included, that do not exist; none where the target has no containers."""
+        connector = self.connector
+        if not names or not isinstance(connector, ManagesContainers):
+            return set()
+        return self._call(lambda: connector.missing_containers(names))
+
+    def missing_groups(self, names: Collection[str]) -> set[str]:
+        """Those of the groups that do not exist, canonical; none where the target has no groups."""
+        connector = self.connector
+        if not names or not isinstance(connector, ManagesGroups):
+            return set()
+        return self._call(lambda: connector.missing_groups(names))
+
+    def read_groups(self, names: Collection[str]) -> Iterator[ObservedGroup]:
+        """Those of the named groups that exist, with their members in scope; none where the target has no groups."""
+        connector = self.connector
+        if not names or not isinstance(connector, ManagesGroups):
+            return iter(())
+        return iter(self._call(lambda: list(connector.read_groups(names))))
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """A new run: the error budget is whole again."""
+        self._failed = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """True when so many changes of this run failed that no more are sent."""
+        return self._failed >= self._budget
+
+    def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
+        """Exactly one outcome for every change. Raises EndpointError only while none was sent.
+
+        A change that must not be sent fails as OUT_OF_SCOPE; once the error budget is spent, the rest fail as WAITS, unsent.
+        """
+        return self._guarded_stream(self._apply(changes, password))
+
+    def _apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
+        kept: list[Outcome] = []
+        feed = _Replayable(self._sendable(changes, kept))
+        for attempt in self._retrying():
+            with attempt:
+                for outcome in self.connector.apply(feed.again(), password):
+                    feed.forget()
+                    self._count(outcome)
+                    yield from _drained(kept)
+                    yield outcome
+        yield from _drained(kept)
+
+    def _sendable(self, changes: Iterable[Change], kept: list[Outcome]) -> Iterator[Change]:
+        """The changes that may be sent, at the permitted rate; what became of the others goes to `kept`."""
+        for change in changes:
+            refusal = self.connector.refuses(change) if isinstance(self.connector, LimitsWrites) else ""
+            if change.target != self.name:
+                refusal = f"the change is for target {change.target}"
+            if refusal:
+                kept.append(Outcome(change, Result.FAILED, failure=Failure.OUT_OF_SCOPE, why=refusal))
+            elif self.exhausted:
+                why = f"not sent: {self._failed} changes failed in this run, which is the error budget of {self.name}"
+                kept.append(Outcome(change, Result.FAILED, failure=Failure.WAITS, why=why))
+            else:
+                if self._limiter is not None:
+                    self._limiter.try_acquire(self.name)  # blocks until there is room
+                yield change
+
+    def _count(self, outcome: Outcome) -> None:
+        """Stale is not the target's fault: the engine rereads and plans again (R18). Waiting follows a failure counted already."""
+        if outcome.result is Result.FAILED and outcome.failure not in (Failure.STALE, Failure.WAITS):
+            self._failed += 1
+
+    def close(self) -> None:
+        """Let go of the wire and of the limiter's thread; idempotent."""
+        self.connector.close()
+        limiter, self._limiter = self._limiter, None
+        if limiter is not None:
+            limiter.close()
+
+    # --- calling ------------------------------------------------------------------------------------------------------
+
+    def _call(self, ask: Callable[[], Answered]) -> Answered:
+        return self._guarded(lambda: self._retrying()(ask))
+
+    def _retrying(self) -> Retrying:
+        """Attempts while the error is transient, waiting as long as the other side asked for, else longer each time."""
+        backoff = wait_random_exponential(multiplier=0.2, max=self._patience)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.retry_after if isinstance(error, TransientError) else None
+            return min(asked, self._patience) if asked is not None else backoff(state)
+
+        def give_up(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            raise EndpointError(self.name, f"{error} (tried {state.attempt_number} times)") from error
+
+        return Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait,
+            retry_error_callback=give_up,
+        )
+
+    def _guarded(self, ask: Callable[[], Answered]) -> Answered:
+        try:
+            answered: Answered = self.breaker.call(ask)
+        except pybreaker.CircuitBreakerError as error:
+            raise self._open() from error
+        return answered
+
+    def _guarded_stream(self, stream: Iterator[Answered]) -> Iterator[Answered]:
+        """The stream, each step of it seen by the breaker."""
+        end = object()
+        while (step := self._guarded(lambda: next(stream, end))) is not end:
+            yield step  # type: ignore[misc]  # `end` is the only thing in the stream that is not Answered
+
+    def _open(self) -> EndpointError:
+        return EndpointError(self.name, "failed repeatedly and is left alone for a minute", "look at the errors before this one")
+
+
+class _Replayable:
+    """Changes pulled by a connector that then sent none of them can be given again."""
+
+    def __init__(self, changes: Iterator[Change]) -> None:
+        self._changes = changes
+        self._pulled: list[Change] | None = []
+
+    def again(self) -> Iterator[Change]:
+        """What was pulled so far, then the rest."""
+        return chain(list(self._pulled or ()), self._remembering())
+
+    def _remembering(self) -> Iterator[Change]:
+        for change in self._changes:
+            if self._pulled is not None:
+                self._pulled.append(change)
+            yield change
+
+    def forget(self) -> None:
+        """Something was sent: from here on nothing may be given again."""
+        self._pulled = None
+
+
+class _Heard(pybreaker.CircuitBreakerListener):
+    """Passes the breaker's changes of state on, for health and metrics."""
+
+    def __init__(self, name: str, told: Callable[[str, str], None]) -> None:
+        self._name = name
+        self._told = told
+
+    def state_change(
+        self,
+        cb: pybreaker.CircuitBreaker,
+        old_state: pybreaker.CircuitBreakerState | None,
+        new_state: pybreaker.CircuitBreakerState,
+    ) -> None:
+        """Called by the breaker."""
+        del cb, old_state
+        self._told(self._name, new_state.name)
+
+
+def _drained(outcomes: list[Outcome]) -> Iterator[Outcome]:
+    ready = outcomes[:]
+    outcomes.clear()
+    yield from ready

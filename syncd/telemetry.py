@@ -1,0 +1,88 @@
+"""Logging, set up once: one line per event, stable names and keys, and no personal data by construction.
+
+A key that is not on the list below is not written, whatever its value: a forgotten name cannot leak a child's. What a value on
+the list may carry is an id of ours, a count, a kind, or a file and line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+ALLOWED = frozenset(
+    {
+        "event", "level", "timestamp", "logger", "exception",
+        "run", "pipeline", "trigger", "status", "phase", "seconds",
+        "source", "target", "endpoint", "file", "line", "spool",
+        "person", "native_id", "kind", "result", "failure", "subject",
+        "count", "planned", "landed", "failed", "held", "rejects", "disputed", "touched", "persons", "findings", "changes",
+        "host", "port", "attempt", "wait", "version", "breaker",
+    }
+)  # fmt: skip
+"""The keys a log line may have. `why` is not among them: a target's words may quote a value."""
+
+REDACTED = "[redacted]"
+_LOOKS_PERSONAL = re.compile(
+    r"\b\d{3}-\d{2}-\d{4}\b"  # a social security number
+    r"|\b\d{1,2}/\d{1,2}/\d{4}\b"  # a birth date as a form has it
+    r"|[\w.+'-]+@[\w-]+(?:\.[\w-]+)+"  # an address
+    r"|(?i:\b(?:uid|cn|sn|givenname|displayname)=[^,\s]+)"  # a name inside a distinguished name
+)
+
+
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The event with unknown keys dropped and anything that looks personal masked (a structlog processor)."""
+    told: dict[str, Any] = {}
+    for key, value in event.items():
+        if key not in ALLOWED:
+            told.setdefault("redacted", []).append(key)
+        elif isinstance(value, bool | int | float) or value is None:
+            told[key] = value
+        else:
+            told[key] = _LOOKS_PERSONAL.sub(REDACTED, str(value))
+    return told
+
+
+def configure(stream: TextIO | None = None, *, json: bool | None = None, level: int = logging.INFO) -> None:
+    """Send every log line, ours and the libraries', through one chain to `stream` (default: standard error). Idempotent.
+
+    JSON unless the stream is a terminal, or as `json` says. Library loggers are held to warnings and redacted like ours.
+    """
+    out = stream or sys.stderr
+    as_json = not out.isatty() if json is None else json
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False) if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("syncd").setLevel(level)
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger below `syncd`, before or after `configure`; quiet until something configures it."""
+    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(f"syncd.{name}")
+    return bound

@@ -1,0 +1,105 @@
+"""Servers that tests share: one private slapd per test process, one fresh part of its tree per test."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from syncd.demo.slapd import ADMIN_DN, INSTALL, SUFFIX, Binaries, PrivateSlapd, find_binaries
+from syncd.targets.ldap import LdapConfig
+from syncd.vault import Credentials
+
+
+@pytest.fixture(scope="session")
+def slapd_binaries() -> Binaries:
+    """A slapd that runs. A machine without one fails the test and is told how to get it."""
+    binaries = find_binaries(Path.home() / ".cache" / "syncd" / "slapd")
+    if binaries is None:
+        pytest.fail(f"no slapd could be unpacked or found; install one: {INSTALL}")
+    return binaries
+
+
+@pytest.fixture(scope="session")
+def slapd(slapd_binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateSlapd]:
+    """A running slapd for this test process. Leave it running: a test that stops or suspends one uses `own_slapd`."""
+    with PrivateSlapd(tmp_path_factory.mktemp("slapd"), slapd_binaries, nosync=True) as server:
+        yield server
+
+
+@pytest.fixture
+def own_slapd(slapd_binaries: Binaries, tmp_path: Path) -> Iterator[PrivateSlapd]:
+    """A slapd of this test's own, to be killed, suspended and restarted."""
+    with PrivateSlapd(tmp_path / "slapd", slapd_binaries, nosync=True) as server:
+        yield server
+
+
+@pytest.fixture
+def credentials(slapd: PrivateSlapd) -> Credentials:
+    """Where the password of syncd's account on `slapd` lies."""
+    return Credentials(slapd.credentials)
+
+
+Ldif = Callable[[str], None]
+
+
+def run_as(
+    server: PrivateSlapd, dn: str, password: str, program: str, *arguments: str, ldif: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """A client program of OpenLDAP, run as somebody over LDAPS."""
+    command = [server.binaries.tool(program), "-x", "-H", server.secure_url, "-D", dn, "-w", password, *arguments]
+    environment = {**server.binaries.environment, "LDAPTLS_CACERT": str(server.ca_file)}
+    return subprocess.run(command, env=environment, input=ldif, capture_output=True, text=True, check=False)
+
+
+def as_admin(server: PrivateSlapd, program: str, *arguments: str, ldif: str = "") -> str:
+    """What a client program prints when run as the directory's administrator."""
+    run = run_as(server, ADMIN_DN, server.password("admin"), program, *arguments, ldif=ldif)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.fixture
+def ldif(slapd: PrivateSlapd) -> Ldif:
+    """Applies LDIF (changetype lines allowed) as the directory's administrator: what somebody else does."""
+    return lambda text: void(as_admin(slapd, "ldapmodify", "-a", ldif=text))
+
+
+def void(_: object) -> None:
+    """Nothing."""
+
+
+def fresh_base(server: PrivateSlapd) -> str:
+    """A new, empty part of the tree with the containers Students, Staff, Groups and Disabled."""
+    base = f"ou=t{uuid.uuid4().hex[:12]},{SUFFIX}"
+    units = [base, *(f"ou={name},{base}" for name in ("Students", "Staff", "Groups", "Disabled"))]
+    as_admin(server, "ldapadd", ldif="".join(f"dn: {unit}\nobjectClass: organizationalUnit\n\n" for unit in units))
+    return base
+
+
+@pytest.fixture
+def ldap_base(slapd: PrivateSlapd) -> str:
+    """A part of the tree that is this test's own."""
+    return fresh_base(slapd)
+
+
+def config_for(server: PrivateSlapd, base: str, **changed: object) -> LdapConfig:
+    """A configuration that works on the server over LDAPS, with some fields changed."""
+    told: dict[str, object] = {
+        "urls": (server.secure_url,),
+        "ca_file": str(server.ca_file),
+        "bind_dn": f"cn=syncd,{SUFFIX}",
+        "credential": "service.password",
+        "base": base,
+        "receive_timeout": 10,
+    }
+    return LdapConfig(**{**told, **changed})  # type: ignore[arg-type]  # the callers spell the fields
+
+
+@pytest.fixture
+def ldap_config(slapd: PrivateSlapd, ldap_base: str) -> LdapConfig:
+    """The configuration of this test's own part of the tree."""
+    return config_for(slapd, ldap_base)

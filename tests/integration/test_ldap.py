@@ -1,0 +1,390 @@
+"""What is particular to LDAP: verified TLS, lost connections, rights, other people's entries, passwords. On a real slapd."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from syncd.core.model import Account, Change, Failure, Kind, NativeId, PersonId, Result, TargetName
+from syncd.demo.certificates import write_certificates
+from syncd.demo.slapd import ADMIN_DN, Binaries, PrivateSlapd
+from syncd.errors import EndpointError, TransientError
+from syncd.targets import ByAttribute, ById, ByLocation, Scope
+from syncd.targets.ldap import Ldap, LdapConfig
+from syncd.vault import Credentials
+from tests.conftest import Ldif, as_admin, config_for, fresh_base, run_as
+from tests.contract.target_contract import SCOPE, account, no_password, place
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
+TLS = [NOTHING, {"start_tls": True}]
+
+
+_DIALLED: list[Ldap] = []
+
+
+@pytest.fixture(autouse=True)
+def hung_up() -> Iterator[None]:
+    """Whatever a test dialled is closed behind it."""
+    yield
+    while _DIALLED:
+        _DIALLED.pop().close()
+
+
+def dial(server: PrivateSlapd, base: str, secure: Mapping[str, object] = NOTHING, **changed: object) -> Ldap:
+    """A connector over LDAPS, or over StartTLS; closed when the test ends."""
+    told = {"urls": (server.url,) if secure else (server.secure_url,), **secure, **changed}
+    _DIALLED.append(Ldap("t", config_for(server, base, **told), Credentials(server.credentials)))
+    return _DIALLED[-1]
+
+
+@pytest.fixture
+def ldap(ldap_config: LdapConfig, credentials: Credentials) -> Iterator[Ldap]:
+    """A connector on this test's own part of the tree."""
+    connector = Ldap("t", ldap_config, credentials)
+    yield connector
+    connector.close()
+
+
+def create(ldap: Ldap, wanted: Account) -> Change:
+    """The change that makes the account."""
+    return Change(TargetName("t"), Kind.CREATE, "test", person=PersonId("p"), after=ldap.canonical(wanted))
+
+
+def made(ldap: Ldap, wanted: Account, password: str | None = None) -> NativeId:
+    """The id of the account just made."""
+    (outcome,) = ldap.apply([create(ldap, wanted)], lambda _: password)
+    assert outcome.native_id, outcome
+    return outcome.native_id
+
+
+# --- the wire -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("secure", TLS, ids=["ldaps", "starttls"])
+def test_a_certificate_of_an_unknown_authority_is_refused(
+    slapd: PrivateSlapd, ldap_base: str, tmp_path: Path, secure: Mapping[str, object]
+) -> None:
+    """Nobody between us and the directory gets the password."""
+    write_certificates(tmp_path, ["127.0.0.1"])
+    ldap = dial(slapd, ldap_base, secure, ca_file=str(tmp_path / "ca.pem"))
+    with pytest.raises(EndpointError, match="check ca_file"):
+        list(ldap.read(SCOPE))
+
+
+@pytest.mark.parametrize("secure", TLS, ids=["ldaps", "starttls"])
+def test_a_certificate_for_another_host_is_refused(slapd_binaries: Binaries, tmp_path: Path, secure: Mapping[str, object]) -> None:
+    """A valid certificate of somebody else is not the directory's."""
+    with PrivateSlapd(tmp_path / "slapd", slapd_binaries, nosync=True, certificate_names=("elsewhere.test",)) as server:
+        with pytest.raises(EndpointError, match="check ca_file, and that the host"):
+            list(dial(server, "dc=district,dc=test", secure).read(SCOPE))
+        assert "BIND" not in (server.folder / "slapd.log").read_text()
+
+
+def test_the_system_authorities_do_not_vouch_for_a_private_one(slapd: PrivateSlapd, ldap_base: str) -> None:
+    """No ca_file means the system's, not none."""
+    with pytest.raises(EndpointError, match="check ca_file"):
+        list(dial(slapd, ldap_base, ca_file="").read(SCOPE))
+
+
+@pytest.mark.parametrize("secure", TLS, ids=["ldaps", "starttls"])
+def test_a_wrong_password_is_a_matter_for_a_human(
+    slapd: PrivateSlapd, ldap_base: str, tmp_path: Path, secure: Mapping[str, object]
+) -> None:
+    """Retrying it would lock the account."""
+    (tmp_path / "service.password").write_text("wrong")
+    told = dial(slapd, ldap_base, secure).config
+    with pytest.raises(EndpointError, match="invalid credentials"):
+        list(Ldap("t", replace(told, bind_dn=ADMIN_DN), Credentials(tmp_path)).read(SCOPE))
+
+
+def test_a_server_that_is_not_there_is_transient(slapd: PrivateSlapd, ldap_base: str) -> None:
+    """It may come back."""
+    ldap = dial(slapd, ldap_base, urls=("ldaps://127.0.0.1:1",))
+    with pytest.raises(TransientError, match="connect"):
+        list(ldap.read(SCOPE))
+
+
+def test_the_second_server_is_used_where_the_first_does_not_answer(slapd: PrivateSlapd, ldap_base: str) -> None:
+    """Servers are tried in order."""
+    ldap = dial(slapd, ldap_base, urls=("ldaps://127.0.0.1:1", slapd.secure_url))
+    assert list(ldap.read(SCOPE)) == []
+
+
+def test_a_base_that_does_not_exist_is_an_error_not_an_empty_directory(slapd: PrivateSlapd) -> None:
+    """Not read is not gone."""
+    with pytest.raises(EndpointError, match="does not exist or may not be read"):
+        list(dial(slapd, "ou=nowhere,dc=district,dc=test").read(SCOPE))
+
+
+def test_a_silent_server_is_given_up_in_time(own_slapd: PrivateSlapd) -> None:
+    """Every wait has an end."""
+    ldap = dial(own_slapd, fresh_base(own_slapd), receive_timeout=1)
+    assert list(ldap.read(SCOPE)) == []
+    own_slapd.suspend()
+    began = time.monotonic()
+    with pytest.raises(TransientError):
+        list(ldap.read(SCOPE))
+    assert time.monotonic() - began < 5
+    own_slapd.resume()
+
+
+def test_a_restarted_server_is_dialled_again(own_slapd: PrivateSlapd) -> None:
+    """A connection that died between two batches costs no outcome."""
+    ldap = dial(own_slapd, fresh_base(own_slapd))
+    made(ldap, account("before"))
+    own_slapd.restart()
+    made(ldap, account("after"))
+    assert {observed.account.rdn for observed in ldap.read(SCOPE)} == {"before", "after"}
+
+
+# --- unknown outcomes -----------------------------------------------------------------------------------------------------
+
+
+def test_a_server_killed_in_the_middle_leaves_unknown_not_failed(own_slapd: PrivateSlapd) -> None:
+    """R17: every change has one outcome; done ones exist, waiting ones were never sent, and only sent ones are unknown."""
+    ldap = dial(own_slapd, fresh_base(own_slapd), window=200)
+    wanted = [create(ldap, account(f"u{number}")) for number in range(600)]
+
+    def pulled() -> Iterator[Change]:
+        for number, change in enumerate(wanted):
+            if number == 300:
+                own_slapd.suspend()  # what is sent from here on is not answered …
+            if number == 400:
+                own_slapd.kill()  # … and never will be
+            yield change
+
+    outcomes = list(ldap.apply(pulled(), no_password))
+    assert [
+        outcome.change.after.rdn for outcome in sorted(outcomes, key=lambda o: int(o.change.after.rdn[1:])) if outcome.change.after
+    ] == [change.after.rdn for change in wanted if change.after]
+    by_result = {result: [o for o in outcomes if o.result is result] for result in Result}
+    assert by_result[Result.UNKNOWN]
+    assert all(outcome.failure is Failure.WAITS for outcome in by_result[Result.FAILED])
+    own_slapd.restart()
+    there = {observed.account.rdn for observed in ldap.read(SCOPE)}
+    assert {o.change.after.rdn for o in by_result[Result.DONE] if o.change.after} <= there
+    assert not {o.change.after.rdn for o in by_result[Result.FAILED] if o.change.after} & there
+
+
+def test_a_server_restarted_in_the_middle_is_used_again_once(own_slapd: PrivateSlapd) -> None:
+    """What was in flight is unknown; what came later is done; nothing is sent twice."""
+    ldap = dial(own_slapd, fresh_base(own_slapd), window=10)
+    wanted = [create(ldap, account(f"u{number}")) for number in range(60)]
+
+    def pulled() -> Iterator[Change]:
+        for number, change in enumerate(wanted):
+            if number == 30:
+                own_slapd.kill()
+                own_slapd.start()
+            yield change
+
+    outcomes = {o.change.after.rdn: o for o in ldap.apply(pulled(), no_password) if o.change.after}
+    assert len(outcomes) == 60
+    assert {o.result for o in outcomes.values()} == {Result.DONE, Result.UNKNOWN}
+    assert all(outcomes[f"u{number}"].result is Result.DONE for number in range(45, 60))
+    there = {observed.account.rdn for observed in ldap.read(SCOPE)}
+    assert {rdn for rdn, o in outcomes.items() if o.result is Result.DONE} <= there
+
+
+def test_nothing_is_pulled_while_no_server_answers(own_slapd: PrivateSlapd) -> None:
+    """An error before the first change leaves all of them to be tried again."""
+    ldap = dial(own_slapd, fresh_base(own_slapd))
+    own_slapd.kill()
+
+    def pulled() -> Iterator[Change]:
+        pytest.fail("a change was pulled")
+        yield create(ldap, account("a"))
+
+    with pytest.raises(TransientError):
+        list(ldap.apply(pulled(), no_password))
+
+
+def test_a_question_in_the_middle_of_writing_and_reading_disturbs_neither(ldap: Ldap) -> None:
+    """Reading, asking and writing have a connection each."""
+    changes = [create(ldap, account(f"u{number}")) for number in range(50)]
+    for outcome in ldap.apply(changes, no_password):
+        assert outcome.native_id
+        assert len(list(ldap.lookup([ById(outcome.native_id)], SCOPE))) == 1
+    seen = 0
+    for observed in ldap.read(SCOPE):
+        seen += len(list(ldap.lookup([ById(observed.native_id)], SCOPE)))
+    assert seen == 50
+
+
+# --- passwords and disabling ------------------------------------------------------------------------------------------------
+
+
+def can_bind(server: PrivateSlapd, dn: str, password: str) -> bool:
+    """True when the account may sign in."""
+    run = run_as(server, dn, password, "ldapwhoami")
+    assert run.returncode == 0 or "Invalid credentials (49)" in run.stderr, run.stderr
+    return run.returncode == 0
+
+
+def test_the_first_password_works_and_a_disabled_account_cannot_use_it(ldap: Ldap, slapd: PrivateSlapd) -> None:
+    """Disabled in the same operation that sets the password; enabled, it works; disabled again, it does not."""
+    wanted = ldap.canonical(account("a", enabled=False))
+    native_id = made(ldap, wanted, "correct horse battery")
+    dn = f"uid=a,ou=Students,{ldap.config.base}"
+    states = [can_bind(slapd, dn, "correct horse battery")]
+    for kind, before in ((Kind.ENABLE, False), (Kind.DISABLE, True)):
+        places = [replace(place(wanted), enabled=state) for state in (before, not before)]
+        change = Change(TargetName("t"), kind, "", person=PersonId("p"), native_id=native_id, before=places[0], after=places[1])
+        assert [outcome.result for outcome in ldap.apply([change], no_password)] == [Result.DONE]
+        states.append(can_bind(slapd, dn, "correct horse battery"))
+    assert states == [False, True, False]
+
+
+def test_a_password_the_policy_refuses_fails_that_account(ldap: Ldap) -> None:
+    """The server's own words are kept, and nothing was created."""
+    (outcome,) = ldap.apply([create(ldap, account("a"))], lambda _: "short")
+    assert (outcome.result, outcome.failure) == (Result.FAILED, Failure.REFUSED)
+    assert "quality" in outcome.why
+    assert list(ldap.read(SCOPE)) == []
+
+
+def test_passwords_are_never_read(ldap: Ldap) -> None:
+    """Even where a mapping owns userPassword, its hash stays where it is."""
+    made(ldap, account("a"), "correct horse battery")
+    (observed,) = ldap.read(Scope(SCOPE.attributes | {"userPassword"}))
+    assert "userPassword" not in observed.account.attributes
+
+
+def test_a_lock_after_bad_passwords_is_not_a_disabled_account(ldap: Ldap, slapd: PrivateSlapd) -> None:
+    """A lock-out passes by itself; only the configured value means disabled."""
+    made(ldap, account("a"), "correct horse battery")
+    for _ in range(6):
+        assert not can_bind(slapd, f"uid=a,ou=Students,{ldap.config.base}", "wrong wrong wrong")
+    assert [observed.account.enabled for observed in ldap.read(SCOPE)] == [True]
+
+
+# --- other people's entries ---------------------------------------------------------------------------------------------------
+
+
+def test_an_account_named_by_another_attribute_is_found_and_renamed(ldap: Ldap, ldif: Ldif) -> None:
+    """Accounts that existed before syncd can be adopted, whatever they are named by."""
+    base = ldap.config.base
+    ldif(
+        f"dn: cn=Ann\\2C Lee,ou=Students,{base}\nobjectClass: inetOrgPerson\ncn: Ann, Lee\nsn: Lee\nuid: other\nemployeeNumber: 7\n"
+    )
+    (observed,) = ldap.read(SCOPE)
+    assert observed.account.rdn == "\\cn=Ann\\, Lee"
+    after = replace(place(observed.account), rdn="alee")
+    change = Change(TargetName("t"), Kind.MOVE, "", native_id=observed.native_id, before=place(observed.account), after=after)
+    assert [(o.result, o.why) for o in ldap.apply([change], no_password)] == [(Result.DONE, "")]
+    assert [found.account.rdn for found in ldap.read(SCOPE)] == ["alee"]
+
+
+def test_what_stands_at_a_place_without_being_an_account_is_told_as_untouchable(ldap: Ldap, ldif: Ldif) -> None:
+    """A name that a device or service holds is taken, and never a candidate (R40)."""
+    ldif(f"dn: uid=printer,ou=Students,{ldap.config.base}\nobjectClass: account\nuid: printer\n")
+    ((_, observed),) = ldap.lookup([ByLocation("ou=students", "Printer")], SCOPE)
+    assert observed.privileged
+    assert list(ldap.read(SCOPE)) == []
+
+
+def test_attribute_names_come_back_as_the_mapping_spells_them(ldap: Ldap) -> None:
+    """`givenname` in a mapping is the server's givenName."""
+    made(ldap, account("a", givenName="Ann"))
+    (observed,) = ldap.read(Scope(frozenset({"givenname", "SN"})))
+    assert observed.account.attributes == {"givenname": ("Ann",), "SN": ("One",)}
+
+
+def test_containers_keep_the_spelling_of_the_mapping(ldap: Ldap, slapd: PrivateSlapd) -> None:
+    """Names are compared folded, but what we create is spelt as an administrator wrote it."""
+    wanted = ldap.canonical(account("a", "OU=Grade 07,OU=Students"))
+    change = Change(TargetName("t"), Kind.CREATE_CONTAINER, "", group="ou=grade 07,ou=students")
+    assert [o.result for o in ldap.apply([change], no_password)] == [Result.DONE]
+    made(ldap, wanted)
+    told = as_admin(slapd, "ldapsearch", "-LLL", "-b", ldap.config.base, "(uid=a)", "dn")
+    assert f"dn: uid=a,ou=Grade 07,ou=Students,{ldap.config.base}" in told.replace("\n ", "")
+
+
+def test_privileged_accounts_are_marked_and_refused(slapd: PrivateSlapd, ldap_base: str, ldif: Ldif) -> None:
+    """R40: by name or by group, never a candidate, never written."""
+    for name in ("chief", "member", "plain"):
+        ldif(f"dn: uid={name},ou=Staff,{ldap_base}\nobjectClass: inetOrgPerson\ncn: x\nsn: x\nuid: {name}\n")
+    ldif(f"dn: cn=admins,ou=Groups,{ldap_base}\nobjectClass: groupOfNames\ncn: admins\nmember: uid=Member,ou=staff,{ldap_base}\n")
+    ldap = dial(slapd, ldap_base, privileged=(f"uid=chief,ou=Staff,{ldap_base}",), privileged_groups=("cn=admins,ou=groups",))
+    told = {observed.account.rdn: observed for observed in ldap.read(SCOPE)}
+    assert {rdn: observed.privileged for rdn, observed in told.items()} == {"chief": True, "member": True, "plain": False}
+    changes = {
+        rdn: Change(
+            TargetName("t"), Kind.DISABLE, "", native_id=seen.native_id, before=place(seen.account), after=place(seen.account)
+        )
+        for rdn, seen in told.items()
+    }
+    assert {rdn: bool(ldap.refuses(change)) for rdn, change in changes.items()} == {"chief": True, "member": True, "plain": False}
+
+
+def test_an_attribute_without_an_equality_rule_can_be_updated(ldap: Ldap) -> None:
+    """FacsimileTelephoneNumber cannot be compared by the server; then identity alone is asserted, after we compared."""
+    scope = Scope(SCOPE.attributes | {"facsimileTelephoneNumber"})
+    wanted = ldap.canonical(account("a", facsimileTelephoneNumber="1"))
+    native_id = made(ldap, wanted)
+    before, after = (place(wanted, facsimileTelephoneNumber=(value,)) for value in "12")
+    change = Change(TargetName("t"), Kind.UPDATE, "", native_id=native_id, before=before, after=after)
+    assert [o.result for o in ldap.apply([change], no_password)] == [Result.DONE]
+    (observed,) = ldap.read(scope)
+    assert observed.account.attributes["facsimileTelephoneNumber"] == ("2",)
+    other = replace(change, before=before, after=place(wanted, facsimileTelephoneNumber=("3",)))
+    assert [o.failure for o in ldap.apply([other], no_password)] == [Failure.STALE]
+
+
+def test_members_we_did_not_add_stay(ldap: Ldap, slapd: PrivateSlapd, ldif: Ldif) -> None:
+    """Only named edges are written; a member from outside the base is nobody to us and stays."""
+    group = "cn=mixed,ou=groups"
+    ldif(f"dn: cn=mixed,ou=Groups,{ldap.config.base}\nobjectClass: groupOfNames\ncn: mixed\nmember: cn=syncd,dc=district,dc=test\n")
+    wanted = ldap.canonical(account("a"))
+    native_id = made(ldap, wanted)
+    add = Change(TargetName("t"), Kind.ADD_MEMBER, "", native_id=native_id, before=place(wanted), group=group)
+    for change in (add, replace(add, kind=Kind.REMOVE_MEMBER)):
+        assert [o.result for o in ldap.apply([change], no_password)] == [Result.DONE]
+    told = as_admin(slapd, "ldapsearch", "-LLL", "-b", f"cn=mixed,ou=groups,{ldap.config.base}", "member")
+    assert [line for line in told.splitlines() if line.startswith("member:")] == ["member: cn=syncd,dc=district,dc=test"]
+
+
+def test_members_follow_a_rename_where_the_server_does_not_see_to_it(slapd: PrivateSlapd, ldap_base: str) -> None:
+    """R19: without referential integrity on the server, we rewrite our own edges."""
+    ldap = dial(slapd, ldap_base, references_kept_by="syncd")
+    wanted = ldap.canonical(account("a"))
+    native_id = made(ldap, wanted)
+    list(ldap.apply([Change(TargetName("t"), Kind.CREATE_GROUP, "", group="cn=g,ou=groups")], no_password))
+    add = Change(TargetName("t"), Kind.ADD_MEMBER, "", native_id=native_id, before=place(wanted), group="cn=g,ou=groups")
+    list(ldap.apply([add], no_password))
+    after = replace(place(wanted), rdn="b")
+    move = Change(TargetName("t"), Kind.MOVE, "", native_id=native_id, before=place(wanted), after=after)
+    assert [o.result for o in ldap.apply([move], no_password)] == [Result.DONE]
+    assert [group.members for group in ldap.read_groups(["cn=g,ou=groups"])] == [{native_id}]
+
+
+def test_writing_outside_the_configured_containers_is_refused_with_the_setting(slapd: PrivateSlapd, ldap_base: str) -> None:
+    """The reason names what to change, if it is to be changed."""
+    ldap = dial(slapd, ldap_base, accounts_in=("OU=Students", "OU=Disabled"), groups_in=("OU=Groups",))
+    inside, outside = (create(ldap, account("a", container)) for container in ("OU=Grade 07,OU=Students", "OU=Staff"))
+    assert ldap.refuses(inside) == ""
+    assert "accounts_in" in ldap.refuses(outside)
+    park = Change(TargetName("t"), Kind.PARK, "", before=place(account("a")), after=place(account("a", "OU=Staff")))
+    assert "accounts_in" in ldap.refuses(park)
+    assert "groups_in" in ldap.refuses(Change(TargetName("t"), Kind.CREATE_GROUP, "", group="cn=x,ou=staff"))
+    assert ldap.refuses(Change(TargetName("t"), Kind.ADD_MEMBER, "", before=place(account("a")), group="cn=x,ou=groups")) == ""
+
+
+def test_pages_are_put_together_without_loss(slapd: PrivateSlapd, ldap_base: str) -> None:
+    """Twenty-five accounts in pages of ten."""
+    ldap = dial(slapd, ldap_base, page_size=10)
+    list(ldap.apply([create(ldap, account(f"u{number}")) for number in range(25)], no_password))
+    assert len({observed.native_id for observed in ldap.read(SCOPE)}) == 25
+
+
+def test_an_attribute_the_server_does_not_know_is_an_error_not_a_miss(ldap: Ldap) -> None:
+    """R7: a filter on an unknown attribute finds nobody, and nobody would then be found twice."""
+    with pytest.raises(EndpointError, match="no attribute employeNumber; did you mean employeeNumber"):
+        list(ldap.lookup([ByAttribute("employeNumber", "1")], SCOPE))
+    with pytest.raises(EndpointError, match="no attribute nonsense"):
+        list(ldap.read(Scope(frozenset({"nonsense"}))))

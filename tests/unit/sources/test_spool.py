@@ -1,0 +1,155 @@
+"""What lies on disk is complete, sealed, and exactly what was written."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncd.core.model import SourceName
+from syncd.errors import EndpointError, TransientError
+from syncd.sources import extract, spool
+from syncd.sources.spool import Spool, SpoolWriter, open_spool, purge, row_bytes, stored
+from syncd.vault import Vault
+
+SIS = SourceName("sis")
+VAULT = Vault(b"a key for tests, nothing else...")
+NOW = datetime(2026, 9, 1, 6, 0, tzinfo=UTC)
+rows = st.lists(st.lists(st.text(), min_size=2, max_size=2), max_size=20)
+
+
+def written(folder: Path, table: list[list[str]], previous: Spool | None = None) -> Spool:
+    """A spool of one table."""
+    writer = SpoolWriter(SIS, folder, VAULT, previous, NOW)
+    writer.content("digest")
+    with writer.table("people", ("key", "name")) as out:
+        for line, row in enumerate(table, 2):
+            out.write(row, line)
+    return writer.commit()
+
+
+@given(rows)
+def test_any_text_comes_back_as_written(table: list[list[str]]) -> None:
+    """Whatever the cells hold: what is read is what was written, in order, with its lines."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = written(Path(folder), table)
+        found = open_spool(Path(folder), SIS, made.id, VAULT)
+        assert list(found.rows("people")) == [(line, row) for line, row in enumerate(table, 2)]
+        assert found.counts == {"people": len(table)}
+
+
+@given(st.lists(st.text(), min_size=3, max_size=3), st.lists(st.text(), min_size=3, max_size=3))
+def test_two_rows_are_digested_alike_only_when_they_are_alike(one: list[str], other: list[str]) -> None:
+    """No cell can imitate the border between two cells."""
+    assert (row_bytes("t", one) == row_bytes("t", other)) == (one == other)
+
+
+def test_a_cell_with_the_separator_in_it_is_another_row() -> None:
+    """The border between cells cannot be moved by writing it into a cell."""
+    assert row_bytes("t", ["a\x1fb", "c"]) != row_bytes("t", ["a", "b\x1fc"])
+
+
+def test_many_rows_span_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks are an affair of the disk only."""
+    monkeypatch.setattr(spool, "_CHUNK_ROWS", 3)
+    table = [[str(number), "x"] for number in range(10)]
+    assert [row for _, row in written(tmp_path, table).rows("people")] == table
+
+
+def test_nothing_lies_there_in_clear(tmp_path: Path) -> None:
+    """Names cannot be read off the disk, and nobody else may read the files (R38)."""
+    written(tmp_path, [["s1", "Unmistakable"]])
+    for path in tmp_path.rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0
+        if path.is_file():
+            assert b"Unmistakable" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "gone", "swap"])
+def test_a_damaged_spool_is_an_error(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spool is whole or refused: never a shorter one."""
+    monkeypatch.setattr(spool, "_CHUNK_ROWS", 2)
+    made = written(tmp_path, [["1", "a"], ["2", "b"], ["3", "c"], ["4", "d"]])
+    path = tmp_path / "sis" / made.id / "0.rows"
+    plain = path.read_bytes()
+    half = len(plain) // 2
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(
+            {"cut": plain[:half], "flip": plain[:-1] + bytes([plain[-1] ^ 1]), "swap": plain[half:] + plain[:half]}[damage]
+        )
+    with pytest.raises(EndpointError):
+        list(open_spool(tmp_path, SIS, made.id, VAULT).rows("people"))
+
+
+def test_another_key_does_not_open_it(tmp_path: Path) -> None:
+    """A spool hangs on the state key."""
+    made = written(tmp_path, [])
+    with pytest.raises(EndpointError, match="state_key"):
+        open_spool(tmp_path, SIS, made.id, Vault(b"quite another key for tests ...."))
+
+
+class _Failing:
+    """A source that fails so often, then says one row."""
+
+    def __init__(self, errors: list[Exception]) -> None:
+        self.errors = errors
+
+    def fetch(self, spool: SpoolWriter) -> None:
+        if spool.content("v1"):
+            return
+        with spool.table("people", ("key",)) as out:
+            out.write(["s1"], 2)
+            if self.errors:
+                raise self.errors.pop()
+
+    def digests(self, spool: Spool) -> None: ...
+
+    def records(self, spool: Spool, keys: object) -> None: ...
+
+
+def test_a_source_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    """A half-read source cannot be planned from: there is no spool of it."""
+    with pytest.raises(EndpointError):
+        extract(SIS, _Failing([EndpointError("sis", "gone")]), tmp_path, VAULT, None, NOW)  # type: ignore[arg-type]  # a stub
+    assert not stored(tmp_path, SIS)
+    assert not list((tmp_path / "sis").iterdir())
+
+
+def test_a_passing_trouble_is_tried_again(tmp_path: Path) -> None:
+    """A TransientError is retried, and what the failed try wrote is not in the spool."""
+    found = extract(SIS, _Failing([TransientError("busy", 0.0)]), tmp_path, VAULT, None, NOW)  # type: ignore[arg-type]  # a stub
+    assert found.counts == {"people": 1}
+
+
+def test_a_lasting_trouble_is_an_endpoint_error(tmp_path: Path) -> None:
+    """What persists is named as such."""
+    with pytest.raises(EndpointError, match="tried 4 times"):
+        extract(SIS, _Failing([TransientError("busy", 0.0) for _ in range(9)]), tmp_path, VAULT, None, NOW)  # type: ignore[arg-type]  # a stub
+
+
+def test_a_state_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A full disk or a wrong right is an error of the run's own house, said so."""
+    (tmp_path / "state").write_text("a file where a folder should be")
+    with pytest.raises(EndpointError, match="spool cannot be written below"):
+        extract(SIS, _Failing([]), tmp_path / "state", VAULT, None, NOW)  # type: ignore[arg-type]  # a stub
+
+
+def test_unchanged_content_keeps_the_old_spool(tmp_path: Path) -> None:
+    """An unchanged file is no new snapshot."""
+    first = extract(SIS, _Failing([]), tmp_path, VAULT, None, NOW)  # type: ignore[arg-type]  # a stub
+    assert extract(SIS, _Failing([]), tmp_path, VAULT, first.id, NOW).id == first.id  # type: ignore[arg-type]  # a stub
+    assert stored(tmp_path, SIS) == [first.id]
+
+
+def test_purging_keeps_what_is_named(tmp_path: Path) -> None:
+    """Retention removes the rest, whole."""
+    one, two = written(tmp_path, []), written(tmp_path, [])
+    assert one.id != two.id
+    assert purge(tmp_path, SIS, {two.id}) == [one.id]
+    assert stored(tmp_path, SIS) == [two.id]

@@ -1,0 +1,57 @@
+"""Logs carry ids and counts, never people."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+
+from syncd import telemetry
+
+PERSONAL = ["123-45-6789", "01/05/2012", "ana.ruiz@example.org", "uid=ana,ou=people"]
+
+
+@pytest.fixture
+def stream():
+    """Logging to memory, and as it was afterwards."""
+    root = logging.getLogger()
+    before = list(root.handlers), root.level
+    out = io.StringIO()
+    telemetry.configure(out, json=True)
+    yield out
+    root.handlers[:], root.level = before[0], before[1]
+
+
+def test_a_key_nobody_allowed_is_not_written(stream: io.StringIO) -> None:
+    """A forgotten name cannot leak: the list of keys is closed."""
+    telemetry.logger("test").info("change.applied", person="p1", display_name="Ana Ruiz")
+    line = json.loads(stream.getvalue())
+    assert "Ana" not in stream.getvalue()
+    assert (line["person"], line["redacted"]) == ("p1", ["display_name"])
+
+
+@pytest.mark.parametrize("text", PERSONAL)
+def test_what_looks_personal_is_masked_even_under_an_allowed_key(stream: io.StringIO, text: str) -> None:
+    """Numbers, birth dates, addresses and names inside a distinguished name."""
+    telemetry.logger("test").info("endpoint.failed", endpoint=f"ldap {text}")
+    assert text not in stream.getvalue()
+
+
+@pytest.mark.parametrize("text", PERSONAL)
+def test_a_library_is_redacted_like_ourselves(stream: io.StringIO, text: str) -> None:
+    """What ldap3 or SQLAlchemy say passes the same processor."""
+    logging.getLogger("ldap3").warning("could not write %s", text)
+    assert stream.getvalue()
+    assert text not in stream.getvalue()
+
+
+def test_a_traceback_is_masked_too(stream: io.StringIO) -> None:
+    """An exception's words may quote a value."""
+    try:
+        raise ValueError("ana.ruiz@example.org")
+    except ValueError:
+        telemetry.logger("test").exception("run.failed", run="r1")
+    assert "ana.ruiz" not in stream.getvalue()
+    assert "ValueError" in stream.getvalue()

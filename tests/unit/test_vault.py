@@ -1,0 +1,77 @@
+"""The vault: what is sealed opens only where it belongs, tokens compare but do not tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from syncd.errors import EndpointError
+from syncd.vault import Credentials, Vault
+
+KEY = b"k" * 32
+
+
+def test_what_was_sealed_opens_under_its_own_context_only() -> None:
+    """A row moved to another row's place does not open (R38)."""
+    vault = Vault(KEY)
+    sealed = vault.seal(b"secret", "journal 1")
+    assert vault.open(sealed, "journal 1") == b"secret"
+    with pytest.raises(EndpointError, match="journal 2"):
+        vault.open(sealed, "journal 2")
+    with pytest.raises(EndpointError, match="state_key"):
+        Vault(b"x" * 32).open(sealed, "journal 1")
+
+
+def test_a_fact_token_is_bound_to_person_source_fact_and_key() -> None:
+    """R23: the same digits of two people do not look alike at rest."""
+    vault = Vault(KEY)
+    told = {
+        vault.fact_token("1234", source="sis", key="1", fact="ssn4"),
+        vault.fact_token("1234", source="sis", key="2", fact="ssn4"),
+        vault.fact_token("1234", source="hr", key="1", fact="ssn4"),
+        vault.fact_token("1234", source="sis", key="1", fact="s_number4"),
+        vault.fact_token("4321", source="sis", key="1", fact="ssn4"),
+        Vault(b"x" * 32).fact_token("1234", source="sis", key="1", fact="ssn4"),
+    }
+    assert len(told) == 6
+    assert vault.fact_token("1234", source="sis", key="1", fact="ssn4") in told
+
+
+def test_an_index_token_is_equal_for_equal_values() -> None:
+    """R35: two birth dates can be compared without being known."""
+    vault = Vault(KEY)
+    assert vault.index_token("2012-01-05", fact="birth_date") == vault.index_token("2012-01-05", fact="birth_date")
+    assert vault.index_token("2012-01-05", fact="birth_date") != vault.index_token("2012-01-06", fact="birth_date")
+
+
+def test_a_key_that_is_too_short_is_refused() -> None:
+    """A typed word is no key."""
+    with pytest.raises(EndpointError, match="shorter than 32 characters"):
+        Vault(b"changeme")
+
+
+def test_keys_are_not_shown() -> None:
+    """A vault in a traceback or log tells nothing."""
+    assert "k" * 8 not in repr(Vault(KEY))
+
+
+def test_a_credential_is_read_from_systemds_folder_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LoadCredential= wins over the configured folder."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "systemd").mkdir()
+    (tmp_path / "own" / "bind").write_text("one\n")
+    credentials = Credentials(tmp_path / "own")
+    assert credentials.read("bind") == b"one"
+    (tmp_path / "systemd" / "bind").write_text("two\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "systemd"))
+    assert credentials.read("bind") == b"two"
+
+
+def test_a_missing_or_empty_credential_names_the_file(tmp_path: Path) -> None:
+    """What, which, why, what to do."""
+    with pytest.raises(EndpointError, match=r"credential bind: cannot read .*bind"):
+        Credentials(tmp_path).read("bind")
+    (tmp_path / "bind").write_text("\n")
+    with pytest.raises(EndpointError, match="is empty"):
+        Credentials(tmp_path).read("bind")
