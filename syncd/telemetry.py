@@ -35,6 +35,19 @@ _LOOKS_PERSONAL = re.compile(
 )
 
 
+_SHARED: list[Any] = [
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+# Everything goes to the standard library's loggers, which are silent until `configure`.
+structlog.configure(
+    processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+
+
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The event with unknown keys dropped and anything that looks personal masked (a structlog processor)."""
     told: dict[str, Any] = {}
@@ -58,21 +71,10 @@ def configure(stream: TextIO | None = None, *, json: bool | None = None, level: 
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False) if as_json else structlog.dev.ConsoleRenderer(colors=False)
     )
-    shared: list[Any] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=_SHARED,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, renderer],
         )
     )
@@ -80,6 +82,9 @@ def configure(stream: TextIO | None = None, *, json: bool | None = None, level: 
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("syncd").setLevel(level)
+
+
+logging.getLogger("syncd").addHandler(logging.NullHandler())  # a library says nothing until somebody configures it
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from syncd.core.model import RowRef
 from syncd.core.rendering import MASK, Line, where
 from syncd.engine.explain import AccountStory, Because, Explanation
 
@@ -33,8 +34,19 @@ def _sources(story: Explanation) -> Iterator[Line]:
     if not story.records:
         yield Line("  no record: no source speaks of this person any more")
     for record in story.records:
-        rows = ", ".join(str(row) for row in record.rows)
+        rows = _rows(record.rows)
         yield Line(f"  {record.source} {MASK if story.confidential else record.key}" + (f"  ({rows})" if rows else ""))
+
+
+def _rows(rows: Iterable[RowRef]) -> str:
+    """The rows by file, lines that follow each other as one span: `enrollments.csv:750-757`."""
+    spans: list[list[RowRef]] = []
+    for row in sorted(rows):
+        if spans and spans[-1][-1].file == row.file and spans[-1][-1].line + 1 == row.line:
+            spans[-1].append(row)
+        else:
+            spans.append([row])
+    return ", ".join(f"{span[0]}" + (f"-{span[-1].line}" if len(span) > 1 else "") for span in spans)
 
 
 def _account(account: AccountStory, *, hidden: bool) -> Iterator[Line]:
@@ -54,9 +66,14 @@ def _account(account: AccountStory, *, hidden: bool) -> Iterator[Line]:
 
 def _part(part: Because, width: int, *, hidden: bool) -> Iterator[Line]:
     now, wanted = (MASK if hidden and values else ", ".join(values) for values in (part.now, part.wanted))
-    same = part.now == part.wanted
-    value = wanted if same else f"{now or 'nothing'}, mapped as {wanted or 'nothing'}"
+    same = _folded(part.now) == _folded(part.wanted)
+    value = wanted if same else f"{now or 'nothing'}, where a new account would have {wanted or 'nothing'}"
     yield Line(f"  {part.part:<{width}}  {value}" + (f"   {part.rule}" if part.rule else ""), "" if same else "yellow")
+
+
+def _folded(values: Iterable[str]) -> list[str]:
+    """As directories compare: without regard to case."""
+    return sorted(value.casefold() for value in values)
 
 
 def _open_questions(story: Explanation) -> Iterator[Line]:

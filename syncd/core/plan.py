@@ -41,7 +41,7 @@ class Desired:
     leaving: bool = False
     park: str | None = None
     delete: bool = False
-    waiting: bool = False
+    reset: bool = False  # an enable of this account sets a new password: its owner was away for long
     reason: str = ""
 
 

@@ -97,7 +97,7 @@ class District:
     serial: int = 0
 
     @classmethod
-    def generate(  # noqa: PLR0913 - each is a size or rate a caller may want to set alone
+    def generate(
         cls,
         seed: int,
         campuses: int = 3,
@@ -349,7 +349,7 @@ class Builder:
                 cohorts.setdefault((school, grade), []).append(tuple(one.key for one in made))
         return lessons, list(courses.values()), cohorts
 
-    def _cohort(  # noqa: PLR0913, PLR0917 - one section's place and who may teach it
+    def _cohort(
         self, school: str, code: str, grade: str, letter: int, staffing: tuple[list[str], int], courses: dict[str, Course]
     ) -> list[Lesson]:
         teachers, section = staffing

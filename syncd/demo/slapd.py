@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -22,116 +21,16 @@ from pathlib import Path
 from typing import Self
 
 from syncd.demo.certificates import write_certificates
+from syncd.demo.packages import INSTALL, Binaries, find_binaries
 from syncd.errors import EndpointError
+
+__all__ = ["ADMIN_DN", "INSTALL", "SERVICE_DN", "SUFFIX", "Binaries", "PrivateSlapd", "find_binaries"]
 
 SUFFIX = "dc=district,dc=test"
 SERVICE_DN = f"cn=syncd,{SUFFIX}"
 ADMIN_DN = f"cn=admin,{SUFFIX}"
-INSTALL = "apt-get install --no-install-recommends slapd ldap-utils"
 
-_LIBRARIES = re.compile(r"^lib(?!c6$|perl|crypt1$|gcc)")
 _PATIENCE = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Binaries:
-    """Where slapd and the client tools are: unpacked below `root`, or installed when it is empty."""
-
-    root: str = ""
-
-    @property
-    def slapd(self) -> str:
-        """The server."""
-        return f"{self.root}/usr/sbin/slapd"
-
-    @property
-    def libraries(self) -> str:
-        """What LD_LIBRARY_PATH must hold, empty for an installed server."""
-        if not self.root:
-            return ""
-        return ":".join(str(path) for path in sorted(Path(self.root, "usr/lib").glob("*-linux-gnu*")))
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The environment in which the binaries run."""
-        return {**os.environ, **({"LD_LIBRARY_PATH": self.libraries} if self.root else {})}
-
-    def tool(self, name: str) -> str:
-        """A client program such as ldapsearch."""
-        return f"{self.root}/usr/bin/{name}"
-
-    def works(self) -> bool:
-        """True when the server starts at all, its libraries included."""
-        if not Path(self.slapd).is_file():
-            return False
-        run = subprocess.run([self.slapd, "-VV"], env=self.environment, capture_output=True, check=False)  # noqa: S603 — our own path
-        return b"OpenLDAP" in run.stderr + run.stdout
-
-
-def find_binaries(cache: Path) -> Binaries | None:
-    """A slapd that runs: unpacked earlier, unpacked now, or installed; else None. Downloads at most once per cache."""
-    unpacked = Binaries(str(cache / "root"))
-    if unpacked.works():
-        return unpacked
-    if shutil.which("apt-get") and shutil.which("dpkg") and _unpack(cache) and unpacked.works():
-        return unpacked
-    installed = Binaries()
-    return installed if installed.works() else None
-
-
-def _unpack(cache: Path) -> bool:
-    """Fetch the packages and what they need into a fresh folder, then rename it into place: a killed download leaves nothing."""
-    cache.mkdir(parents=True, exist_ok=True)
-    work = cache / f"work-{os.getpid()}"
-    root = work / "root"
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        wanted = ["slapd", "ldap-utils"]
-        fetched: set[str] = set()
-        for _ in range(4):  # libraries of libraries of libraries: more levels than any release needs
-            if not _fetch(work, wanted):
-                return False
-            fetched.update(wanted)
-            if Binaries(str(root)).works():
-                root.rename(cache / "root")
-                return True
-            wanted = [name for name in _dependencies(fetched) if name not in fetched]
-            if not wanted:
-                return False
-    except OSError:  # somebody else's unpacking won the race, or the disk is full: the caller looks again
-        return (cache / "root").is_dir()
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return False
-
-
-def _apt(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False, timeout=300)  # noqa: S603 — fixed programs
-
-
-def _fetch(work: Path, packages: list[str]) -> bool:
-    """Download and unpack; with a package list of our own where the machine has none yet."""
-    own = ["-o", f"Dir::State::lists={work}/lists", "-o", f"Dir::Cache={work}/apt"]
-    options: list[str] = []
-    if _apt(["apt-get", "download", *packages], work).returncode:
-        (work / "lists" / "partial").mkdir(parents=True, exist_ok=True)
-        (work / "apt" / "archives" / "partial").mkdir(parents=True, exist_ok=True)
-        options = own
-        _apt(["apt-get", *options, "update"], work)
-        if _apt(["apt-get", *options, "download", *packages], work).returncode:
-            return False
-    for package in work.glob("*.deb"):
-        if _apt(["dpkg", "-x", str(package), str(work / "root")], work).returncode:
-            return False
-        package.unlink()
-    return True
-
-
-def _dependencies(packages: set[str]) -> list[str]:
-    """The libraries these packages depend on, by the distribution's own names for them."""
-    told = _apt(["apt-cache", "depends", "--important", *sorted(packages)], Path("/")).stdout
-    names = {line.split("Depends:")[1].strip() for line in told.splitlines() if "Depends:" in line}
-    return sorted(name for name in names if _LIBRARIES.match(name))
 
 
 @dataclass(slots=True)

@@ -200,9 +200,10 @@ class _Tour:
     def run(self) -> None:
         """Tell it all."""
         self.first_run()
-        self.second_run()
+        self.read_back("The same night, once more")
         self.who_has_no_account()
         events = self.weeks()
+        self.read_back("After three weeks, everything read back")
         self.one_account(events)
         self.where_to_look()
 
@@ -219,13 +220,17 @@ class _Tour:
         )
         self.apply(planned, first=True)
 
-    def second_run(self) -> None:
+    def read_back(self, title: str) -> None:
         """The proof that what was written is what was wanted."""
-        self.voice.title("The same night, once more")
-        self.voice.say("Every account is read back from the directory and compared with what the mapping wants:\n")
+        self.voice.title(title)
+        self.voice.say("Every account and group is read back from the directory and compared with what the mapping wants:\n")
         planned = self.district.engine.plan(PIPELINE, RECONCILE)
         self.voice.plan(planned, self.district, 5)
+        if planned.changes:
+            raise EndpointError("demo", "the directory is not what was written", "this is a bug: please report the output above")
         self.apply(planned)
+        if self.server is not None:
+            self.look_with_another_client(self.server)
 
     def weeks(self) -> list[Event]:
         """Three weeks of a district's life, a roster each week; all that happened."""
@@ -267,11 +272,6 @@ class _Tour:
         self.voice.say(f"{len(keys):,} persons{without} = {accounts:,} accounts")
         for key, kind, why in reasons:
             self.voice.say(f"  {key} {kind}: {why}")
-        if self.server is not None:
-            found = self.accounts_in_the_directory(self.server)
-            self.voice.say(f"ldapsearch finds {found:,} accounts in the directory.")
-            if found != accounts:
-                raise EndpointError("demo", f"{found} accounts are not the {accounts} that should be there", "this is a bug")
 
     def reasons(self, keys: Sequence[str]) -> list[tuple[str, str, str]]:
         """For each key without an account: the key, what kind of reason, and the reason."""
@@ -315,13 +315,28 @@ class _Tour:
         """The line with which everybody can see for themselves."""
         if self.server is not None:
             self.voice.title("Look for yourself")
+            self.voice.say("while the server is up; `--keep` leaves it up, until Ctrl-C:\n")
             self.voice.say(self.server.ldapsearch_line())
 
-    def accounts_in_the_directory(self, server: PrivateSlapd) -> int:
-        """How many accounts the distribution's own client sees, by the very line the demo prints."""
-        words = shlex.split(server.ldapsearch_line())
-        settings = dict(word.split("=", 1) for word in takewhile(re.compile(r"[A-Z_]+=").match, words))
-        run = subprocess.run(  # noqa: S603 — our own line
-            [*words[len(settings) :], "1.1"], env={**os.environ, **settings}, capture_output=True, text=True, check=True
-        )
-        return sum(line.startswith("dn:") for line in run.stdout.splitlines())
+    def look_with_another_client(self, server: PrivateSlapd) -> None:
+        """What the distribution's own client sees must be what syncd remembers: accounts, and who belongs to which group."""
+        known = self.district.store.known(TARGET).values()
+        seen = {
+            "accounts": sum(line.startswith("dn:") for line in _ldapsearch(server, "(objectClass=inetOrgPerson)", "1.1")),
+            "memberships": sum(
+                line.startswith("member: uid=") for line in _ldapsearch(server, "(objectClass=groupOfNames)", "member")
+            ),
+        }
+        remembered = {"accounts": len(known), "memberships": sum(len(one.account.groups) for one in known)}
+        self.voice.say(f"ldapsearch finds {seen['accounts']:,} accounts and {seen['memberships']:,} memberships of them in groups.")
+        if seen != remembered:
+            raise EndpointError("demo", f"syncd remembers {remembered}, ldapsearch finds {seen}", "this is a bug: please report it")
+
+
+def _ldapsearch(server: PrivateSlapd, condition: str, attribute: str) -> list[str]:
+    """The lines that the line the demo prints gets from the directory."""
+    words = shlex.split(server.ldapsearch_line(condition))
+    settings = dict(word.split("=", 1) for word in takewhile(re.compile(r"[A-Z_]+=").match, words))
+    command = [*words[len(settings) :], "-o", "ldif-wrap=no", attribute]
+    run = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=True)  # noqa: S603 — our own line
+    return run.stdout.splitlines()

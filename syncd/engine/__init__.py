@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from syncd import telemetry
 from syncd.core import guard, mapping, plan
 from syncd.core.guard import Verdict
 from syncd.core.model import Change, Outcome, PersonId, RunId, SourceName, TargetName
@@ -37,6 +38,7 @@ EVERYTHING = "everything"  # trusts the store about targets, looks at everybody
 RECONCILE = "reconcile"  # reads the targets, looks at everybody
 
 Told = Callable[[Outcome], None]
+_log = telemetry.logger("engine")
 
 
 class Engine:
@@ -100,7 +102,7 @@ class Engine:
         *,
         stored: bool,
     ) -> Planned:
-        self._resume()
+        stopped = self._resume()[1]
         now, today, store = self._clock(), self.today, self._store
         parts = self._config.pipelines[pipeline]
         if kind == DELTA and (store.meta("needs_reconcile") or not all(map(store.has_history, parts.targets))):
@@ -125,7 +127,8 @@ class Engine:
         if person:
             chosen = {*asked, *(owner for owner, keys in people.keys.items() if person in {key.key for key in keys})}
             decided = {owner: one for owner, one in decided.items() if owner in chosen}
-        matched, stopped = self._match(parts.targets, decided, desire.foreign, reconcile=kind == RECONCILE)
+        usable = [name for name in parts.targets if name not in stopped]
+        matched = self._match(usable, decided, desire.foreign, stopped, reconcile=kind == RECONCILE)
         plans = {name: Plan(name, tuple(sorted(one.changes, key=planned.order_key))) for name, one in matched.items()}
         adopted = {owner for one in matched.values() for owner in one.names}
         reserved = {
@@ -150,10 +153,17 @@ class Engine:
             stopped=stopped,
             one_person=person is not None,
         )
+        _log.info(
+            "run.planned", run=run, pipeline=pipeline, kind=kind, trigger=trigger, persons=len(decided), changes=result.changes,
+            findings=len(result.findings), held=len(result.verdict.findings), seconds=(self._clock() - now).total_seconds(),
+        )  # fmt: skip
+        for where, error in stopped.items():
+            _log.warning("target.stopped", run=run, target=where, failure=type(error).__name__)
         if stored:
             store.reserve(run, reserved)
             status = "planned" if result.verdict.clear else "held"
             store.save_plan(run, planned.dump(result, mapped_on or today), result.summary, status)
+            self._expire({name: reading.spool.id for name, reading in readings.items()})
         return result
 
     def _read(self, access: SourceAccess, spool: str | None, now: datetime, today: date) -> Reading:
@@ -173,18 +183,18 @@ class Engine:
         targets: Collection[TargetName],
         decided: Mapping[PersonId, Decided],
         foreign: Mapping[PersonId, str],
+        stopped: dict[TargetName, EndpointError | TransientError],
         *,
         reconcile: bool,
-    ) -> tuple[dict[TargetName, Matched], dict[str, EndpointError | TransientError]]:
+    ) -> dict[TargetName, Matched]:
         matched: dict[TargetName, Matched] = {}
-        stopped: dict[str, EndpointError | TransientError] = {}
         for name in targets:
             matching = Matching(self._targets[name], self._mappings[name], self._store, self._people.lifecycle, foreign)
             try:
                 matched[name] = matching.match(decided, reconcile=reconcile)
             except (EndpointError, TransientError) as error:
                 stopped[name] = error  # this target sits the run out; the others go on
-        return matched, stopped
+        return matched
 
     def _judge(
         self,
@@ -228,13 +238,14 @@ class Engine:
         unsettled = ready.unfinished().union(*(report.unsettled for report in reports.values()))
         if only is not None:
             unsettled |= {change.person for change in _changes(ready) if change.person is not None} - set(only)
-        store.settle(ready.decided.keys() - unsettled)
+        settled = ready.decided.keys() - unsettled
+        store.settle(settled, [ready.decided[person].state for person in settled & ready.moving()])
         applied = Applied(run, reports)
         status = "partly failed" if applied.failed or ready.stopped else "done"
         store.set_run(run, status, self._clock(), {**ready.summary, "landed": applied.landed, "failed": applied.failed})
+        _log.info("run.ended", run=run, status=status, landed=applied.landed, failed=applied.failed)
         if ready.kind == RECONCILE and not ready.one_person and not ready.stopped:
             store.set_meta("needs_reconcile", "")
-        self._keep_spools()
         return applied
 
     def _carry_out(self, ready: Planned, name: TargetName, told: Told, only: Collection[PersonId] | None) -> Report:
@@ -247,12 +258,14 @@ class Engine:
         wanted = {person: one.wanted[name] for person, one in ready.decided.items() if name in one.wanted}
         return carrier.apply(tuple(changes), ready.matched[name].wants, wanted, told)
 
-    def _keep_spools(self) -> None:
-        """Drop the spools that are older than the configuration keeps them; the accepted one always stays (R38)."""
-        for name in self._accesses:
-            kept = self._store.snapshots(name, 1000)
-            young = {row.spool for row in kept if (self.today - row.accepted_on).days <= self._config.retention.spools}
-            purge(self._spools, name, young | {row.spool for row in kept[:1]})
+    def _expire(self, current: Mapping[SourceName, str]) -> None:
+        """Drop spools, plans and before-images older than the configuration keeps them (R38); accepted and current spools stay."""
+        kept, now = self._config.retention, self._clock()
+        self._store.expire(now, now - timedelta(days=kept.plans), now - timedelta(days=kept.before_images))
+        for name, spool in current.items():
+            accepted = self._store.snapshots(name, 1000)
+            young = {row.spool for row in accepted if (self.today - row.accepted_on).days <= kept.spools}
+            purge(self._spools, name, young | {spool, *(row.spool for row in accepted[:1])})
 
     def apply_stored(self, run: RunId, *, first: bool = False, told: Told = lambda _: None) -> Applied | None:
         """Plan again, apply what replans identically to the stored plan, and leave the rest held (R15). None where all is held.
@@ -297,17 +310,24 @@ class Engine:
     def resume(self) -> int:
         """Find out what became of every change that was sent but not answered. How many there were; every run does this first."""
         with exclusive(self._config.state, self._store, self._clock):
-            return self._resume()
+            return self._resume()[0]
 
-    def _resume(self) -> int:
+    def _resume(self) -> tuple[int, dict[TargetName, EndpointError | TransientError]]:
+        """How many open intentions were resolved, and the targets that could not be asked: these sit the run out."""
         open_ones = self._store.open_intentions()
+        stopped: dict[TargetName, EndpointError | TransientError] = {}
         for name in sorted({one.change.target for one in open_ones}):
             mine = [one for one in open_ones if one.change.target == name]
             scope = Scope(self._mappings[name].attributes)
-            self._store.record(mine[0].run, list(resolve(self._targets[name], scope, mine, self._store)), self._clock())
-        for run in {one.run for one in open_ones}:
-            self._store.set_run(run, "interrupted", self._clock())
-        return len(open_ones)
+            try:
+                outcomes = list(resolve(self._targets[name], scope, mine, self._store))
+            except (EndpointError, TransientError) as error:
+                stopped[name] = error
+                continue
+            self._store.record(mine[0].run, outcomes, self._clock())
+            for run in {one.run for one in mine}:
+                self._store.set_run(run, "interrupted", self._clock())
+        return sum(one.change.target not in stopped for one in open_ones), stopped
 
     def explain(self, key: str) -> list[explain.Explanation]:
         """Everything known of each person this key means, and what made each part of their accounts."""
@@ -324,9 +344,16 @@ def _changes(ready: Planned) -> list[Change]:
 def _findings(
     people: gather.People, desire: Desire, matched: Mapping[TargetName, Matched], readings: Mapping[SourceName, Reading]
 ) -> list[Finding]:
+    notes = [Finding("source note", name, note, None, name) for name, reading in readings.items() for note in reading.spool.notes]
     failed = [
         Finding("source failed", name, f"{reading.failed}; its last accepted roster stands in for it", None, name, None, {})
         for name, reading in readings.items()
         if reading.failed
     ]
-    return [*people.findings.values(), *desire.findings, *(found for one in matched.values() for found in one.findings), *failed]
+    return [
+        *people.findings.values(),
+        *desire.findings,
+        *(found for one in matched.values() for found in one.findings),
+        *notes,
+        *failed,
+    ]

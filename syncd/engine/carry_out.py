@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from syncd import telemetry
 from syncd.core import order, plan
 from syncd.core.mapping import Wanted
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
@@ -22,6 +23,8 @@ from syncd.store import Intention, Store
 from syncd.targets import ById, Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
+
+_log = telemetry.logger("engine")
 
 BATCH = 200
 """Changes journalled in one transaction, and at most in flight unrecorded."""
@@ -65,11 +68,11 @@ class CarryOut:
         """Apply everything that can be; `told` hears each outcome as it comes. Never raises for a target that failed."""
         self._target.begin()
         try:
-            self._waves(changes, wanted, told)
+            self._waves(changes, wants, wanted, told)
             if self._stale:
                 again = self._replanned(wants)
                 self._stale.clear()
-                self._waves(again, wanted, told, last=True)
+                self._waves(again, wants, wanted, told, last=True)
         except (EndpointError, TransientError) as error:
             self.report.stopped = error
             self.report.unsettled |= {change.person for change in changes if change.person is not None}
@@ -78,6 +81,7 @@ class CarryOut:
     def _waves(
         self,
         changes: Sequence[Change],
+        wants: Mapping[PersonId, Desired],
         wanted: Mapping[PersonId, Wanted],
         told: Callable[[Outcome], None],
         *,
@@ -86,7 +90,7 @@ class CarryOut:
         for wave in order.waves(changes):
             ready = [self._filled(change) for change in wave if self._may_go(change)]
             if ready:
-                self._send(ready, wanted, told, last=last)
+                self._send(ready, wants, wanted, told, last=last)
 
     def _may_go(self, change: Change) -> bool:
         if change.person is None:
@@ -101,7 +105,13 @@ class CarryOut:
         return change
 
     def _send(
-        self, ready: Sequence[Change], wanted: Mapping[PersonId, Wanted], told: Callable[[Outcome], None], *, last: bool
+        self,
+        ready: Sequence[Change],
+        wants: Mapping[PersonId, Desired],
+        wanted: Mapping[PersonId, Wanted],
+        told: Callable[[Outcome], None],
+        *,
+        last: bool,
     ) -> None:
         seqs: dict[int, int] = {}  # id of a change in flight -> its place in the journal
         secrets: dict[int, str] = {}
@@ -111,7 +121,7 @@ class CarryOut:
         def feed() -> Iterator[Change]:
             for start in range(0, len(ready), BATCH):
                 batch = ready[start : start + BATCH]
-                sealed = self._passwords(batch, wanted, secrets)
+                sealed = self._passwords(batch, wants, wanted, secrets)
                 numbers = self._store.intend(self._run, batch, sealed, self._clock())
                 for change, seq in zip(batch, numbers, strict=True):
                     seqs[id(change)] = seq
@@ -148,15 +158,16 @@ class CarryOut:
         return outcome
 
     def _passwords(
-        self, batch: Sequence[Change], wanted: Mapping[PersonId, Wanted], secrets: dict[int, str]
+        self, batch: Sequence[Change], wants: Mapping[PersonId, Desired], wanted: Mapping[PersonId, Wanted], secrets: dict[int, str]
     ) -> dict[int, tuple[bytes, datetime]]:
-        """First passwords for the creates of a batch, sealed; in the clear they live only in `secrets`, until all is answered."""
+        """New passwords for the creates and returners of a batch, sealed; in the clear they are only in `secrets`."""
         sealed: dict[int, tuple[bytes, datetime]] = {}
         for index, change in enumerate(batch):
-            if change.kind is not Kind.CREATE or change.person is None:
+            if change.person is None or change.person not in wanted:
                 continue
-            spec = wanted[change.person].password if change.person in wanted else None
-            if spec is not None:
+            returns = change.kind is Kind.ENABLE and wants[change.person].reset
+            spec = wanted[change.person].password
+            if spec is not None and (change.kind is Kind.CREATE or returns):
                 password = passwords.KINDS[spec.initial]()
                 secrets[id(change)] = password
                 context = password_context(change.target, change.person)
@@ -165,6 +176,10 @@ class CarryOut:
 
     def _note(self, outcome: Outcome) -> None:
         report, person = self.report, outcome.change.person
+        _log.info(
+            "change.applied", run=self._run, target=self._target.name, person=person, kind=str(outcome.change.kind),
+            result=str(outcome.result), failure=outcome.failure and str(outcome.failure),
+        )  # fmt: skip
         report.results[outcome.result] += 1
         if outcome.landed:
             report.kinds[outcome.change.kind] += 1

@@ -18,7 +18,7 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, Reject, RowRef, SourceKey, SourceName, Subject, SubjectKey
 from syncd.errors import EndpointError
 from syncd.sources import Source, extract
-from syncd.sources.spool import Spool, open_spool
+from syncd.sources.spool import Spool, open_spool, stored
 from syncd.store import Finding, KnownKey, SnapshotRow, Store
 from syncd.vault import Vault
 
@@ -75,7 +75,7 @@ def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: da
     history = store.snapshots(access.name, 1)
     accepted = history[0] if history else None
     try:
-        spool = extract(access.name, access.source, spools, vault, accepted.spool if accepted else None, now)
+        spool = extract(access.name, access.source, spools, vault, _newest(spools, access.name, vault), now)
     except EndpointError as error:
         if accepted is None:
             raise
@@ -83,6 +83,19 @@ def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: da
         seen = date.fromisoformat(store.meta(f"seen {access.name}") or accepted.accepted_on.isoformat())
         return Reading(access.name, spool, fresh=False, as_of=min(seen, today), failed=error)
     return compare(access, spool, accepted, store, today)
+
+
+def _newest(spools: Path, source: SourceName, vault: Vault) -> str | None:
+    """The spool a delta file is merged onto: the newest complete one, accepted or not.
+
+    A held plan must not lose the delta it was made from: what is merged onto it is judged as a whole against what was accepted.
+    """
+    for spool in reversed(stored(spools, source)):
+        try:
+            return open_spool(spools, source, spool, vault).id
+        except EndpointError:
+            continue  # damaged, or sealed under a key that is gone: the source may still be able to tell everything anew
+    return None
 
 
 def compare(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None, store: Store, today: date) -> Reading:

@@ -258,7 +258,15 @@ class Matching:
         enabled = standing.enabled or (have is not None and have.account.enabled)  # waiting never closes what is open
         account = self._target.canonical(Account(wanted.rdn, wanted.container, enabled, wanted.attributes, groups))
         population = one.population or ""
-        return Desired(state.id, account, wanted.policies, campus=one.campus, population=population, reason=standing.why)
+        return Desired(
+            state.id,
+            account,
+            wanted.policies,
+            campus=one.campus,
+            population=population,
+            reset=standing.reset,
+            reason=standing.why,
+        )
 
     def _leaver(self, one: Decided, have: Holding, why: str, *, park: str | None = None, delete: bool = False) -> Desired:
         return Desired(

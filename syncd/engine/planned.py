@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from syncd.core.guard import Verdict
+from syncd.core.lifecycle import PersonState
 from syncd.core.model import KIND_ORDER, Change, Outcome, PersonId, Result, RunId, SourceName, Subject, SubjectKey, TargetName
 from syncd.core.plan import Plan
 from syncd.engine.carry_out import Report
@@ -22,7 +23,7 @@ from syncd.errors import EndpointError, TransientError
 from syncd.store import Acceptance, Finding, SnapshotRow
 from syncd.store.codec import change_from_json, change_to_json
 
-Stopped = Mapping[str, EndpointError | TransientError]
+Stopped = Mapping[TargetName, EndpointError | TransientError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +68,42 @@ class Planned:
         blocked = {person for person, one in self.decided.items() if one.blocked}
         return blocked.union(*(one.waiting for one in self.matched.values()))
 
+    def moving(self) -> set[PersonId]:
+        """Everybody with a change in this plan."""
+        return {change.person for one in self.plans.values() for change in one.changes if change.person is not None}
+
     def acceptance(self) -> Acceptance:
         """What becomes true when the plan is applied, before its first change is sent: one transaction."""
         people = self.people
-        moving = {change.person for one in self.plans.values() for change in one.changes if change.person is not None}
+        moving = self.moving()
         whole = not self.one_person
         names = {person: dict(one.names) for person, one in self.decided.items() if one.names}
         for one in self.matched.values():
             for person, kept in one.names.items():
                 names[person] = {**names.get(person, {}), **kept}
         mine = self.decided.keys()
+        states = [
+            _not_yet(one.state, people.states.get(person)) if person in moving else one.state
+            for person, one in self.decided.items()
+        ]
         return Acceptance(
             snapshots=tuple(_snapshot(reading, self.today) for reading in self.readings.values() if reading.fresh and whole),
             digests={name: _digests(reading, people) for name, reading in self.readings.items() if reading.fresh and whole},
             records=tuple(record for person, records in people.records.items() if person in mine for record in records),
             keys=tuple(key for key in people.changed_keys if key.person in mine),
-            persons=tuple(one.state for person, one in self.decided.items() if people.states.get(person) != one.state),
+            persons=tuple(state for state in states if people.states.get(state.id) != state),
             refs={person: one.refs for person, one in self.decided.items() if one.person is not None},
             dirty=moving | self.unfinished(),
             names={person: tuple(kept.values()) for person, kept in names.items()},
             fingerprints=self.fingerprints if whole else {},
             findings=self.findings if whole else None,
         )
+
+
+def _not_yet(state: PersonState, before: PersonState | None) -> PersonState:
+    """The state as it is until its changes have landed: a lifecycle step that a kill interrupts is decided again (R5)."""
+    before = before or PersonState(state.id)
+    return replace(state, state=before.state, since=before.since)
 
 
 def _snapshot(reading: Reading, today: date) -> SnapshotRow:

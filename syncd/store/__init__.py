@@ -116,14 +116,7 @@ class Store:
     def lease(self, name: str, holder: str, now: datetime, seconds: int) -> bool:
         """True when the lease was taken or renewed; one that somebody else holds may be taken once it has expired (R19)."""
         with transaction(self._engine) as connection:
-            table = tables.leases
-            row = connection.execute(select(table).where(table.c.name == name).with_for_update()).first()
-            if row is not None and row.holder != holder and row.until > _utc(now):
-                return False
-            until = _utc(now + timedelta(seconds=seconds))
-            writing.upsert(connection, table, [{"name": name, "holder": holder, "until": until}])
-            held = connection.execute(select(table.c.holder).where(table.c.name == name)).scalar_one()
-            return bool(held == holder)
+            return writing.lease(connection, name, holder, _utc(now), _utc(now + timedelta(seconds=seconds)))
 
     def release(self, name: str, holder: str) -> None:
         """Give a lease back; somebody else's is left alone."""
@@ -268,9 +261,10 @@ class Store:
         with transaction(self._engine) as connection:
             writing.mark(connection, persons)
 
-    def settle(self, persons: Collection[PersonId]) -> None:
-        """Take the marks of these persons away: everything they caused has landed (R5)."""
+    def settle(self, persons: Collection[PersonId], states: Sequence[PersonState] = ()) -> None:
+        """Take the marks of these persons away: everything they caused has landed (R5), so `states` are true now."""
         with transaction(self._engine) as connection:
+            writing.set_states(connection, states)
             writing.settle(connection, persons)
 
     # --- targets ------------------------------------------------------------------------------------------------------
@@ -330,6 +324,11 @@ class Store:
         with transaction(self._engine) as connection:
             journal.record(connection, self._vault, outcomes, now.astimezone(UTC))
 
+    def expire(self, now: datetime, plans_before: datetime, images_before: datetime) -> int:
+        """Delete passwords past their day, and plans and before-images older than these times (R38); how many plans and images."""
+        with transaction(self._engine) as connection:
+            return journal.expire(connection, now.astimezone(UTC), plans_before.astimezone(UTC), images_before.astimezone(UTC))
+
     def open_intentions(self) -> list[Intention]:
         """Journalled changes without an outcome, oldest first."""
         with transaction(self._engine) as connection:
@@ -338,7 +337,7 @@ class Store:
     def journal(self, run: RunId | None = None, person: PersonId | None = None) -> list[JournalRow]:
         """What was intended and what came of it, in order."""
         with transaction(self._engine) as connection:
-            return reading.journal(connection, self._vault, run, person)
+            return reading.journal(connection, self._vault, _number(run) if run is not None else None, person)
 
     def findings(self, kind: str | None = None) -> list[Finding]:
         """What the last accepted run found."""
@@ -392,7 +391,8 @@ def _utc(now: datetime) -> str:
 
 
 def _number(run: RunId) -> int:
-    return int(run[1:])
+    """The row number behind a run id; what is no run id means a run that never was."""
+    return int(run[1:]) if run[:1] == "r" and run[1:].isascii() and run[1:].isdecimal() else 0
 
 
 __all__ = [

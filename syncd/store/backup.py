@@ -7,22 +7,24 @@ First passwords and leases are left out: a copy that lies somewhere must open no
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Connection, Table, insert, select, text
 from sqlalchemy.sql.sqltypes import LargeBinary
 
 from syncd.errors import EndpointError
-from syncd.store import codec, tables
+from syncd.store import codec, migrations, tables, writing
 from syncd.vault import Vault
 
-MAGIC = b"syncd backup 1\n"
+MAGIC = b"syncd backup 2\n"
 LEFT_OUT = frozenset({"passwords", "leases"})
 NEEDS_RECONCILE = "needs_reconcile"
+_ID = 16  # bytes that tell one copy from another, so that frames of two cannot be mixed
 _ROWS = 500
 _LONGEST = 64 * 1024 * 1024
 
@@ -53,15 +55,20 @@ def write(connection: Connection, vault: Vault, path: Path) -> int:
 
 
 def _write_frames(connection: Connection, vault: Vault, file: BinaryIO) -> int:
-    file.write(MAGIC)
-    count = frames = 0
+    identity = os.urandom(_ID)
+    file.write(MAGIC + identity)
+    count, frames = 0, itertools.count()
+    _frame(vault, file, _context(identity, next(frames)), {"schema": migrations.HEAD, "highest": _highest(connection)})
     for table in _kept():
         for rows in _pages(connection, table):
             count += len(rows)
-            _frame(vault, file, frames, {"table": table.name, "rows": rows})
-            frames += 1
-    _frame(vault, file, frames, {"end": count})
+            _frame(vault, file, _context(identity, next(frames)), {"table": table.name, "rows": rows})
+    _frame(vault, file, _context(identity, next(frames)), {"end": count})
     return count
+
+
+def _context(identity: bytes, frame: int) -> str:
+    return f"backup {identity.hex()} {frame}"
 
 
 def _pages(connection: Connection, table: Table) -> Iterator[list[list[Any]]]:
@@ -75,68 +82,96 @@ def _pages(connection: Connection, table: Table) -> Iterator[list[list[Any]]]:
         yield page
 
 
-def _frame(vault: Vault, file: BinaryIO, number: int, told: object) -> None:
-    sealed = vault.seal(codec.dumps(told), f"backup {number}")
+def _frame(vault: Vault, file: BinaryIO, context: str, told: object) -> None:
+    sealed = vault.seal(codec.dumps(told), context)
     file.write(len(sealed).to_bytes(4, "big"))
     file.write(sealed)
 
 
 def read(connection: Connection, vault: Vault, path: Path) -> int:
     """Fill an empty store from a copy; how many rows. Raises EndpointError where either is not what it should be."""
-    if connection.execute(select(func.count()).select_from(tables.persons)).scalar_one():
-        raise EndpointError("restore", "this store is not empty", "restore into a new one: move the old file away first")
-    by_name = {table.name: table for table in _kept()}
-    count, ended = 0, False
+    for table in (tables.persons, tables.ledger, tables.journal):
+        if connection.execute(select(*table.primary_key).limit(1)).first() is not None:
+            raise EndpointError("restore", "this store is not empty", "restore into a new one: move the old file away first")
     for table in reversed(_kept()):
         connection.execute(table.delete())
-    for told in _frames(vault, path):
+    frames = _frames(vault, path)
+    head = next(frames, {})
+    if head.get("schema") != migrations.HEAD:
+        made = f"was made with schema {head.get('schema')}, this program has {migrations.HEAD}"
+        raise EndpointError("restore", f"{path} {made}", "restore with the version of syncd that made it, then run: syncd migrate")
+    by_name = {table.name: table for table in _kept()}
+    count, ended = 0, False
+    for told in frames:
         if "end" in told:
             ended = told["end"] == count
             break
-        table = by_name[told["table"]]
-        columns = [column.name for column in table.columns]
-        binary = [isinstance(column.type, LargeBinary) for column in table.columns]
-        rows = [
-            {
-                name: base64.b64decode(value["bytes"]) if is_binary and value is not None else value
-                for name, value, is_binary in zip(columns, row, binary, strict=True)
-            }
-            for row in told["rows"]
-        ]
-        connection.execute(insert(table), rows)
-        count += len(rows)
+        count += _fill(connection, by_name[told["table"]], told["rows"])
     if not ended:
         raise EndpointError("restore", f"{path} is not whole: its end is missing", "take another copy; nothing was restored")
-    if connection.dialect.name == "postgresql":
-        _continue_numbering(connection)
-    connection.execute(tables.meta.delete().where(tables.meta.c.key == NEEDS_RECONCILE))
-    connection.execute(insert(tables.meta).values(key=NEEDS_RECONCILE, value="restored"))
+    _continue_numbering(connection, head["highest"])
+    writing.upsert(connection, tables.meta, [{"key": NEEDS_RECONCILE, "value": "restored"}])
     return count
 
 
+def _fill(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> int:
+    columns = [(column.name, isinstance(column.type, LargeBinary)) for column in table.columns]
+    connection.execute(
+        insert(table),
+        [
+            {
+                name: base64.b64decode(value["bytes"]) if binary and value is not None else value
+                for (name, binary), value in zip(columns, row, strict=True)
+            }
+            for row in rows
+        ],
+    )
+    return len(rows)
+
+
 def _frames(vault: Vault, path: Path) -> Iterator[dict[str, Any]]:
+    """The opened frames, in order; they stop where the file does."""
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise EndpointError("restore", f"{path} is no copy made by `syncd backup`", "name the right file")
-            number = 0
-            while len(head := file.read(4)) == 4:  # noqa: PLR2004 — the length of a length
+            identity = file.read(_ID)
+            for number in itertools.count():
+                head = file.read(4)
                 size = int.from_bytes(head, "big")
-                sealed = file.read(size) if size <= _LONGEST else b""
+                sealed = file.read(size) if len(head) == 4 and size <= _LONGEST else b""  # noqa: PLR2004 — the length of a length
                 if len(sealed) < size or not sealed:
                     return
-                yield json.loads(vault.open(sealed, f"backup {number}"))
-                number += 1
+                yield json.loads(vault.open(sealed, _context(identity, number)))
     except OSError as error:
         raise EndpointError("restore", f"cannot read {path}: {error.strerror}", "name a file that can be read") from error
 
 
-def _continue_numbering(connection: Connection) -> None:
-    """PostgreSQL's sequences do not see explicit numbers: none may be given twice."""
-    for table in _kept():
-        if "seq" in table.c and table.c.seq.autoincrement is True:
-            highest = connection.execute(select(func.max(table.c.seq))).scalar()
-            if highest is not None:
-                connection.execute(
-                    text("SELECT setval(pg_get_serial_sequence(:name, 'seq'), :value)"), {"name": table.name, "value": highest}
-                )
+# --- numbers never given twice ----------------------------------------------------------------------------------------
+
+
+def _numbered() -> list[Table]:
+    return [table for table in _kept() if "seq" in table.c and table.c.seq.autoincrement is True]
+
+
+def _highest(connection: Connection) -> dict[str, int]:
+    """The highest number each table ever gave: its row may be gone, the number stays used."""
+    if connection.dialect.name == "sqlite":
+        given = {row.name: row.seq for row in connection.execute(text("SELECT name, seq FROM sqlite_sequence"))}
+        return {table.name: int(given[table.name]) for table in _numbered() if table.name in given}
+    highest = {}
+    for table in _numbered():
+        last = connection.execute(text("SELECT pg_sequence_last_value(pg_get_serial_sequence(:name, 'seq'))"), {"name": table.name})
+        if (value := last.scalar()) is not None:
+            highest[table.name] = int(value)
+    return highest
+
+
+def _continue_numbering(connection: Connection, highest: Mapping[str, int]) -> None:
+    for name, value in highest.items():
+        told = {"name": name, "value": value}
+        if connection.dialect.name == "sqlite":
+            connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": name})
+            connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :value)"), told)
+        else:
+            connection.execute(text("SELECT setval(pg_get_serial_sequence(:name, 'seq'), :value)"), told)

@@ -60,7 +60,8 @@ def _campus(campus: Campus) -> list[object]:
 
 def _section(one: Section) -> list[object]:
     return [
-        one.key, one.code, one.title, one.campus, one.kind, one.course, _day(one.begin), _day(one.end), one.active, list(one.teachers)
+        one.key, one.code, one.title, one.campus, one.kind, one.course, _day(one.begin), _day(one.end), one.active,
+        list(one.teachers),
     ]  # fmt: skip
 
 

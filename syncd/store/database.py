@@ -6,6 +6,7 @@ an intention that a power cut rolled back could belong to an account that exists
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,19 +22,30 @@ BUSY_SECONDS = 30
 
 
 def connect(url: str) -> Engine:
-    """An engine for the store. Raises EndpointError on a URL nobody understands; connects to nothing yet."""
+    """An engine for the store. Raises EndpointError on a URL nobody understands; no connection is made yet."""
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             if parsed.database and parsed.database != ":memory:":
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _make_private(Path(parsed.database))
             engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
             event.listen(engine, "connect", _tune)
             event.listen(engine, "begin", _begin_immediate)
             return engine
         return create_engine(parsed, pool_pre_ping=True)
-    except (ImportError, ValueError, ArgumentError, NoSuchModuleError, OSError) as error:
+    except OSError as error:
+        raise EndpointError(
+            "store", f"cannot use {_shown(url)}: {error.strerror}", "look at the folder, its owner and mode"
+        ) from error
+    except (ImportError, ValueError, ArgumentError, NoSuchModuleError) as error:
         raise EndpointError("store", f"cannot use {_shown(url)}: {error}", "see `store:` in config/syncd.yaml") from error
+
+
+def _make_private(file: Path) -> None:
+    """An empty file that only its owner reads, where there is none: names and source keys lie in it unsealed."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not file.exists():
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
 def _tune(connection: sqlite3.Connection, _record: object) -> None:
@@ -58,28 +70,30 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except OperationalError as error:
-        raise EndpointError("store", _meaning(str(error.orig)), "nothing of this step was recorded") from error
     except DBAPIError as error:
-        if error.connection_invalidated or "disk" in str(error.orig).lower():
-            raise EndpointError("store", _meaning(str(error.orig)), "nothing of this step was recorded") from error
+        said = str(error.orig)
+        if isinstance(error, OperationalError) or error.connection_invalidated or any(words in said for words in _MEANINGS):
+            raise EndpointError("store", _meaning(said), "nothing of this step was recorded") from error
         raise
+
+
+_MEANINGS = {
+    "is locked": f"the database has been locked by another process for {BUSY_SECONDS} seconds",
+    "disk is full": "the disk is full",
+    "No space left": "the disk is full",
+    "readonly": "the database file cannot be written; look at its owner and mode",
+    "read-only": "the database takes no writes: it is read-only or a standby",
+    "unable to open": "the database file cannot be opened; look at the folder, its owner and mode",
+    "disk I/O error": "the disk reports an error or is full",
+    "malformed": "the database file is damaged; restore a backup",
+    "not a database": "the file is no SQLite database",
+}
 
 
 def _meaning(said: str) -> str:
     """What a database's words mean for the one who must act."""
-    meanings = {
-        "locked": "the database is locked by another process for over half a minute",
-        "disk is full": "the disk is full",
-        "No space left": "the disk is full",
-        "readonly": "the database file cannot be written; look at its owner and mode",
-        "unable to open": "the database file cannot be opened; look at the folder, its owner and mode",
-        "disk I/O error": "the disk reports an error or is full",
-        "malformed": "the database file is damaged; restore a backup",
-        "not a database": "the file is no SQLite database",
-    }
     first = said.strip().splitlines()[0] if said.strip() else "no answer"
-    return next((f"{meaning} ({first})" for words, meaning in meanings.items() if words in said), first)
+    return next((f"{meaning} ({first})" for words, meaning in _MEANINGS.items() if words in said), first)
 
 
 def _shown(url: str) -> str:

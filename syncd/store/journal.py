@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from syncd.core.model import (
     Account,
@@ -25,6 +25,7 @@ from syncd.core.model import (
     RunId,
     TargetName,
 )
+from syncd.core.plan import digest
 from syncd.store import codec, reading, tables, writing
 from syncd.store.reading import chunks, number
 from syncd.store.rows import Known
@@ -52,11 +53,17 @@ def intend(
             "target": change.target,
             "kind": str(change.kind),
             "person": number(change.person) if change.person else None,
-            "sealed": vault.seal(codec.dumps(codec.change_to_json(change)), f"journal {row}"),
+            "digest": digest(change),
         }
         for change in changes
     ]
     seqs = [told.seq for told in connection.execute(statement, rows)] if rows else []
+    images = [
+        {"seq": seq, "sealed": vault.seal(codec.dumps(codec.change_to_json(change)), reading.journal_context(seq))}
+        for seq, change in zip(seqs, changes, strict=True)
+    ]
+    if images:
+        connection.execute(insert(tables.images), images)
     sealed = [
         {
             "target": changes[index].target,
@@ -113,6 +120,9 @@ def _take_effect(connection: Connection, vault: Vault, target: TargetName, outco
             writing.unlink(connection, target, person)
             known.pop(person, None)
             touched.pop(person, None)
+        elif change.kind is Kind.CREATE:
+            writing.put_memberships(connection, target, {person: ()})  # an account made anew is in no group yet
+            touched[person] = _created(target, one, person)
         elif change.kind is Kind.ADD_MEMBER:
             if one.result is Result.DONE and change.group is not None:
                 row = {"target": target, "person": number(person), "name": change.group}
@@ -122,24 +132,18 @@ def _take_effect(connection: Connection, vault: Vault, target: TargetName, outco
             mine = (table.c.target == target) & (table.c.person == number(person)) & (table.c.name == change.group)
             connection.execute(delete(table).where(mine))
         else:
-            after = _after(target, one, touched.get(person) or known.get(person))
-            if after is not None:
-                touched[person] = after
+            before = touched.get(person) or known.get(person)
+            if before is not None and change.after is not None:
+                touched[person] = _changed(before, change.kind, change.after)
     if touched:
         writing.upsert(connection, tables.links, (writing.link_row(vault, one) for one in touched.values()))
 
 
-def _after(target: TargetName, outcome: Outcome, before: Known | None) -> Known | None:
-    """What we know of the account now."""
-    change, after = outcome.change, outcome.change.after
-    if change.person is None or after is None:
-        return before
-    if change.kind is Kind.CREATE:
-        native_id = outcome.native_id or change.native_id
-        if native_id is None:
-            raise AssertionError("a create that landed has an id")
-        return Known(change.person, target, NativeId(native_id), "created", after, disabled_by_us=not after.enabled)
-    return _changed(before, change.kind, after) if before is not None else None
+def _created(target: TargetName, outcome: Outcome, person: PersonId) -> Known:
+    native_id, after = outcome.native_id or outcome.change.native_id, outcome.change.after
+    if native_id is None or after is None:
+        raise AssertionError("a create that landed has an id and says what it made")
+    return Known(person, target, NativeId(native_id), "created", after, disabled_by_us=not after.enabled)
 
 
 def _changed(before: Known, kind: Kind, after: Account) -> Known:
@@ -186,6 +190,23 @@ def _quarantine(connection: Connection, vault: Vault, target: TargetName, outcom
             "sealed": vault.seal(f"{one.failure or one.result}: {one.why}".encode(), f"quarantine {target} {person} {kind}"),
         }
     writing.upsert(connection, table, rows.values())
+
+
+def expire(connection: Connection, now: datetime, plans_before: datetime, images_before: datetime) -> int:
+    """Delete passwords past their day, and plans and before-images older than these times (R38); how many plans and images went.
+
+    What has no outcome yet keeps its image.
+    """
+    late = tables.passwords.c.expires <= now.isoformat()
+    connection.execute(update(tables.passwords).where(late).values(sealed=None))
+    old_runs = select(tables.runs.c.seq).where(tables.runs.c.started < plans_before.isoformat())
+    gone = connection.execute(delete(tables.plans).where(tables.plans.c.run.in_(old_runs))).rowcount
+    answered = (
+        select(tables.journal.c.seq)
+        .join(tables.outcomes, tables.outcomes.c.seq == tables.journal.c.seq)
+        .where(tables.journal.c.at < images_before.isoformat())
+    )
+    return gone + connection.execute(delete(tables.images).where(tables.images.c.seq.in_(answered))).rowcount
 
 
 def _held(connection: Connection, target: TargetName, person: int, kind: str) -> dict[str, Any] | None:

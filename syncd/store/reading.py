@@ -11,7 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
+    Change,
     Failure,
+    Kind,
     NativeId,
     PersonId,
     Record,
@@ -135,8 +137,8 @@ def keys_of(connection: Connection, persons: Collection[PersonId] | None) -> dic
 def missing(connection: Connection) -> list[KnownKey]:
     """Every key that is absent from its source."""
     table = tables.source_keys
-    query = select(table).where(table.c.missing_since.is_not(None)).order_by(table.c.source, table.c.key)
-    return [_known_key(row) for row in connection.execute(query)]
+    query = select(table).where(table.c.missing_since.is_not(None))
+    return sorted((_known_key(row) for row in connection.execute(query)), key=lambda key: (key.source, key.key))
 
 
 def records(connection: Connection, vault: Vault, persons: Collection[PersonId] | None) -> dict[PersonId, list[Record]]:
@@ -236,18 +238,19 @@ def holders(connection: Connection, wanted: Collection[str]) -> dict[str, str]:
 def ledger(connection: Connection, holder: str | None, like: str | None) -> list[LedgerRow]:
     """Names ever issued, reserved or found."""
     table = tables.ledger
-    query = select(table).order_by(table.c.name)
+    query = select(table)
     if holder is not None:
         query = query.where(table.c.holder == holder)
     if like:
         query = query.where(table.c.name.contains(ledger_key(like), autoescape=True))
-    return [LedgerRow(row.name, row.holder, row.state, datetime.fromisoformat(row.since)) for row in connection.execute(query)]
+    rows = [LedgerRow(row.name, row.holder, row.state, datetime.fromisoformat(row.since)) for row in connection.execute(query)]
+    return sorted(rows, key=lambda row: row.name)  # not by the database, whose order depends on its locale
 
 
 def find_person(connection: Connection, text: str) -> list[PersonId]:
     """Everybody this text means: a person id, a source key, a name, a native id."""
     found: set[int] = set()
-    if text[:1] == "p" and text[1:].isdigit() and len(text) < 12:  # noqa: PLR2004 — beyond a row number's length
+    if text[:1] == "p" and text[1:].isascii() and text[1:].isdecimal() and len(text) < 12:  # noqa: PLR2004 — beyond a row number's length
         query = select(tables.persons.c.seq).where(tables.persons.c.seq == int(text[1:]))
         found.update(row.seq for row in connection.execute(query))
     found.update(
@@ -255,7 +258,7 @@ def find_person(connection: Connection, text: str) -> list[PersonId]:
     )
     found.update(row.person for row in connection.execute(select(tables.links.c.person).where(tables.links.c.native_id == text)))
     holder = holders(connection, [text]).get(text, "")
-    if holder[:1] == "p" and holder[1:].isdigit():
+    if holder[:1] == "p" and ":" not in holder:
         found.add(int(holder[1:]))
     return [person_id(row) for row in sorted(found)]
 
@@ -322,29 +325,39 @@ def runs(connection: Connection, limit: int) -> list[RunRow]:
 
 def open_intentions(connection: Connection, vault: Vault) -> list[Intention]:
     """Journalled changes without an outcome, oldest first."""
-    table, done = tables.journal, tables.outcomes
+    table, done, image = tables.journal, tables.outcomes, tables.images
     query = (
-        select(table.c.seq, table.c.run, table.c.sealed)
-        .select_from(table.outerjoin(done, done.c.seq == table.c.seq))
+        select(table, image.c.sealed.label("image"))
+        .select_from(table.outerjoin(done, done.c.seq == table.c.seq).outerjoin(image, image.c.seq == table.c.seq))
         .where(done.c.seq.is_(None))
         .order_by(table.c.seq)
     )
-    return [
-        Intention(seq, run_id(run), codec.change_from_json(json.loads(vault.open(sealed, f"journal {run}"))))
-        for seq, run, sealed in connection.execute(query)
-    ]
+    return [Intention(row.seq, run_id(row.run), _change(row, vault)) for row in connection.execute(query)]
 
 
-def journal(connection: Connection, vault: Vault, run: RunId | None, person: PersonId | None) -> list[JournalRow]:
+def _change(row: Row[Any], vault: Vault) -> Change:
+    """The journalled change; where its images have expired (R38), only its kind and whose it was."""
+    person = person_id(row.person) if row.person is not None else None
+    if row.image is None:
+        return Change(TargetName(row.target), Kind(row.kind), "its contents have expired", person=person)
+    return codec.change_from_json(json.loads(vault.open(row.image, journal_context(row.seq))))
+
+
+def journal_context(seq: int) -> str:
+    """What a journalled change is bound to: its own row."""
+    return f"journal {seq}"
+
+
+def journal(connection: Connection, vault: Vault, run: int | None, person: PersonId | None) -> list[JournalRow]:
     """What was intended and what came of it, in order."""
-    table, done = tables.journal, tables.outcomes
+    table, done, image = tables.journal, tables.outcomes, tables.images
     query = (
-        select(table.c.seq, table.c.run, table.c.at, table.c.sealed, done.c.result, done.c.failure, done.c.sealed.label("said"))
-        .select_from(table.outerjoin(done, done.c.seq == table.c.seq))
+        select(table, done.c.result, done.c.failure, done.c.sealed.label("said"), image.c.sealed.label("image"))
+        .select_from(table.outerjoin(done, done.c.seq == table.c.seq).outerjoin(image, image.c.seq == table.c.seq))
         .order_by(table.c.seq)
     )
     if run is not None:
-        query = query.where(table.c.run == int(run[1:]))
+        query = query.where(table.c.run == run)
     if person is not None:
         query = query.where(table.c.person == number(person))
     return [
@@ -352,7 +365,7 @@ def journal(connection: Connection, vault: Vault, run: RunId | None, person: Per
             row.seq,
             run_id(row.run),
             datetime.fromisoformat(row.at),
-            codec.change_from_json(json.loads(vault.open(row.sealed, f"journal {row.run}"))),
+            _change(row, vault),
             Result(row.result) if row.result else None,
             Failure(row.failure) if row.failure else None,
             vault.open(row.said, f"outcome {row.seq}").decode() if row.said else "",
@@ -369,8 +382,8 @@ def findings(connection: Connection, vault: Vault, kind: str | None) -> list[Fin
         query = query.where(table.c.kind == kind)
     found = []
     for row in connection.execute(query):
-        subject, why, source, target, detail = json.loads(vault.open(row.sealed, f"finding {row.run}"))
         person = person_id(row.person) if row.person is not None else None
+        subject, why, source, target, detail = json.loads(vault.open(row.sealed, f"finding {row.run} {row.kind} {person or ''}"))
         found.append(Finding(row.kind, subject, why, person, source, target, detail))
     return found
 

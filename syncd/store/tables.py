@@ -162,8 +162,16 @@ journal = Table(
     Column("target", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("person", _NUMBER, index=True),
-    Column("sealed", LargeBinary, nullable=False),
+    Column("digest", String, nullable=False),  # of the change, as in a plan (R15): stays when the images expire
     sqlite_autoincrement=True,
+)
+
+# What an account looked like before and after: personal data, kept as long as `retention:` says (R38), unlike the journal itself.
+images = Table(
+    "images",
+    metadata,
+    Column("seq", _NUMBER, ForeignKey("journal.seq"), primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),
 )
 
 outcomes = Table(

@@ -121,6 +121,23 @@ def set_states(connection: Connection, states: Iterable[PersonState]) -> None:
     )
 
 
+def lease(connection: Connection, name: str, holder: str, now: str, until: str) -> bool:
+    """Whether the lease is this holder's now. One statement decides, so that two who ask at once are never both told yes."""
+    table = tables.leases
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = (
+        make(table)
+        .values(name=name, holder=holder, until=until)
+        .on_conflict_do_update(
+            index_elements=[table.c.name],
+            set_={"holder": holder, "until": until},
+            where=(table.c.holder == holder) | (table.c.until <= now),
+        )
+        .returning(table.c.holder)
+    )
+    return connection.execute(statement).first() is not None
+
+
 def reserve(connection: Connection, run: RunId | None, wanted: Mapping[str, PersonId], now: datetime) -> None:
     """Names for persons (R9). Raises ChangeError where somebody else has one: the unique key decides, not a look before."""
     rows = [
@@ -131,7 +148,7 @@ def reserve(connection: Connection, run: RunId | None, wanted: Mapping[str, Pers
             "run": int(run[1:]) if run else None,
             "since": now.isoformat(),
         }
-        for name, person in wanted.items()
+        for name, person in sorted(wanted.items())  # in one order everywhere, so that two runs cannot lock each other out
     ]
     add_if_absent(connection, tables.ledger, rows)
     by_key = {row["name"]: row["holder"] for row in rows}
@@ -272,7 +289,7 @@ def _findings(connection: Connection, vault: Vault, run: RunId, found: Iterable[
                 "run": int(run[1:]),
                 "kind": one.kind,
                 "person": number(one.person) if one.person else None,
-                "sealed": vault.seal(told, f"finding {int(run[1:])}"),
+                "sealed": vault.seal(told, f"finding {int(run[1:])} {one.kind} {one.person or ''}"),
             }
         )
     if rows:
@@ -294,12 +311,24 @@ def settle(connection: Connection, persons: Collection[PersonId]) -> None:
 
 
 def put_known(connection: Connection, vault: Vault, known: Iterable[Known]) -> None:
-    """Links and the accounts behind them, memberships we own included. An account linked before moves to its new person."""
-    listed = list(known)
+    """Links and the accounts behind them, memberships we own included. Raises ChangeError for another person's account."""
+    by_target: dict[TargetName, list[Known]] = {}
+    for one in known:
+        by_target.setdefault(one.target, []).append(one)
+    for target, mine in by_target.items():
+        _refuse_linked(connection, target, mine)
+        upsert(connection, tables.links, (link_row(vault, one) for one in mine))
+        put_memberships(connection, target, {one.person: one.account.groups for one in mine})
+
+
+def _refuse_linked(connection: Connection, target: TargetName, known: Iterable[Known]) -> None:
     table = tables.links
-    upsert(connection, table, (link_row(vault, one) for one in listed))
-    for one in listed:
-        put_memberships(connection, one.target, one.person, one.account.groups)
+    wanted = {str(one.native_id): number(one.person) for one in known}
+    for piece in chunks(list(wanted)):
+        query = select(table.c.native_id, table.c.person).where(table.c.target == target, table.c.native_id.in_(piece))
+        for row in connection.execute(query):
+            if row.person != wanted[row.native_id]:
+                raise ChangeError("already linked", f"{target} account {row.native_id} belongs to {person_id(row.person)}")
 
 
 def link_row(vault: Vault, one: Known) -> dict[str, Any]:
@@ -315,13 +344,16 @@ def link_row(vault: Vault, one: Known) -> dict[str, Any]:
     }
 
 
-def put_memberships(connection: Connection, target: TargetName, person: PersonId, groups: Collection[str]) -> None:
-    """Exactly these memberships of this account are ours."""
+def put_memberships(connection: Connection, target: TargetName, owned: Mapping[PersonId, Collection[str]]) -> None:
+    """Exactly these memberships of these accounts are ours."""
     table = tables.memberships
-    mine = (table.c.target == target) & (table.c.person == number(person))
-    connection.execute(delete(table).where(mine))
-    if groups:
-        connection.execute(insert(table), [{"target": target, "person": number(person), "name": name} for name in sorted(groups)])
+    for piece in chunks([number(person) for person in owned]):
+        connection.execute(delete(table).where(table.c.target == target, table.c.person.in_(piece)))
+    rows = [
+        {"target": target, "person": number(person), "name": name} for person, groups in owned.items() for name in sorted(groups)
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
 
 
 def unlink(connection: Connection, target: TargetName, person: PersonId) -> None:

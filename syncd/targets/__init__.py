@@ -48,7 +48,7 @@ class ByLocation:
 
 Question = ById | ByAttribute | ByLocation
 PasswordOf = Callable[[Change], str | None]
-"""The first password of a create, or None. A callable, so that a password is never part of a change, plan or journal (R21)."""
+"""The password a create or an enable is to set, or None. A callable, so that it is in no change, plan or journal (R21)."""
 
 
 class Connector(Protocol):

@@ -223,8 +223,8 @@ class Ldap:
 
     def missing_groups(self, wanted: Collection[str]) -> set[str]:
         """Those of the groups that do not exist, canonical."""
-        names = {self.canonical_group(name) for name in wanted}
-        return {name for name in names if self._wires["ask"].entry(self._tree.full(name), [_ID]) is None}
+        asked = {self.canonical_group(name) for name in wanted}
+        return {name for name in asked if self._wires["ask"].entry(self._tree.full(name), [_ID]) is None}
 
     def read_groups(self, wanted: Collection[str]) -> Iterator[ObservedGroup]:
         """Those of the named groups that exist, with the ids of the members that are accounts below the base."""
@@ -236,6 +236,7 @@ class Ldap:
                 members = [self._key_of_value(_text(value)) for value in entry[1].get(holds.lower(), ())]
                 found.append((name, NativeId(_text(entry[1][_ID.lower()][0])), members))
         ids = self._members({member for _, _, members in found for member in members})
+        self._ids = {}  # good for the run it was read in, not for one an hour later
         for name, native_id, members in found:
             yield ObservedGroup(native_id, name, frozenset(one for member in members for one in ids.get(member, ())))
 

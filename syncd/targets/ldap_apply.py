@@ -107,7 +107,7 @@ class Writer:
             case Kind.CREATE:
                 return self._create(change, password(change))
             case _:
-                return self._existing(change)
+                return self._existing(change, password(change))
 
     def _create_container(self, change: Change) -> Write[Change]:
         name = self.directory.spelling(change.group or "")
@@ -158,7 +158,7 @@ class Writer:
         dn = names.render((first, *self.directory.spelling(after.container), *tree.base))
         return Write(change, ber.add(dn, attributes), (ber.post_read("entryUUID"),), place=dn)
 
-    def _existing(self, change: Change) -> Write[Change]:
+    def _existing(self, change: Change, password: str | None) -> Write[Change]:
         """A write to an account that exists, under its precondition."""
         if change.native_id is None:
             raise Unfit(Failure.WAITS, "the account this change is about has not been created")
@@ -171,7 +171,10 @@ class Writer:
                 operation = ber.delete(dn)
                 conditions += [] if before.enabled else [disabled]
             case Kind.ENABLE:
-                operation = ber.modify(dn, [(ber.Modify.DELETE, config.disable_attribute, [config.disable_value])])
+                changed = [(ber.Modify.DELETE, config.disable_attribute, [config.disable_value])]
+                # One request, so that somebody who returns is never let in with the password of long ago.
+                changed += [(ber.Modify.REPLACE, "userPassword", [password])] if password is not None else []
+                operation = ber.modify(dn, changed)
                 conditions.append(disabled)
             case Kind.DISABLE:
                 operation = ber.modify(dn, [(ber.Modify.REPLACE, config.disable_attribute, [config.disable_value])])

@@ -11,6 +11,7 @@ from syncd.core.model import Failure
 from syncd.errors import EndpointError, SyncdError, TransientError
 
 SUCCESS = 0
+SIZE_LIMIT = 4
 NO_SUCH_ATTRIBUTE = 16
 CONSTRAINT_VIOLATION = 19
 ATTRIBUTE_OR_VALUE_EXISTS = 20
@@ -92,6 +93,8 @@ def refusal(endpoint: str, doing: str, code: int, why: str) -> SyncdError:
         return TransientError(f"{endpoint}: {told}")
     if code == 49:  # noqa: PLR2004 — invalidCredentials
         return EndpointError(endpoint, told, "check bind_dn and the credential it is used with")
+    if code == SIZE_LIMIT:
+        return EndpointError(endpoint, told, "lift the limit for bind_dn (slapd: olcLimits), so that a read can be complete")
     if code == NO_SUCH_OBJECT:
         return EndpointError(endpoint, told, "check the base, and that the account we bind as may read it")
     return EndpointError(endpoint, told, "the server's words above say what it wants")

@@ -167,6 +167,9 @@ class Memory:
                 self._delete(change)
             case _:
                 self._alter(change)
+                secret = password(change)
+                if secret is not None and change.native_id is not None:
+                    self.passwords[change.native_id] = secret
         return None
 
     def _create_container(self, name: str) -> None:

@@ -396,6 +396,11 @@ class TargetContract:
         (read,) = connector.read_groups([group])
         assert read.members == frozenset()
 
+    def test_missing_groups_are_those_that_do_not_exist(self, connector: Everything) -> None:
+        """However they are spelt; the answer is canonical."""
+        self.one(connector, self.change(Kind.CREATE_GROUP, group="cn=there,ou=groups"))
+        assert connector.missing_groups({"CN=There,OU=Groups", "CN=Not There,OU=Groups"}) == {"cn=not there,ou=groups"}
+
     def test_members_of_a_group_that_does_not_exist_fail_each(self, connector: Everything) -> None:
         """One outcome per edge, with the reason."""
         people = [self.made(connector, account(rdn)) for rdn in ("a", "b")]

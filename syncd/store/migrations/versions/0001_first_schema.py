@@ -139,7 +139,7 @@ def upgrade() -> None:
         sa.Column("target", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("person", sa.Integer(), nullable=True),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["run"], ["runs.seq"]),
         sa.PrimaryKeyConstraint("seq"),
         sqlite_autoincrement=True,
@@ -198,6 +198,13 @@ def upgrade() -> None:
     op.create_index(op.f("ix_source_keys_missing_since"), "source_keys", ["missing_since"], unique=False)
     op.create_index(op.f("ix_source_keys_person"), "source_keys", ["person"], unique=False)
     op.create_table(
+        "images",
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["seq"], ["journal.seq"]),
+        sa.PrimaryKeyConstraint("seq"),
+    )
+    op.create_table(
         "outcomes",
         sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("at", sa.String(), nullable=False),
@@ -221,3 +228,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq"),
         sqlite_autoincrement=True,
     )
+    keep_what_was_written("journal")
+    keep_what_was_written("outcomes")
+
+
+def keep_what_was_written(table: str) -> None:
+    """Refuse, in the database itself, to change or delete a row of the table: the journal is the audit (R24)."""
+    if op.get_bind().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+        return
+    op.execute(
+        f"CREATE FUNCTION {table}_is_kept() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{table} is append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+    op.execute(f"CREATE TRIGGER {table}_is_kept BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION {table}_is_kept()")

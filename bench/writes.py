@@ -1,0 +1,183 @@
+"""create_nosync and modify_nosync: the whole path into slapd over LDAPS, against C ldapadd and ldapmodify over the same TLS.
+
+Inside syncd's clock: reading the roster, identifying, naming, mapping, asking the directory before every create (R7), planning,
+sealing passwords, journal and preconditions, until the last outcome is committed. Inside C's: its whole process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from bench.figures import Figure, Part
+from bench.inputs import SEED
+from bench.scratch import Place, settled, slapd
+from syncd.assembly import Running, opened
+from syncd.core.model import Kind
+from syncd.demo.district import District
+from syncd.demo.oneroster_writer import write_oneroster
+from syncd.demo.slapd import SERVICE_DN, SUFFIX, Binaries, PrivateSlapd
+from syncd.demo.tour import PIPELINE, TARGET, Night
+from syncd.engine.carry_out import password_context
+from syncd.engine.planned import Planned
+from syncd.errors import EndpointError
+from syncd.settings import load
+
+CAMPUSES = 10
+_CHANGED = "initials"
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One round of one figure: how many operations, and the seconds each side took."""
+
+    operations: int
+    plan: float
+    apply: float
+    reference: float
+
+
+def measure(binaries: Binaries, people: int, rounds: int) -> tuple[Figure, Figure]:
+    """create_nosync and modify_nosync: medians of interleaved rounds, each round with fresh servers and a fresh store."""
+    timed = [_round(binaries, people) for _ in range(rounds)]
+    return (
+        _figure("create_nosync", "C ldapadd", [create for create, _ in timed]),
+        _figure("modify_nosync", "C ldapmodify", [modify for _, modify in timed]),
+    )
+
+
+def _figure(name: str, against: str, rounds: list[Timed]) -> Figure:
+    def rate(seconds: float, one: Timed) -> float:
+        return one.operations / seconds
+
+    return Figure(
+        name,
+        median(rate(one.plan + one.apply, one) for one in rounds),
+        "/s",
+        median(rate(one.reference, one) for one in rounds),
+        against,
+        parts=(
+            Part("plan", median(one.plan for one in rounds), "s"),
+            Part("apply", median(one.apply for one in rounds), "s"),
+            Part("apply alone", median(rate(one.apply, one) for one in rounds), "/s"),
+            Part("operations", median(one.operations for one in rounds), ""),
+        ),
+    )
+
+
+def district_of(people: int) -> District:
+    """That many persons with accounts, nine in ten of them students; everybody has a middle name, and nobody is a guardian."""
+    staff = max(1, people // 10)
+    made = District.generate(SEED, CAMPUSES, max(1, people - staff), staff)
+    return _with_middle_names(replace(made, roster=replace(made.roster, parents={})), "First")
+
+
+def _with_middle_names(district: District, stem: str) -> District:
+    roster = district.roster
+    students = [replace(one, middle=f"{stem} {one.number}") for one in roster.students.values()]
+    staff = [replace(one, middle=f"{stem} {one.number}") for one in roster.staff.values()]
+    return replace(district, roster=roster.with_students(*students).with_staff(*staff))
+
+
+def _round(binaries: Binaries, people: int) -> tuple[Timed, Timed]:
+    with settled(binaries, district_of(people), twelve=True) as place, slapd(binaries) as other:
+        clock = Night(place.district.today)
+        with opened(load(place.folder), clock=clock) as running:
+            tree = {entry.splitlines()[0] for entry in _entries(place.server)}
+            planned, plan, apply = run(running, Kind.CREATE, first=True)
+            made = [entry for entry in _entries(place.server) if entry.splitlines()[0] not in tree]
+            create = Timed(planned, plan, apply, _c(other, "ldapadd", _with_passwords(made, running)))
+            write_oneroster(_with_middle_names(place.district, "Second"), place.rosters / "oneroster.zip")
+            planned, plan, apply = run(running, Kind.UPDATE)
+            modify = Timed(planned, plan, apply, _c(other, "ldapmodify", _modifications(_entries(place.server))))
+        _same(place, other)
+    return create, modify
+
+
+def run(running: Running, kind: Kind, *, first: bool = False) -> tuple[int, float, float]:
+    """Plan and apply: how many changes of that kind landed, and the seconds of either phase. Raises where anything was refused."""
+    started = time.perf_counter()
+    planned: Planned = running.engine.plan(PIPELINE)
+    between = time.perf_counter()
+    applied = running.engine.apply(planned, first=first)
+    ended = time.perf_counter()
+    if applied is None or applied.failed:
+        why = "; ".join(outcome.why for outcome in applied.failures[:3]) if applied else planned.verdict.findings
+        raise EndpointError("bench", f"the run was held or partly refused: {why}", "this is a bug")
+    return applied.reports[TARGET].kinds[kind], between - started, ended - between
+
+
+# --- the C side -------------------------------------------------------------------------------------------------------
+
+
+def _entries(server: PrivateSlapd) -> list[str]:
+    """Every entry as LDIF, in the order in which it was made, without passwords: those nobody may read."""
+    words = ["-LLL", "-o", "ldif-wrap=no", "-b", SUFFIX, "(objectClass=*)"]
+    return [entry for entry in _tool(server, "ldapsearch", words).split("\n\n") if entry.strip()]
+
+
+def _with_passwords(entries: list[str], running: Running) -> Iterator[str]:
+    """The entries with the very first passwords syncd gave them: the server has to hash them for either side."""
+    known = running.store.known(TARGET)
+    passwords = {
+        known[sealed.person].account.attributes["uid"][0]: running.vault.open(
+            sealed.sealed, password_context(sealed.target, sealed.person)
+        ).decode()
+        for sealed in running.store.sealed_passwords(TARGET)
+    }
+    for entry in entries:
+        name = _value(entry, "uid")
+        yield f"{entry}\nuserPassword: {passwords[name]}" if name else entry
+
+
+def _modifications(entries: list[str]) -> Iterator[str]:
+    """The updates syncd has just written, as ldapmodify wants them; it knows no preconditions for single changes."""
+    for entry in entries:
+        value = _value(entry, _CHANGED)
+        if value:
+            yield f"{entry.splitlines()[0]}\nchangetype: modify\nreplace: {_CHANGED}\n{_CHANGED}: {value}\n-"
+
+
+def _value(entry: str, attribute: str) -> str:
+    mark = f"{attribute}: "
+    return next((line.removeprefix(mark) for line in entry.splitlines() if line.startswith(mark)), "")
+
+
+def _c(server: PrivateSlapd, tool: str, entries: Iterator[str]) -> float:
+    """The seconds a C tool takes for these entries, from the start of its process to its end."""
+    ldif = server.folder / f"{tool}.ldif"
+    ldif.touch(mode=0o600)
+    ldif.write_text("\n\n".join(entries) + "\n", encoding="utf-8")
+    started = time.perf_counter()
+    _tool(server, tool, ["-f", str(ldif)])
+    return time.perf_counter() - started
+
+
+def _tool(server: PrivateSlapd, tool: str, words: list[str]) -> str:
+    bound = ["-x", "-H", server.secure_url, "-D", SERVICE_DN, "-y", str(server.folder / "service.password")]
+    ended = subprocess.run(
+        [server.binaries.tool(tool), *bound, *words],
+        env={**os.environ, **server.binaries.environment, "LDAPTLS_CACERT": str(server.ca_file), "LDAPTLS_REQCERT": "demand"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        raise EndpointError("bench", f"{tool} ended with {ended.returncode}: {ended.stderr[-500:]}", "this is a bug")
+    return ended.stdout
+
+
+def _same(place: Place, other: PrivateSlapd) -> None:
+    """Both servers must hold the same in the end, or the comparison says nothing."""
+    ours, theirs = (sorted(map(_sorted_lines, _entries(server))) for server in (place.server, other))
+    if ours != theirs:
+        raise EndpointError("bench", "the two servers do not hold the same entries", "this is a bug")
+
+
+def _sorted_lines(entry: str) -> list[str]:
+    return sorted(entry.splitlines())

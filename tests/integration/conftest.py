@@ -1,0 +1,48 @@
+"""Stores on both databases: every test that takes `url` or `store` runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from syncd.store import Store
+from syncd.vault import Vault
+from tests.integration.postgres import PrivatePostgres, private_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PrivatePostgres]:
+    """A PostgreSQL server for this test process."""
+    with private_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """The URL of an empty database of each kind, by a name of the test's choosing."""
+    if request.param == "sqlite":
+        return lambda name: f"sqlite:///{tmp_path}/{name}.db"
+    server: PrivatePostgres = request.getfixturevalue("postgres")
+    return lambda _name: server.fresh()
+
+
+@pytest.fixture
+def url(new_url: Callable[[str], str]) -> str:
+    """The URL of an empty database."""
+    return new_url("store")
+
+
+@pytest.fixture
+def store_vault() -> Vault:
+    """The vault the test's store is sealed with."""
+    return Vault(b"k" * 32)
+
+
+@pytest.fixture
+def store(url: str, store_vault: Vault) -> Iterator[Store]:
+    """A migrated, empty store."""
+    opened = Store.open(url, store_vault, migrate=True)
+    yield opened
+    opened.close()
