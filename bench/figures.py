@@ -65,7 +65,7 @@ class Figure:
         return dict(zip(FIELDS, cells, strict=True))
 
     def gain(self, base: Base) -> float | None:
-        """How many times as good the ratio is as it was: 1 is as before, below 1 is a regression. None where it was not measured."""
+        """How many times as good the ratio is as in the base: below 1 is a regression. None where it was not measured there."""
         before = base.get(self.id)
         if before is None:
             return None

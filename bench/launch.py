@@ -1,4 +1,4 @@
-"""Runs one command and says how long it took from start to exit and how much memory it held at most: python bench/launch.py COMMAND…
+"""`python bench/launch.py COMMAND…` runs the command; says how long it took, start to exit, and how much memory it held at most.
 
 A process of its own, small and without imports from anywhere: Linux counts the memory of the process that started a command as the
 command's own peak until it has loaded its program, so a large process must not start it itself.
@@ -13,7 +13,7 @@ import sys
 import time
 
 started = time.perf_counter()
-ended = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=False)  # noqa: S603 — what the bench names
+ended = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=False)
 seconds = time.perf_counter() - started
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 print(json.dumps({"code": ended.returncode, "seconds": seconds, "bytes": peak}))

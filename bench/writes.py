@@ -11,18 +11,17 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 
 from bench.figures import Figure, Part
 from bench.inputs import SEED
 from bench.scratch import Place, settled, slapd
-from syncd.assembly import Running, opened
+from syncd.assembly import Running, opened, utc_now
 from syncd.core.model import Kind
 from syncd.demo.district import District
 from syncd.demo.oneroster_writer import write_oneroster
 from syncd.demo.slapd import SERVICE_DN, SUFFIX, Binaries, PrivateSlapd
-from syncd.demo.tour import PIPELINE, TARGET, Night
+from syncd.demo.tour import PIPELINE, TARGET
 from syncd.engine.carry_out import password_context
 from syncd.engine.planned import Planned
 from syncd.errors import EndpointError
@@ -73,7 +72,7 @@ def _figure(name: str, against: str, rounds: list[Timed]) -> Figure:
 def district_of(people: int) -> District:
     """That many persons with accounts, nine in ten of them students; everybody has a middle name, and nobody is a guardian."""
     staff = max(1, people // 10)
-    made = District.generate(SEED, CAMPUSES, max(1, people - staff), staff)
+    made = District.generate(SEED, CAMPUSES, max(1, people - staff), staff, first_day=utc_now().date())
     return _with_middle_names(replace(made, roster=replace(made.roster, parents={})), "First")
 
 
@@ -86,8 +85,7 @@ def _with_middle_names(district: District, stem: str) -> District:
 
 def _round(binaries: Binaries, people: int) -> tuple[Timed, Timed]:
     with settled(binaries, district_of(people), twelve=True) as place, slapd(binaries) as other:
-        clock = Night(place.district.today)
-        with opened(load(place.folder), clock=clock) as running:
+        with opened(load(place.folder)) as running:
             tree = {entry.splitlines()[0] for entry in _entries(place.server)}
             planned, plan, apply = run(running, Kind.CREATE, first=True)
             made = [entry for entry in _entries(place.server) if entry.splitlines()[0] not in tree]
@@ -125,9 +123,7 @@ def _with_passwords(entries: list[str], running: Running) -> Iterator[str]:
     """The entries with the very first passwords syncd gave them: the server has to hash them for either side."""
     known = running.store.known(TARGET)
     passwords = {
-        known[sealed.person].account.attributes["uid"][0]: running.vault.open(
-            sealed.sealed, password_context(sealed.target, sealed.person)
-        ).decode()
+        known[sealed.person].account.rdn: running.vault.open(sealed.sealed, password_context(sealed.target, sealed.person)).decode()
         for sealed in running.store.sealed_passwords(TARGET)
     }
     for entry in entries:

@@ -13,7 +13,6 @@ class Exit(IntEnum):
     HELD = 3  # a limit, a first apply or a changed plan waits for a human
     PARTLY = 4  # some changes failed; they are in quarantine and the rest is done
     USAGE = 64
-    DATA = 65  # what was given to read is not what it should be
     NO_INPUT = 66  # no such plan, run or file
     NO_PERSON = 67  # nobody by that key
     UNAVAILABLE = 69  # a source, a target or the store is unusable now

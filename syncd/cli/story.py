@@ -59,8 +59,10 @@ def _account(account: AccountStory, *, hidden: bool) -> Iterator[Line]:
         yield Line(f"  {known.native_id}, {state}; theirs because: {known.why}")
         if account.failure:
             yield Line(f"  not mapped now: {account.failure}", "yellow")
-    width = max((len(part.part) for part in account.parts), default=0)
-    for part in account.parts:
+    # the attribute that names the account is told as its rdn
+    parts = [part for part in account.parts if part.now or known is None or _folded(part.wanted) != [known.account.rdn.casefold()]]
+    width = max((len(part.part) for part in parts), default=0)
+    for part in parts:
         yield from _part(part, width, hidden=hidden)
 
 

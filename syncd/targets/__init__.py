@@ -63,7 +63,7 @@ class Connector(Protocol):
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """Pull changes, push outcomes, in any order, pipelined as the protocol allows. All changes of one call are independent.
 
-        Already-so is ALREADY. Never raises for one change; raises EndpointError/TransientError only before a change was sent.
+        Already-so is ALREADY. Never raises for one change; raises EndpointError/TransientError only before one was sent.
         A change sent but unanswered yields UNKNOWN. Every change pulled yields exactly one outcome.
         """
 

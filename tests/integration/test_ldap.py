@@ -82,9 +82,9 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
 @pytest.mark.parametrize("secure", TLS, ids=["ldaps", "starttls"])
 def test_a_certificate_for_another_host_is_refused(slapd_binaries: Binaries, tmp_path: Path, secure: Mapping[str, object]) -> None:
     """A valid certificate of somebody else is not the directory's."""
-    with PrivateSlapd(tmp_path / "slapd", slapd_binaries, nosync=True, certificate_names=("elsewhere.test",)) as server:
-        with pytest.raises(EndpointError, match="check ca_file, and that the host"):
-            list(dial(server, "dc=district,dc=test", secure).read(SCOPE))
+    named_otherwise = PrivateSlapd(tmp_path / "slapd", slapd_binaries, nosync=True, certificate_names=("elsewhere.test",))
+    with named_otherwise as server, pytest.raises(EndpointError, match="check ca_file, and that the host"):
+        list(dial(server, "dc=district,dc=test", secure).read(SCOPE))
 
 
 def test_the_system_authorities_do_not_vouch_for_a_private_one(slapd: PrivateSlapd, ldap_base: str) -> None:
@@ -240,6 +240,17 @@ def test_the_first_password_works_and_a_disabled_account_cannot_use_it(ldap: Lda
         assert [outcome.result for outcome in ldap.apply([change], no_password)] == [Result.DONE]
         states.append(can_bind(slapd, dn, "correct horse battery"))
     assert states == [False, True, False]
+
+
+def test_who_returns_signs_in_with_the_new_password_only(ldap: Ldap, slapd: PrivateSlapd) -> None:
+    """Enabling and setting the password are one operation, also where the policy overlay has its own view of both."""
+    wanted = ldap.canonical(account("a", enabled=False))
+    native_id = made(ldap, wanted, "the password of long ago")
+    before, after = place(wanted), replace(place(wanted), enabled=True)
+    change = Change(TargetName("t"), Kind.ENABLE, "", person=PersonId("p"), native_id=native_id, before=before, after=after)
+    assert [(o.result, o.why) for o in ldap.apply([change], lambda _: "correct horse battery")] == [(Result.DONE, "")]
+    dn = f"uid=a,ou=Students,{ldap.config.base}"
+    assert [can_bind(slapd, dn, password) for password in ("the password of long ago", "correct horse battery")] == [False, True]
 
 
 def test_a_password_the_policy_refuses_fails_that_account(ldap: Ldap) -> None:

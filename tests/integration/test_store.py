@@ -397,10 +397,10 @@ def test_images_and_plans_expire_but_that_something_was_done_stays(store: Store)
     carry_out(store, run, done(create(P1, "Ana", mail="a@x"), "n1"))
     store.intend(run, [create(P2, "Bo")], {}, NOW)
     store.set_run(run, "done", NOW)
-    store.expire(NOW, NOW)
+    store.expire(NOW, NOW, NOW)
     assert store.journal(run)[0].change.after == account("Ana", mail="a@x")
     later = NOW + timedelta(seconds=1)
-    assert store.expire(later, later) == 2
+    assert store.expire(NOW, later, later) == 2
     expired, still_open = store.journal(run)
     assert (
         expired.change.after, expired.change.person, expired.change.kind, expired.result,
@@ -516,12 +516,26 @@ def test_a_letter_is_written_once_and_only_for_an_account_that_exists(store: Sto
     (waiting,) = store.sealed_passwords()
     assert (P1, AD, b"sealed 1", later) == (waiting.person, waiting.target, waiting.sealed, waiting.expires)
     assert store.sealed_passwords(TargetName("google")) == []
+    store.expire(later - timedelta(seconds=1), NOW, NOW)
+    assert len(store.sealed_passwords()) == 1
     store.hand_out([waiting.id])
     assert store.sealed_passwords() == []
     with transaction(store._engine) as connection:
         assert (
             None is connection.execute(select(tables.passwords.c.sealed).where(tables.passwords.c.seq == waiting.id)).scalar_one()
         )
+
+
+def test_a_password_nobody_fetched_is_gone_after_its_day(store: Store) -> None:
+    """A first password does not wait for ever."""
+    run, day = people(store), datetime.now(UTC) + timedelta(days=60)
+    change = create()
+    (seq,) = store.intend(run, [change], {0: (b"sealed", day)}, NOW)
+    store.record(run, [(seq, done(change, "n1"))], NOW)
+    store.expire(day, NOW, NOW)
+    with transaction(store._engine) as connection:
+        assert list(connection.scalars(select(tables.passwords.c.sealed))) == [None]
+    assert store.sealed_passwords() == []
 
 
 def test_nothing_of_a_persons_data_lies_readable_in_any_table(store: Store) -> None:

@@ -102,8 +102,9 @@ def test_every_pinned_requirement_carries_hashes() -> None:
 
 
 def test_no_module_is_longer_than_the_hard_limit() -> None:
-    """A module over 600 lines is split."""
-    assert {str(path): text.count("\n") for path, text in texts(".py") if text.count("\n") > HARD_LIMIT} == {}
+    """A module over 600 lines is split. Test data written as Python is a list, not a module."""
+    lengths = {str(path): text.count("\n") for path, text in texts(".py") if "fixtures" not in path.parts}
+    assert {path: length for path, length in lengths.items() if length > HARD_LIMIT} == {}
 
 
 def test_no_module_is_named_for_nothing() -> None:
@@ -126,6 +127,12 @@ def test_every_suppression_carries_its_reason() -> None:
     assert found == []
 
 
+def passes_on(handler: ast.ExceptHandler) -> bool:
+    """True for a handler that cleans up and raises the same again."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
 def test_only_the_boundaries_catch_everything() -> None:
     """`except Exception` stands at the engine's run boundary and around one compiled mapping, nowhere else."""
     allowed = {"syncd/engine/__init__.py", "syncd/core/rules.py"}
@@ -134,7 +141,7 @@ def test_only_the_boundaries_catch_everything() -> None:
         if path.parts[0] != "syncd" or str(path) in allowed:
             continue
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.ExceptHandler):
+            if isinstance(node, ast.ExceptHandler) and not passes_on(node):
                 kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
                 if any(
                     kind is None or (isinstance(kind, ast.Name) and kind.id in ("Exception", "BaseException")) for kind in kinds
