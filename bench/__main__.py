@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -17,7 +18,17 @@ from syncd.errors import SyncdError
 
 IDS = ("create_nosync", "modify_nosync", "nochange_28k")
 PEOPLE = 5000
-_UNAVAILABLE = 69
+_USAGE, _UNAVAILABLE = 64, 69
+_WIDTH = 110  # as wide in a file as on a screen
+
+
+class _Parser(argparse.ArgumentParser):
+    """A usage error ends with 64, as everywhere in syncd."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end."""
+        self.print_usage(sys.stderr)
+        self.exit(_USAGE, f"{self.prog}: {message}\n")
 
 
 def _positive(text: str) -> float:
@@ -28,9 +39,9 @@ def _positive(text: str) -> float:
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="script/bench", description="Measure syncd against the C tools and a bare csv.reader.")
+    parser = _Parser(prog="script/bench", description="Measure syncd against the C tools and a bare csv.reader.")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--only", action="append", choices=IDS, metavar="ID", help=f"one of {', '.join(IDS)}; repeatable")
+    parser.add_argument("--only", action="append", choices=IDS, metavar="ID", help=f"only this: {', '.join(IDS)}; repeatable")
     parser.add_argument(
         "--rounds", type=int, default=3, choices=range(1, 100), metavar="N", help="interleaved rounds (their median counts)"
     )
@@ -60,7 +71,7 @@ def main(words: Sequence[str]) -> int:
         return _UNAVAILABLE
     if arguments.json:
         print(as_json(figures))
-    console = Console(stderr=arguments.json, highlight=False)
+    console = Console(stderr=arguments.json, highlight=False, width=_WIDTH)
     console.print(as_table(figures, base))
     console.print(f"{told}; medians of {arguments.rounds} rounds", soft_wrap=True)
     return 0

@@ -88,10 +88,10 @@ def as_table(figures: Sequence[Figure], base: Base | None = None) -> Table:
     table.add_column("figure", no_wrap=True)
     table.add_column("syncd", justify="right", no_wrap=True)
     table.add_column("reference", justify="right", no_wrap=True)
-    table.add_column("ratio", justify="right")
-    table.add_column("bar", justify="right")
+    table.add_column("ratio", justify="right", no_wrap=True)
+    table.add_column("bar", justify="right", no_wrap=True)
     if base is not None:
-        table.add_column("against base", justify="right")
+        table.add_column("against base", justify="right", no_wrap=True)
     for figure in figures:
         style = "bold red" if figure.ok is False else "bold"
         cells = [

@@ -57,5 +57,7 @@ def settled(binaries: Binaries, district: District, *, twelve: bool) -> Iterator
         if twelve:
             shutil.copy(_HERE / "mappings" / "ldap.yaml", place.folder / "mappings" / "ldap.yaml")
             settings = place.folder / "config" / "syncd.yaml"  # everybody changes at once: that is held unless it is allowed
-            settings.write_text(settings.read_text("utf-8").replace("    limits:\n", "    limits:\n      update: { percent: 100 }\n"))
+            settings.write_text(
+                settings.read_text("utf-8").replace("    limits:\n", "    limits:\n      update: { percent: 100 }\n")
+            )
         yield place

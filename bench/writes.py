@@ -124,7 +124,7 @@ def _with_passwords(entries: list[str], running: Running) -> Iterator[str]:
     known = running.store.known(TARGET)
     passwords = {
         known[sealed.person].account.rdn: running.vault.open(sealed.sealed, password_context(sealed.target, sealed.person)).decode()
-        for sealed in running.store.sealed_passwords(TARGET)
+        for sealed in running.store.sealed_passwords(utc_now(), TARGET)
     }
     for entry in entries:
         name = _value(entry, "uid")

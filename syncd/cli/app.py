@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +23,14 @@ app = typer.Typer(
 _INSTALLED = Path("/etc/syncd")
 
 
+class LogLevel(StrEnum):
+    """From which level on a log line is written."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 @app.callback()
 def shared(
     context: typer.Context,
@@ -34,12 +44,24 @@ def shared(
             show_default=False,
         ),
     ] = None,
+    log: Annotated[
+        LogLevel | None,
+        typer.Option(
+            "--log",
+            help="Log to standard error, from this level on: JSON lines without personal data, plain ones on a terminal.",
+            show_default=False,
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=setup.print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Remember which folder every verb is about."""
+    """Remember which folder every verb is about, and log if asked."""
     del version  # its callback has printed it
+    if log is not None:
+        from syncd import telemetry  # noqa: PLC0415 — structlog is only for those who asked for a log
+
+        telemetry.configure(level=logging.getLevelNamesMapping()[log.upper()])
     here = Path.cwd()
     context.obj = config or (here if (here / "config" / "syncd.yaml").is_file() else _INSTALLED)
 

@@ -19,7 +19,7 @@ def letters(
     target: Annotated[str | None, typer.Option("--target", metavar="NAME", help="Only accounts on this target.")] = None,
 ) -> None:
     """Hand out the sealed first passwords, once: write them to a file for letters, and forget them."""
-    from syncd.assembly import opened_store, vault_of
+    from syncd.assembly import opened_store, utc_now, vault_of
     from syncd.cli.console import say
     from syncd.cli.letters import hand_out
     from syncd.core.model import TargetName
@@ -27,7 +27,7 @@ def letters(
 
     config = load(context.obj)
     with opened_store(config) as store:
-        count = hand_out(store, vault_of(config), csv, TargetName(target) if target else None)
+        count = hand_out(store, vault_of(config), csv, TargetName(target) if target else None, utc_now())
     if count:
         say(f"wrote {count:,} first passwords to {csv}. They are kept nowhere else: print them, then destroy the file")
     else:

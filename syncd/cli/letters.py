@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from datetime import datetime
 from pathlib import Path
 
 from syncd.core.model import Record, TargetName
@@ -16,12 +17,12 @@ COLUMNS = ("person", "target", "name", "campus", "user name", "account", "passwo
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def hand_out(store: Store, vault: Vault, path: Path, target: TargetName | None) -> int:
+def hand_out(store: Store, vault: Vault, path: Path, target: TargetName | None, now: datetime) -> int:
     """How many passwords were written to `path`, a new file with mode 0600; with none waiting there is no file.
 
     They are marked as handed out only when the file lies safely on disk. Raises FileExistsError where it is there already.
     """
-    waiting = store.sealed_passwords(target)
+    waiting = store.sealed_passwords(now, target)
     if not waiting:
         return 0
     people = {sealed.person for sealed in waiting}
@@ -46,7 +47,7 @@ def hand_out(store: Store, vault: Vault, path: Path, target: TargetName | None) 
             writer.writerow([neutral(cell) for cell in row])
         file.flush()
         os.fsync(file.fileno())
-    store.hand_out([sealed.id for sealed in waiting])
+    store.hand_out([sealed.id for sealed in waiting], now)
     return len(waiting)
 
 

@@ -231,10 +231,10 @@ class Kind(StrEnum):
     CREATE = "create"
     ENABLE = "enable"
     UPDATE = "update"
+    REMOVE_MEMBER = "remove member"  # before a move: slapd's refint renames members in the background, later
     MOVE = "move"  # rename, move between containers, or both
     REFER = "refer"  # attributes that name another account, once that account is where it belongs
     ADD_MEMBER = "add member"
-    REMOVE_MEMBER = "remove member"
     DISABLE = "disable"
     PARK = "park"  # the move of a disabled account
     DELETE = "delete"

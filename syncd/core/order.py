@@ -57,17 +57,21 @@ def _needs(steps: Sequence[Change]) -> list[set[int]]:
     last: dict[str, int] = {}
     edges: dict[tuple[str, str], int] = {}
     needs: list[set[int]] = []
+    removals: dict[str, set[int]] = {}  # left where the account still stands, before it moves
     for index, step in enumerate(steps):
         mine: set[int] = set()
         if step.person is not None and step.kind not in (Kind.ADD_MEMBER, Kind.REMOVE_MEMBER):
             if step.person in last:
                 mine.add(last[step.person])
+            mine.update(removals.pop(step.person, ()))
             last[step.person] = index
         elif step.person is not None:
             mine.update({last[step.person]} if step.person in last else ())
             edge = (step.person, _fold(step.group))
             mine.update({edges[edge]} if edge in edges else ())
             edges[edge] = index
+            if step.kind is Kind.REMOVE_MEMBER:
+                removals.setdefault(step.person, set()).add(index)
         if step.kind in _TAKES and step.after:
             place = _place(step.after)
             mine.update(_above(step.after.container, containers))

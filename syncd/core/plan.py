@@ -103,6 +103,7 @@ class _Steps:
         old, new = _difference(self.want.policies, account.attributes, have.account.attributes)
         if new:
             yield self.make(Kind.UPDATE, replace(place, attributes=old), replace(place, attributes=new))
+        yield from self.memberships(place, account.groups & have.account.groups, have.account.groups)
         if (account.rdn, account.container) != (place.rdn, place.container):
             moved = replace(place, rdn=account.rdn, container=account.container)
             yield self.make(Kind.MOVE, before=place, after=moved)
@@ -110,7 +111,7 @@ class _Steps:
         old, new = _difference(dict.fromkeys(self.want.refers, "enforce"), self.want.refers, have.account.attributes)
         if new:
             yield self.make(Kind.REFER, replace(place, attributes=old), replace(place, attributes=new))
-        yield from self.memberships(place, account.groups, have.account.groups)
+        yield from self.memberships(place, account.groups, account.groups & have.account.groups)
 
     def leaving(self, have: Holding) -> Iterator[Change]:
         """The steps that take access away, and no more than the lifecycle asks for."""

@@ -113,7 +113,7 @@ class Engine:
         fingerprints = self._fingerprints(parts.targets)
         everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
         asked = store.find_person(person) if person else []
-        people = gather.people(accesses, readings, store, now, today, everyone=everyone, also=asked)
+        people = gather.people(accesses, readings, store, today, everyone=everyone, also=asked)
         desire = Desire(
             store,
             self._people,
@@ -160,7 +160,7 @@ class Engine:
         for where, error in stopped.items():
             _log.warning("target.stopped", run=run, target=where, failure=type(error).__name__)
         if stored:
-            store.reserve(run, reserved)
+            store.reserve(run, reserved, now)
             status = "planned" if result.verdict.clear else "held"
             store.save_plan(run, planned.dump(result, mapped_on or today), result.summary, status)
             self._expire({name: reading.spool.id for name, reading in readings.items()})
@@ -226,9 +226,9 @@ class Engine:
             self._store.set_run(ready.run, "held")
             return None
         store, run = self._store, ready.run
-        store.accept(run, ready.acceptance())
+        store.accept(run, ready.acceptance(), self._clock())
         for one in ready.matched.values():
-            store.found_names(one.found)
+            store.found_names(one.found, self._clock())
             store.link(run, one.links)
         for name, reading in ready.readings.items():
             if reading.failed is None and not ready.one_person:

@@ -141,7 +141,6 @@ def people(
     accesses: Sequence[SourceAccess],
     readings: Mapping[SourceName, Reading],
     store: Store,
-    now: datetime,
     today: date,
     *,
     everyone: bool,
@@ -169,7 +168,7 @@ def people(
         for key in keys.values()
         if key.missing_since is None and key.key not in gone
     }
-    _identify(unknown, match_on, held, store, now, result)
+    _identify(unknown, match_on, held, store, result)
     chosen = dirty | result.records.keys()
     for person, keys in store.keys_of(chosen).items():
         mine = {(key.source, key.key): key for key in (*keys, *result.keys.get(person, []))}
@@ -278,7 +277,6 @@ def _identify(
     match_on: Mapping[SourceName, tuple[str, ...]],
     held: Collection[tuple[PersonId, SourceName]],
     store: Store,
-    now: datetime,
     result: People,
 ) -> None:
     """Give every record nobody knows a person: attach it, mint one, or list it as disputed."""
@@ -295,7 +293,7 @@ def _identify(
         is_held=lambda person, source: (person, source) in held,
     )
     by_key = {(record.source, record.key): record for record in unknown}
-    minted = store.mint(identified.mint, now)
+    minted = store.mint(identified.mint)
     result.minted |= set(minted.values())
     together = {key: minted[first] for key, first in identified.together.items()}
     for key, person in {**minted, **identified.attach, **together}.items():

@@ -90,7 +90,8 @@ class Planned:
             snapshots=tuple(_snapshot(reading, self.today) for reading in self.readings.values() if reading.fresh and whole),
             digests={name: _digests(reading, people) for name, reading in self.readings.items() if reading.fresh and whole},
             records=tuple(record for person, records in people.records.items() if person in mine for record in records),
-            keys=tuple(key for key in people.changed_keys if key.person in mine),
+            # An absence counts with the snapshot it was seen in (R13), and a run for one person accepts none.
+            keys=tuple(key for key in people.changed_keys if key.person in mine and (whole or key.missing_since is None)),
             persons=tuple(state for state in states if people.states.get(state.id) != state),
             refs={person: one.refs for person, one in self.decided.items() if one.person is not None},
             dirty=moving | self.unfinished(),

@@ -225,9 +225,8 @@ class Store:
         with transaction(self._engine) as connection:
             return reading.ledger(connection, holder, like)
 
-    def mint(self, keys: Sequence[tuple[SourceName, SourceKey]], now: datetime) -> dict[tuple[SourceName, SourceKey], PersonId]:
+    def mint(self, keys: Sequence[tuple[SourceName, SourceKey]]) -> dict[tuple[SourceName, SourceKey], PersonId]:
         """A person for each key: the one it has, else a new one, numbered in the order given; no number is ever used twice."""
-        del now
         with transaction(self._engine) as connection:
             return writing.mint(connection, keys)
 
@@ -236,20 +235,20 @@ class Store:
         with transaction(self._engine) as connection:
             writing.attach(connection, [KnownKey(source, key, person)])
 
-    def reserve(self, run: RunId, names: Mapping[str, PersonId]) -> None:
+    def reserve(self, run: RunId, names: Mapping[str, PersonId], now: datetime) -> None:
         """Names for persons (R9). Raises ChangeError where somebody else has one."""
         with transaction(self._engine) as connection:
-            writing.reserve(connection, run, names, datetime.now(UTC))
+            writing.reserve(connection, run, names, now.astimezone(UTC))
 
     def release_names(self, run: RunId) -> None:
         """Forget the names a run reserved and never sent."""
         with transaction(self._engine) as connection:
             writing.release_names(connection, run)
 
-    def found_names(self, names: Mapping[str, str]) -> None:
+    def found_names(self, names: Mapping[str, str], now: datetime) -> None:
         """Names seen on targets; one that somebody has already stays theirs."""
         with transaction(self._engine) as connection:
-            writing.found_names(connection, names, datetime.now(UTC))
+            writing.found_names(connection, names, now.astimezone(UTC))
 
     def set_states(self, states: Sequence[PersonState]) -> None:
         """What is remembered of each person."""
@@ -306,10 +305,10 @@ class Store:
             sealed = connection.execute(select(tables.plans.c.sealed).where(tables.plans.c.run == _number(run))).scalar()
             return None if sealed is None else self._vault.open(sealed, f"plan {_number(run)}")
 
-    def accept(self, run: RunId, acceptance: Acceptance) -> None:
+    def accept(self, run: RunId, acceptance: Acceptance, now: datetime) -> None:
         """Everything a clear plan makes true before its first change is sent."""
         with transaction(self._engine) as connection:
-            writing.accept(connection, self._vault, run, acceptance, datetime.now(UTC))
+            writing.accept(connection, self._vault, run, acceptance, now.astimezone(UTC))
 
     def intend(
         self, run: RunId, changes: Sequence[Change], passwords: Mapping[int, tuple[bytes, datetime]], now: datetime
@@ -351,19 +350,17 @@ class Store:
 
     # --- letters, backup ----------------------------------------------------------------------------------------------
 
-    def sealed_passwords(self, target: TargetName | None = None) -> list[SealedPassword]:
+    def sealed_passwords(self, now: datetime, target: TargetName | None = None) -> list[SealedPassword]:
         """First passwords of accounts that exist, not handed out and not expired."""
         with transaction(self._engine) as connection:
-            return reading.sealed_passwords(connection, target, datetime.now(UTC))
+            return reading.sealed_passwords(connection, target, now.astimezone(UTC))
 
-    def hand_out(self, ids: Collection[int]) -> None:
+    def hand_out(self, ids: Collection[int], now: datetime) -> None:
         """These letters are written: their passwords are gone from here."""
         table = tables.passwords
         with transaction(self._engine) as connection:
             for piece in reading.chunks(ids):
-                connection.execute(
-                    update(table).where(table.c.seq.in_(piece)).values(handed_out=_utc(datetime.now(UTC)), sealed=None)
-                )
+                connection.execute(update(table).where(table.c.seq.in_(piece)).values(handed_out=_utc(now), sealed=None))
 
     def backup(self, path: Path) -> int:
         """Write a consistent, encrypted copy without passwords and leases (R25); how many rows it holds."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -25,7 +26,6 @@ from syncd.core.model import (
     RunId,
     TargetName,
 )
-from syncd.core.plan import digest
 from syncd.store import codec, reading, tables, writing
 from syncd.store.reading import chunks, number
 from syncd.store.rows import Known
@@ -53,7 +53,6 @@ def intend(
             "target": change.target,
             "kind": str(change.kind),
             "person": number(change.person) if change.person else None,
-            "digest": digest(change),
         }
         for change in changes
     ]
@@ -108,35 +107,37 @@ def record(connection: Connection, vault: Vault, outcomes: Iterable[tuple[int, O
 
 
 def _take_effect(connection: Connection, vault: Vault, target: TargetName, outcomes: Sequence[Outcome]) -> None:
-    landed = [one for one in outcomes if one.landed and one.change.person is not None]
-    people = {one.change.person for one in landed if one.change.person is not None}
-    known = reading.known(connection, vault, target, people)
+    landed = [(one, one.change.person) for one in outcomes if one.landed and one.change.person is not None]
+    known = reading.known(connection, vault, target, {person for _, person in landed})
     touched: dict[PersonId, Known] = {}
-    for one in landed:
-        change, person = one.change, one.change.person
-        if person is None:
-            continue
-        if change.kind is Kind.DELETE:
-            writing.unlink(connection, target, person)
-            known.pop(person, None)
-            touched.pop(person, None)
-        elif change.kind is Kind.CREATE:
-            writing.put_memberships(connection, target, {person: ()})  # an account made anew is in no group yet
-            touched[person] = _created(target, one, person)
-        elif change.kind is Kind.ADD_MEMBER:
-            if one.result is Result.DONE and change.group is not None:
-                row = {"target": target, "person": number(person), "name": change.group}
-                writing.add_if_absent(connection, tables.memberships, [row])
-        elif change.kind is Kind.REMOVE_MEMBER:
-            table = tables.memberships
-            mine = (table.c.target == target) & (table.c.person == number(person)) & (table.c.name == change.group)
-            connection.execute(delete(table).where(mine))
-        else:
-            before = touched.get(person) or known.get(person)
-            if before is not None and change.after is not None:
-                touched[person] = _changed(before, change.kind, change.after)
+    # In the order they came, but outcomes of one kind together: 200 memberships are one statement.
+    for kind, alike in groupby(landed, key=lambda one: one[0].change.kind):
+        same = list(alike)
+        match kind:
+            case Kind.DELETE:
+                for _, person in same:
+                    writing.unlink(connection, target, person)
+                    known.pop(person, None)
+                    touched.pop(person, None)
+            case Kind.CREATE:
+                writing.put_memberships(connection, target, {person: () for _, person in same})  # made anew: in no group yet
+                touched.update((person, _created(target, one, person)) for one, person in same)
+            case Kind.ADD_MEMBER:
+                mine = [_edge(target, person, one) for one, person in same if one.result is Result.DONE and one.change.group]
+                writing.add_if_absent(connection, tables.memberships, mine)
+            case Kind.REMOVE_MEMBER:
+                writing.drop_memberships(connection, [_edge(target, person, one) for one, person in same])
+            case _:
+                for one, person in same:
+                    before = touched.get(person) or known.get(person)
+                    if before is not None and one.change.after is not None:
+                        touched[person] = _changed(before, kind, one.change.after)
     if touched:
         writing.upsert(connection, tables.links, (writing.link_row(vault, one) for one in touched.values()))
+
+
+def _edge(target: TargetName, person: PersonId, outcome: Outcome) -> dict[str, Any]:
+    return {"target": target, "person": number(person), "name": outcome.change.group}
 
 
 def _created(target: TargetName, outcome: Outcome, person: PersonId) -> Known:

@@ -162,7 +162,6 @@ journal = Table(
     Column("target", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("person", _NUMBER, index=True),
-    Column("digest", String, nullable=False),  # of the change, as in a plan (R15): stays when the images expire
     sqlite_autoincrement=True,
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from syncd.core.lifecycle import PersonState
@@ -354,6 +354,14 @@ def put_memberships(connection: Connection, target: TargetName, owned: Mapping[P
     ]
     if rows:
         connection.execute(insert(table), rows)
+
+
+def drop_memberships(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """These memberships are not ours any more."""
+    if rows:
+        table = tables.memberships
+        mine = [column == bindparam(f"of_{column.name}") for column in (table.c.target, table.c.person, table.c.name)]
+        connection.execute(delete(table).where(*mine), [{f"of_{name}": value for name, value in row.items()} for row in rows])
 
 
 def unlink(connection: Connection, target: TargetName, person: PersonId) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 Rdn = tuple[tuple[str, str], ...]
 """One step of a name: pairs of attribute type (lower case) and value, more than one only for `cn=a+uid=b`."""
@@ -26,6 +27,7 @@ _TYPE = re.compile(r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*")
 _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 _BACKSLASH = ord("\\")
 _SPECIAL = frozenset(',+"\\<>;=')
+_ESCAPED = re.compile(r'[,+"\\<>;=\x00-\x1f\x7f]|^[ #]| \Z')
 _FOREIGN = re.compile(r"\\([A-Za-z][A-Za-z0-9-]*)=")
 
 
@@ -33,6 +35,7 @@ class NotADn(ValueError):  # noqa: N818 — reads as what it says where it is ra
     """The text is no distinguished name; the message says where it stops being one."""
 
 
+@lru_cache(maxsize=4096)  # the same few containers come with every account
 def parse(text: str) -> Dn:
     """The name as pairs; `""` is the empty name. Raises NotADn naming what is wrong with which text."""
     if not text.strip():
@@ -53,6 +56,8 @@ def _rdn(part: str, whole: str) -> Rdn:
 
 def _split(text: str, separators: str) -> list[str]:
     """Split at separators that are neither escaped nor inside the quotes of RFC 2253."""
+    if "\\" not in text and '"' not in text:  # nearly every name: nothing can hide a separator
+        return re.split(f"[{separators}]", text)
     parts, current, quoted, index = [], "", False, 0
     while index < len(text):
         char = text[index]
@@ -76,6 +81,8 @@ def _unescape(raw: str, whole: str) -> str:
     quoted = len(text) > 1 and text.startswith('"') and text.rstrip(" ").endswith('"')
     if quoted:
         text = text.rstrip(" ")[1:-1]
+    if not quoted and "\\" not in text:
+        return text.rstrip(" ")
     out, index, kept = bytearray(), 0, 0  # `kept`: up to here trailing spaces were escaped and belong to the value
     encoded = text.encode()
     while index < len(encoded):
@@ -102,6 +109,8 @@ def _unescape(raw: str, whole: str) -> str:
 
 def escape(value: str) -> str:
     """The value as it may stand in a name: RFC 4514's specials behind a backslash, control characters as hex."""
+    if not _ESCAPED.search(value):
+        return value
     out = []
     last = len(value) - 1
     for index, char in enumerate(value):

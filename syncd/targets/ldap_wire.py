@@ -36,19 +36,19 @@ class Dialled(Protocol):
     """What the wire needs to know of a configuration."""
 
     @property
-    def urls(self) -> tuple[str, ...]: ...  # noqa: D102 — documented where they are configured
+    def urls(self) -> tuple[str, ...]: ...  # noqa: D102 — documented where it is configured
     @property
-    def start_tls(self) -> bool: ...  # noqa: D102
+    def start_tls(self) -> bool: ...  # noqa: D102 — documented where it is configured
     @property
-    def ca_file(self) -> str: ...  # noqa: D102
+    def ca_file(self) -> str: ...  # noqa: D102 — documented where it is configured
     @property
-    def bind_dn(self) -> str: ...  # noqa: D102
+    def bind_dn(self) -> str: ...  # noqa: D102 — documented where it is configured
     @property
-    def connect_timeout(self) -> int: ...  # noqa: D102
+    def connect_timeout(self) -> int: ...  # noqa: D102 — documented where it is configured
     @property
-    def receive_timeout(self) -> int: ...  # noqa: D102
+    def receive_timeout(self) -> int: ...  # noqa: D102 — documented where it is configured
     @property
-    def page_size(self) -> int: ...  # noqa: D102
+    def page_size(self) -> int: ...  # noqa: D102 — documented where it is configured
 
 
 class _VerifiedTls(Tls):

@@ -142,8 +142,9 @@ class Target:
 
     def _sendable(self, changes: Iterable[Change], kept: list[Outcome]) -> Iterator[Change]:
         """The changes that may be sent, at the permitted rate; what became of the others goes to `kept`."""
+        limits = self.connector if isinstance(self.connector, LimitsWrites) else None  # asked once: the question is not cheap
         for change in changes:
-            refusal = self.connector.refuses(change) if isinstance(self.connector, LimitsWrites) else ""
+            refusal = limits.refuses(change) if limits is not None else ""
             if change.target != self.name:
                 refusal = f"the change is for target {change.target}"
             if refusal:

@@ -441,6 +441,24 @@ def test_a_value_the_server_keeps_unique_is_name_taken(own_slapd: PrivateSlapd) 
     assert "x@y.test" in outcomes[-1].why.lower()
 
 
+def test_the_unique_overlay_does_not_keep_an_account_from_moving_or_changing(own_slapd: PrivateSlapd) -> None:
+    """The overlay searches with the write's own assertion and refuses what holds; a write on a stale account stays refused."""
+    ldap = dial(own_slapd, "dc=district,dc=test")
+    wanted = account("a", mail="x@y.test")
+    [made] = ldap.apply([create(ldap, wanted)], no_password)
+    before = place(wanted)
+    renamed = replace(before, rdn="a2")
+    mailed = [replace(renamed, attributes={"mail": (value,)}) for value in ("x@y.test", "z@y.test")]
+    move = Change(TargetName("t"), Kind.MOVE, "", native_id=made.native_id, before=before, after=renamed)
+    update = Change(TargetName("t"), Kind.UPDATE, "", native_id=made.native_id, before=mailed[0], after=mailed[1])
+    stale = Change(TargetName("t"), Kind.MOVE, "", native_id=made.native_id, before=before, after=replace(before, rdn="a3"))
+    outcomes = [outcome for change in (move, update, stale) for outcome in ldap.apply([change], no_password)]
+    assert [outcome.result for outcome in outcomes[:2]] == [Result.DONE, Result.DONE]
+    assert outcomes[2].failure in (Failure.STALE, Failure.NO_SUCH_OBJECT)
+    [(_, observed)] = ldap.lookup([ById(made.native_id or NativeId(""))], SCOPE)
+    assert (observed.account.rdn, observed.account.attributes["mail"]) == ("a2", ("z@y.test",))
+
+
 def test_secrets_are_not_in_anything_printed(ldap: Ldap, slapd: PrivateSlapd) -> None:
     """Neither the connector, nor its configuration, nor what goes wrong shows the password it binds with."""
     list(ldap.read(SCOPE))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -60,7 +61,7 @@ def create(person: PersonId = P1, rdn: str = "Ana", **attributes: str) -> Change
 
 
 def people(store: Store, count: int = 2) -> RunId:
-    store.mint([key(str(number)) for number in range(1, count + 1)], NOW)
+    store.mint([key(str(number)) for number in range(1, count + 1)])
     return store.begin_run("main", "delta", "timer", NOW)
 
 
@@ -157,7 +158,7 @@ def test_of_many_who_want_a_lease_at_once_one_gets_it(store: Store) -> None:
         if store.lease("run", f"holder {number}", NOW, 60):
             won.append(number)
 
-    in_threads([lambda number=number: want(number) for number in range(4)])  # type: ignore[misc]  # bound now
+    in_threads([partial(want, number) for number in range(4)])
     assert len(won) == 1
 
 
@@ -176,12 +177,12 @@ def test_four_threads_that_read_and_then_update_lose_nothing(store: Store) -> No
     assert store.meta("count") == "800"
 
 
-def in_threads(work: Sequence[object]) -> None:
+def in_threads(work: Sequence[Callable[[], object]]) -> None:
     failed: list[BaseException] = []
 
-    def guarded(one: object) -> None:
+    def guarded(one: Callable[[], object]) -> None:
         try:
-            one()  # type: ignore[operator]
+            one()
         except BaseException as error:  # noqa: BLE001 — a thread's failure is the test's failure
             failed.append(error)
 
@@ -198,8 +199,8 @@ def in_threads(work: Sequence[object]) -> None:
 
 def test_persons_are_minted_once_in_the_order_given(store: Store) -> None:
     """The same key is the same person for ever."""
-    assert {key("a"): P1, key("b"): P2} == store.mint([key("a"), key("b"), key("a")], NOW)
-    assert {key("c"): PersonId("p3"), key("a"): P1} == store.mint([key("c"), key("a")], NOW)
+    assert {key("a"): P1, key("b"): P2} == store.mint([key("a"), key("b"), key("a")])
+    assert {key("c"): PersonId("p3"), key("a"): P1} == store.mint([key("c"), key("a")])
 
 
 def test_a_persons_number_is_never_used_again(store: Store) -> None:
@@ -208,7 +209,7 @@ def test_a_persons_number_is_never_used_again(store: Store) -> None:
     with transaction(store._engine) as connection:
         connection.execute(delete(tables.source_keys).where(tables.source_keys.c.person == 2))
         connection.execute(delete(tables.persons).where(tables.persons.c.seq == 2))
-    assert store.mint([key("new")], NOW) == {key("new"): "p3"}
+    assert store.mint([key("new")]) == {key("new"): "p3"}
 
 
 def test_another_sources_key_leads_to_the_same_person(store: Store) -> None:
@@ -227,10 +228,10 @@ def test_a_text_that_means_nobody_finds_nobody(store: Store, said: str) -> None:
 def test_a_name_that_somebody_holds_is_never_reserved_for_another(store: Store) -> None:
     """R9: the unique key decides, however the name is spelled, and nothing of the refused call stays."""
     run = people(store)
-    store.reserve(run, {"agarcia": P1})
-    store.reserve(run, {"A.Garcia@example.org": P1})
+    store.reserve(run, {"agarcia": P1}, NOW)
+    store.reserve(run, {"A.Garcia@example.org": P1}, NOW)
     with pytest.raises(ChangeError, match="belongs to p1"):
-        store.reserve(run, {"AGarcía": P2, "free": P2})
+        store.reserve(run, {"AGarcía": P2, "free": P2}, NOW)
     assert store.holders(["agarcia", "free"]) == {"agarcia": P1}
 
 
@@ -243,12 +244,12 @@ def test_threads_that_want_one_name_do_not_all_get_it(store: Store) -> None:
     def want(person: PersonId) -> None:
         started.wait()
         try:
-            store.reserve(run, {"agarcia": person, f"own{person}": person})
+            store.reserve(run, {"agarcia": person, f"own{person}": person}, NOW)
         except ChangeError:
             return
         won.append(person)
 
-    in_threads([lambda number=number: want(PersonId(f"p{number}")) for number in range(1, 5)])  # type: ignore[misc]  # bound now
+    in_threads([partial(want, PersonId(f"p{number}")) for number in range(1, 5)])
     assert len(won) == 1
     assert {"agarcia": won[0]} == store.holders(["agarcia"])
 
@@ -256,7 +257,7 @@ def test_threads_that_want_one_name_do_not_all_get_it(store: Store) -> None:
 def test_names_of_a_rejected_plan_are_free_again_but_sent_ones_never(store: Store) -> None:
     """R9: reserved until sent, issued from then on."""
     run = people(store)
-    store.reserve(run, {"agarcia": P1, "bgarcia": P2})
+    store.reserve(run, {"agarcia": P1, "bgarcia": P2}, NOW)
     store.intend(run, [create(P1)], {}, NOW)
     store.release_names(run)
     assert [(row.name, row.holder, row.state) for row in store.ledger()] == [("agarcia", "p1", "issued")]
@@ -265,19 +266,19 @@ def test_names_of_a_rejected_plan_are_free_again_but_sent_ones_never(store: Stor
 def test_a_found_name_never_overwrites_a_holder_and_becomes_its_adopters(store: Store) -> None:
     """R34: every name found enters the ledger."""
     run = people(store)
-    store.reserve(run, {"agarcia": P1})
-    store.found_names({"agarcia": "ad:n9", "bgarcia": "ad:n2"})
+    store.reserve(run, {"agarcia": P1}, NOW)
+    store.found_names({"agarcia": "ad:n9", "bgarcia": "ad:n2"}, NOW)
     assert store.holders(["agarcia", "bgarcia"]) == {"agarcia": "p1", "bgarcia": "ad:n2"}
     with pytest.raises(ChangeError, match="ad:n2"):
-        store.reserve(run, {"bgarcia": P2})
-    store.accept(run, Acceptance(names={P2: (IssuedName("username", "bgarcia", ""),)}))
+        store.reserve(run, {"bgarcia": P2}, NOW)
+    store.accept(run, Acceptance(names={P2: (IssuedName("username", "bgarcia", ""),)}), NOW)
     assert store.holders(["bgarcia"]) == {"bgarcia": "p2"}
     assert store.names([P2]) == {P2: {"username": IssuedName("username", "bgarcia", "")}}
 
 
 def test_the_ledger_is_searched_by_holder_and_by_part(store: Store) -> None:
     run = people(store)
-    store.reserve(run, {"agarcia": P1, "zgarcia": P1, "bsmith": P2})
+    store.reserve(run, {"agarcia": P1, "zgarcia": P1, "bsmith": P2}, NOW)
     assert [row.name for row in store.ledger(holder="p1")] == ["agarcia", "zgarcia"]
     assert [row.name for row in store.ledger(like="GARC")] == ["agarcia", "zgarcia"]
     assert store.ledger(like="%") == []
@@ -306,6 +307,7 @@ def test_what_was_accepted_is_what_is_known(store: Store) -> None:
             fingerprints={"people": "f1", "target:ad": "f2"},
             findings=(Finding("reject", "students.csv:12", "no key", P1, SIS, None, {"column": "id"}),),
         ),
+        NOW,
     )
     assert [snapshot] == store.snapshots(SIS)
     assert {subject: 2**128 - 1, campus("c1"): 0, campus("c2"): 5} == store.digests(SIS)
@@ -320,7 +322,7 @@ def test_what_was_accepted_is_what_is_known(store: Store) -> None:
     assert [one.subject for one in store.findings("reject")] == ["students.csv:12"]
     assert store.findings("disputed") == []
 
-    store.accept(run, Acceptance(digests={SIS: ({}, [campus("c2")])}, refs={P1: []}, findings=()))
+    store.accept(run, Acceptance(digests={SIS: ({}, [campus("c2")])}, refs={P1: []}, findings=()), NOW)
     assert {subject, campus("c1")} == store.digests(SIS).keys()
     assert (set(), {P2}) == (store.referrers(SIS, [campus("c1")]), store.referrers(SIS, [campus("c2")]))
     assert store.findings() == []
@@ -331,15 +333,15 @@ def test_what_was_accepted_is_what_is_known(store: Store) -> None:
 def test_an_acceptance_that_fails_halfway_leaves_nothing(store: Store) -> None:
     """One transaction: a name that is somebody else's takes the whole acceptance back."""
     run = people(store)
-    store.reserve(run, {"agarcia": P1})
+    store.reserve(run, {"agarcia": P1}, NOW)
     with pytest.raises(ChangeError):
-        store.accept(run, Acceptance(dirty=[P1], names={P2: (IssuedName("username", "agarcia", "b"),)}))
+        store.accept(run, Acceptance(dirty=[P1], names={P2: (IssuedName("username", "agarcia", "b"),)}), NOW)
     assert store.dirty() == set()
 
 
 def test_more_values_than_one_question_takes_are_asked_in_pieces(store: Store) -> None:
     """Collections have no upper limit."""
-    minted = store.mint([key(str(number)) for number in range(1201)], NOW)
+    minted = store.mint([key(str(number)) for number in range(1201)])
     assert minted.keys() == {(SIS, one) for one in store.keys(SIS, [one for _, one in minted])}
     assert set(minted.values()) == store.persons(list(minted.values())).keys() == store.everyone()
     store.mark(minted.values())
@@ -508,18 +510,18 @@ def test_a_plan_is_kept_and_given_back(store: Store) -> None:
 
 def test_a_letter_is_written_once_and_only_for_an_account_that_exists(store: Store) -> None:
     """R21: the sealed password lies in the same transaction as the intention, and is gone once handed out."""
-    run, later = people(store), datetime.now(UTC) + timedelta(days=60)
+    run, later = people(store), NOW + timedelta(days=60)
     changes = [create(P1), create(P2, "Bo")]
-    seqs = store.intend(run, changes, {0: (b"sealed 1", later), 1: (b"sealed 2", later - timedelta(days=61))}, NOW)
-    assert store.sealed_passwords(AD) == []
+    seqs = store.intend(run, changes, {0: (b"sealed 1", later), 1: (b"sealed 2", NOW - timedelta(days=1))}, NOW)
+    assert store.sealed_passwords(NOW, AD) == []
     store.record(run, [(seqs[0], done(changes[0], "n1")), (seqs[1], done(changes[1], "n2"))], NOW)
-    (waiting,) = store.sealed_passwords()
+    (waiting,) = store.sealed_passwords(NOW)
     assert (P1, AD, b"sealed 1", later) == (waiting.person, waiting.target, waiting.sealed, waiting.expires)
-    assert store.sealed_passwords(TargetName("google")) == []
+    assert store.sealed_passwords(NOW, TargetName("google")) == []
     store.expire(later - timedelta(seconds=1), NOW, NOW)
-    assert len(store.sealed_passwords()) == 1
-    store.hand_out([waiting.id])
-    assert store.sealed_passwords() == []
+    assert len(store.sealed_passwords(NOW)) == 1
+    store.hand_out([waiting.id], NOW)
+    assert store.sealed_passwords(NOW) == []
     with transaction(store._engine) as connection:
         assert (
             None is connection.execute(select(tables.passwords.c.sealed).where(tables.passwords.c.seq == waiting.id)).scalar_one()
@@ -535,7 +537,7 @@ def test_a_password_nobody_fetched_is_gone_after_its_day(store: Store) -> None:
     store.expire(day, NOW, NOW)
     with transaction(store._engine) as connection:
         assert list(connection.scalars(select(tables.passwords.c.sealed))) == [None]
-    assert store.sealed_passwords() == []
+    assert store.sealed_passwords(NOW) == []
 
 
 def test_nothing_of_a_persons_data_lies_readable_in_any_table(store: Store) -> None:
@@ -544,6 +546,7 @@ def test_nothing_of_a_persons_data_lies_readable_in_any_table(store: Store) -> N
     store.accept(
         run,
         Acceptance(records=(Record(SIS, SourceKey("1"), {"family": secret}),), findings=(Finding("reject", secret, secret, P1),)),
+        NOW,
     )
     store.save_plan(run, secret.encode(), {}, "planned")
     carry_out(

@@ -40,9 +40,9 @@ SECRET = "Quetzalcoatl"
 
 def filled(store: Store) -> RunId:
     """A store with a row in every table."""
-    store.mint([(SIS, SourceKey(str(number))) for number in range(1200)], NOW)
+    store.mint([(SIS, SourceKey(str(number))) for number in range(1200)])
     run = store.begin_run("main", "delta", "timer", NOW)
-    store.reserve(run, {"agarcia": P1})
+    store.reserve(run, {"agarcia": P1}, NOW)
     store.accept(
         run,
         Acceptance(
@@ -53,6 +53,7 @@ def filled(store: Store) -> RunId:
             findings=(Finding("reject", "a.csv:1", "no key"),),
             fingerprints={"people": "f"},
         ),
+        NOW,
     )
     store.save_plan(run, b"plan", {}, "planned")
     change = Change(AD, Kind.CREATE, "new", P1, after=Account("Ana", "", enabled=True, attributes={"sn": (SECRET,)}))
@@ -76,16 +77,16 @@ def test_a_restored_store_knows_everything_and_insists_on_a_reconcile(
 ) -> None:
     """The ledger, decisions, ownership and journal come back; first passwords and leases do not."""
     filled(store)
-    assert len(store.sealed_passwords()) == 1
+    assert len(store.sealed_passwords(NOW)) == 1
     written = store.backup(tmp_path / "copy")
     other = Store.open(new_url("other"), store_vault, migrate=True)
     try:
         assert other.restore(tmp_path / "copy") == written
         assert content(store) == content(other)
         assert (other.meta("needs_reconcile"), store.meta("needs_reconcile")) == ("restored", "")
-        assert other.sealed_passwords() == []
+        assert other.sealed_passwords(NOW) == []
         assert other.lease("run", "somebody else", NOW, 60)
-        assert other.mint([(SIS, SourceKey("new"))], NOW) == {(SIS, "new"): "p1201"}
+        assert other.mint([(SIS, SourceKey("new"))]) == {(SIS, "new"): "p1201"}
         assert other.begin_run("main", "delta", "timer", NOW) == "r2"
     finally:
         other.close()
@@ -95,7 +96,7 @@ def test_a_number_given_before_the_backup_is_not_given_after_the_restore(
     store: Store, new_url: Callable[[str], str], store_vault: Vault, tmp_path: Path
 ) -> None:
     """A PersonId is never used again, not even one that was deleted before the copy was made."""
-    store.mint([(SIS, SourceKey("a")), (SIS, SourceKey("b"))], NOW)
+    store.mint([(SIS, SourceKey("a")), (SIS, SourceKey("b"))])
     with transaction(store._engine) as connection:
         connection.execute(delete(tables.source_keys).where(tables.source_keys.c.person == 2))
         connection.execute(delete(tables.persons).where(tables.persons.c.seq == 2))
@@ -103,7 +104,7 @@ def test_a_number_given_before_the_backup_is_not_given_after_the_restore(
     other = Store.open(new_url("other"), store_vault, migrate=True)
     try:
         other.restore(tmp_path / "copy")
-        assert other.mint([(SIS, SourceKey("new"))], NOW) == {(SIS, "new"): "p3"}
+        assert other.mint([(SIS, SourceKey("new"))]) == {(SIS, "new"): "p3"}
     finally:
         other.close()
 

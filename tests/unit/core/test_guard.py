@@ -24,8 +24,8 @@ def test_a_wave_of_disables_is_held_in_words_an_operator_can_act_on() -> None:
     held = verdict(Kind.DISABLE, 200, 1000)
     assert not held.clear
     assert str(held.findings[0]) == (
-        "target ldap: 200 accounts would be disabled, but targets.ldap.limits.disable allows at most 3 % of 1,000 accounts in one run. "
-        "Nothing was written. See them with: syncd plan --kind disable"
+        "target ldap: 200 accounts would be disabled, but targets.ldap.limits.disable allows at most 3 % of 1,000 accounts in one "
+        "run. Nothing was written. See them with: syncd plan --kind disable"
     )
 
 

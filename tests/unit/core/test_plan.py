@@ -67,7 +67,7 @@ def test_an_attribute_the_mapping_does_not_own_is_left_alone() -> None:
     ("if_empty", ("drifted",), False),
     ("if_empty", (), True),
 ])  # fmt: skip
-def test_a_policy_says_when_an_existing_value_is_written(policy: str, now: tuple[str, ...], written: bool) -> None:  # noqa: FBT001 — a table column
+def test_a_policy_says_when_an_existing_value_is_written(policy: str, now: tuple[str, ...], written: bool) -> None:
     """`enforce` puts back, `initial` never again, `if_empty` only into nothing."""
     have = Holding(NATIVE, replace(ACCOUNT, attributes={"sn": now}))
     changes = steps(LDAP, Desired(ANA, ACCOUNT, policies={"sn": policy}), have)
@@ -106,7 +106,7 @@ accounts = st.builds(
 
 
 @given(want=accounts, have=st.none() | accounts, leaving=st.booleans(), refers=st.booleans())
-def test_applying_a_plan_leaves_nothing_to_do(want: Account, have: Account | None, leaving: bool, refers: bool) -> None:  # noqa: FBT001 — drawn
+def test_applying_a_plan_leaves_nothing_to_do(want: Account, have: Account | None, leaving: bool, refers: bool) -> None:
     """Convergence: the same wish against the result asks for nothing more."""
     desired = Desired(
         ANA,
@@ -129,8 +129,8 @@ def test_a_digest_tells_different_effects_apart_and_nothing_else(one: Account, o
     """R15: reasons and native ids are not part of what is approved; before and after are."""
     first = Change(LDAP, Kind.UPDATE, "because", person=ANA, before=one, after=other)
     assert digest(first) == digest(replace(first, reason="otherwise", native_id=NATIVE, campus="012"))
-    assert (digest(first) == digest(replace(first, after=one))) == ((other.rdn, other.container, other.enabled, other.attributes) == (
-        one.rdn, one.container, one.enabled, one.attributes))  # fmt: skip
+    same = (other.rdn, other.container, other.enabled, other.attributes) == (one.rdn, one.container, one.enabled, one.attributes)
+    assert (digest(first) == digest(replace(first, after=one))) == same
 
 
 @pytest.mark.parametrize(("name", "above"), [

@@ -139,7 +139,6 @@ def upgrade() -> None:
         sa.Column("target", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("person", sa.Integer(), nullable=True),
-        sa.Column("digest", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["run"], ["runs.seq"]),
         sa.PrimaryKeyConstraint("seq"),
         sqlite_autoincrement=True,
