@@ -81,7 +81,8 @@ def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: da
             raise
         spool = open_spool(spools, access.name, accepted.spool, vault)
         seen = date.fromisoformat(store.meta(f"seen {access.name}") or accepted.accepted_on.isoformat())
-        return Reading(access.name, spool, fresh=False, as_of=min(seen, today), failed=error)
+        rejects = _known_rejects(access, store)
+        return Reading(access.name, spool, fresh=False, as_of=min(seen, today), rejects=rejects, failed=error)
     return compare(access, spool, accepted, store, today)
 
 
@@ -105,7 +106,7 @@ def compare(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None, st
     reading = Reading(access.name, spool, fresh, as_of)
     if not fresh:
         reading.persons = accepted.counts.get("persons", 0) if accepted else 0
-        reading.rejects = [_as_reject(finding) for finding in store.findings("reject") if finding.source == access.name]
+        reading.rejects = _known_rejects(access, store)
         return reading
     digests: dict[SubjectKey, int] = {}
     rejects: list[Reject] = []
@@ -257,6 +258,11 @@ def _take_reject(reject: Reject, known: Mapping[SourceKey, KnownKey], result: Pe
             result.unreadable.add(person)
             finding = replace(finding, person=person)
     result.findings.setdefault((finding.subject, finding.why), finding)
+
+
+def _known_rejects(access: SourceAccess, store: Store) -> list[Reject]:
+    """What could not be used of the last accepted spool: it stays so for as long as that spool counts."""
+    return [_as_reject(finding) for finding in store.findings("reject") if finding.source == access.name]
 
 
 def _as_reject(finding: Finding) -> Reject:

@@ -62,10 +62,13 @@ class Planned:
         return dict(counts)
 
     def unfinished(self) -> set[PersonId]:
-        """Who must be looked at again whatever lands: blocked, disputed, adopted, or due on a target that sat the run out (R5)."""
+        """Who must be looked at again whatever lands: blocked, unreadable, disputed, adopted, or due on a target that sat out (R5).
+
+        Whoever is shielded misses what other rows brought them: repaired to just what it was, their own row would not tell.
+        """
         if self.stopped:
             return set(self.decided)
-        blocked = {person for person, one in self.decided.items() if one.blocked}
+        blocked = {person for person, one in self.decided.items() if one.blocked or one.standing.frozen}
         return blocked.union(*(one.waiting for one in self.matched.values()))
 
     def moving(self) -> set[PersonId]:

@@ -8,13 +8,14 @@ from typing import cast
 
 import pytest
 
-from syncd.assembly import Running, opened
+from syncd.assembly import Running, migrate_store, opened
 from syncd.core.model import TargetName
 from syncd.demo.district import District, Rates
 from syncd.demo.oneroster_writer import write_oneroster, write_supplements
 from syncd.demo.tour import Night, settle_in
-from syncd.settings import load
+from syncd.settings import Config, load
 from syncd.targets.memory import Memory
+from tests.integration.postgres import PrivatePostgres
 from tests.oracle import Answer, Oracle
 
 LIVELY = Rates(
@@ -64,21 +65,39 @@ def as_told(answer: Answer) -> dict[str, Held]:
     return told
 
 
-@pytest.mark.parametrize(("seed", "first_day", "days"), [(2, date(2026, 9, 1), 20), (3, date(2026, 12, 10), 45)])
-def test_after_every_day_the_directory_is_what_the_oracle_says(tmp_path: Path, seed: int, first_day: date, days: int) -> None:
-    """Weeks of lively changes, over the turn of a semester and past parking: no account, attribute or membership differs."""
-    start = District.generate(seed, students=150, staff=30, rates=LIVELY, first_day=first_day)
-    settle_in(tmp_path, None, start, lambda _: None)
-    settings = tmp_path / "config" / "syncd.yaml"
-    unlimited = settings.read_text(encoding="utf-8").replace("percent: 20", "percent: 100").replace("percent: 3,", "percent: 100,")
-    settings.write_text(unlimited, encoding="utf-8")  # limits are tested elsewhere; here much happens in a small school
-    clock, oracle = Night(first_day), Oracle()
-    with opened(load(tmp_path), clock=clock) as district:
+def prepared(folder: Path, start: District, store: str = "") -> Config:
+    """The starting settings for a small school in which much happens: limits are tested elsewhere."""
+    settle_in(folder, None, start, lambda _: None)
+    settings = folder / "config" / "syncd.yaml"
+    text = settings.read_text(encoding="utf-8").replace("percent: 20", "percent: 100").replace("percent: 3,", "percent: 100,")
+    settings.write_text(text.replace('store: ""', f'store: "{store}"'), encoding="utf-8")
+    config = load(folder)
+    migrate_store(config)
+    return config
+
+
+def live(config: Config, start: District, days: int) -> None:
+    """Let the days pass, a run each night, and compare the directory with the oracle after every one."""
+    roster, clock, oracle = config.folder / "roster", Night(start.today), Oracle()
+    with opened(config, clock=clock) as district:
         for day in start.days(days):
-            roster = write_oneroster(day, tmp_path / "roster" / "oneroster.zip")
-            write_supplements(day, tmp_path / "roster")
+            delivered = write_oneroster(day, roster / "oneroster.zip")
+            write_supplements(day, roster)
             clock.turn_to(day.today)
             applied = district.engine.apply(district.engine.plan("main"), first=day.number == 0)
             assert applied is not None
             assert not applied.failed
-            assert in_the_directory(district) == as_told(oracle.day(day.today, roster, tmp_path / "roster")), day.today
+            assert in_the_directory(district) == as_told(oracle.day(day.today, delivered, roster)), day.today
+
+
+@pytest.mark.parametrize(("seed", "first_day", "days"), [(2, date(2026, 9, 1), 20), (3, date(2026, 12, 10), 45)])
+def test_after_every_day_the_directory_is_what_the_oracle_says(tmp_path: Path, seed: int, first_day: date, days: int) -> None:
+    """Weeks of lively changes, over the turn of a semester and past parking: no account, attribute or membership differs."""
+    start = District.generate(seed, students=150, staff=30, rates=LIVELY, first_day=first_day)
+    live(prepared(tmp_path, start), start, days)
+
+
+def test_the_engine_does_the_same_on_postgresql(tmp_path: Path, postgres: PrivatePostgres) -> None:
+    """One schema, two databases: two weeks of lively changes with the store in PostgreSQL."""
+    start = District.generate(4, students=60, staff=12, rates=LIVELY)
+    live(prepared(tmp_path, start, postgres.fresh()), start, 14)
