@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
@@ -31,14 +33,31 @@ _LOOKS_PERSONAL = re.compile(
     r"\b\d{3}-\d{2}-\d{4}\b"  # a social security number
     r"|\b\d{1,2}/\d{1,2}/\d{4}\b"  # a birth date as a form has it
     r"|[\w.+'-]+@[\w-]+(?:\.[\w-]+)+"  # an address
-    r"|(?i:\b(?:uid|cn|sn|givenname|displayname)=[^,\s]+)"  # a name inside a distinguished name
+    r"|(?i:\b(?:uid|cn|sn|givenname|displayname|mail)=(?:\\.|[^,\\\n])+)"  # a name inside a distinguished name, to its comma
 )
+
+
+def _places(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
+    """Where an exception came from and what kind it and its causes are; not its words, which may quote anybody's name."""
+    told: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        told.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__)
+        error = error.__cause__ or error.__context__
+    return "\ncaused by:\n".join(told)
+
+
+def _template(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What a library said without the values it said it of, and which library (a structlog processor)."""
+    record: logging.LogRecord = event["_record"]
+    event["event"], event["logger"] = str(record.msg), record.name
+    return event
 
 
 _SHARED: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.format_exc_info,
+    structlog.processors.ExceptionRenderer(_places),
 ]
 # Everything goes to the standard library's loggers, which are silent until `configure`.
 structlog.configure(
@@ -74,7 +93,7 @@ def configure(stream: TextIO | None = None, *, json: bool | None = None, level: 
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_SHARED,
+            foreign_pre_chain=[*_SHARED, _template],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, renderer],
         )
     )

@@ -52,6 +52,15 @@ class Credentials:
             raise EndpointError(f"credential {name}", f"{path} is empty", "write the secret into it")
         return secret
 
+    def text(self, name: str) -> str:
+        """The secret as text. Raises EndpointError as read() does, and for one that is not UTF-8, naming the file only."""
+        secret = self.read(name)
+        try:
+            return secret.decode()
+        except UnicodeDecodeError:
+            why = f"{self.path(name)} is not text in UTF-8"
+            raise EndpointError(f"credential {name}", why, "write the password into it as text") from None
+
 
 @dataclass(frozen=True, slots=True)
 class Vault:

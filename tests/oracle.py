@@ -253,11 +253,13 @@ class Oracle:
         """Everybody in the files, by source key."""
         self.refused = set()
         orgs = {key: row["identifier"] or key for key, row in self.tables["orgs"].items()}
+        unread: dict[str, set[str]] = {}  # user -> roles at orgs nobody knows
         roles: dict[str, list[tuple[bool, str, str]]] = {}  # user -> (not primary, org, role)
         for row in self.tables.get("roles", {}).values():
             user = self.tables["users"].get(row["userSourcedId"], {})
             if row["orgSourcedId"] not in orgs:
                 self.refused.add(row["userSourcedId"])
+                unread.setdefault(row["userSourcedId"], set()).add(row["role"])
             elif (row["status"] == "tobedeleted") == (user.get("status") == "tobedeleted") and runs(
                 day_of(row["beginDate"]), day_of(row["endDate"]), today
             ):
@@ -270,6 +272,7 @@ class Oracle:
         facts, ferpa = self.supplement("claim_facts.csv", "student_number"), self.supplement("ferpa.csv", "student_number")
         exits, staff = self.supplement("exits.csv", "student_number"), self.supplement("staff.csv", "staff_number")
         rows: dict[str, Row] = {}
+        keys: dict[str, str] = {}  # of staff, by number
         for key, user in self.tables["users"].items():
             grade = user["grades"].split(",")[0] if "student" in {role for _, _, role in roles.get(key, ())} else ""
             if not (user["givenName"] or user["familyName"]) or (grade and grade not in GRADES):
@@ -279,6 +282,8 @@ class Oracle:
             student = "student" in held
             works = bool(held & STAFF_ROLES) and not student
             number = user["identifier"] if student or works else ""
+            if works or (not student and unread.get(key, set()) & STAFF_ROLES):
+                keys[user["identifier"]] = key  # also where something cannot be read: an unreadable manager is a manager still
             more = exits.get(number, {}) if student else staff.get(number, {}) if works else {}
             flags = ferpa.get(number, {}) if student else {}
             try:
@@ -299,7 +304,6 @@ class Oracle:
                 )
             except ValueError:  # a date nobody can read
                 self.refused.add(key)
-        keys = {row.number: key for key, row in rows.items() if row.population == "staff"}
         for key, told in rows.items():
             told.manager = keys.get(told.manager, "")
             told.birth = told.birth or self.tables.get("demographics", {}).get(key, {}).get("birthDate", "")

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from types import TracebackType
 
@@ -20,16 +22,30 @@ _TYPER_USAGE = 2  # what Typer exits with when it was called wrongly; ours means
 def main(arguments: list[str] | None = None) -> int:
     """The exit code of one call of `syncd`, everything having been printed."""
     sys.excepthook = _bug
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show is no reason to fail
+    try:
+        code = _code(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more when it ends
+        return Exit.PIPE
+    except (SyncdError, OSError) as error:
+        code, message = _answer(error)
+        sys.stderr.write(f"{message}\n")
+    return code
+
+
+def _code(arguments: list[str] | None) -> int:
     try:
         get_command(app)(arguments, prog_name="syncd")  # not app(): that would put Typer's own excepthook over ours
     except Ended as ended:
         return ended.code
     except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # Typer has taken it for a plain failure
+            return Exit.PIPE
         return Exit.USAGE if ended.code == _TYPER_USAGE else int(ended.code or 0)
-    except (SyncdError, OSError) as error:
-        code, message = _answer(error)
-        sys.stderr.write(f"{message}\n")
-        return code
     return Exit.DONE
 
 

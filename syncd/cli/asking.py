@@ -40,18 +40,21 @@ def run_id(text: str) -> RunId:
 
 
 def masker(store: Store, persons: Iterable[PersonId]) -> Masked:
-    """Who of these persons is confidential (R37), by their last good records."""
+    """Who of these persons is confidential (R37), by their last accepted records; of whom there is none counts as confidential."""
     asked = set(persons)
-    hidden = {person for person, known in store.records(asked).items() if _confidential(known)} if asked else set()
+    known = store.records(asked) if asked else {}
+    hidden = {person for person in asked if not known.get(person) or _confidential(known[person])}
     return lambda person: person in hidden
 
 
 def masker_of_plan(store: Store, planned: Planned) -> Masked:
-    """As masker(), and also by what this run has only just read: somebody new is in no stored record yet."""
+    """As masker(), but by what this run has read as well: somebody new is in no stored record yet."""
     stored = masker(store, {change.person for plan in planned.plans.values() for change in plan.changes if change.person})
     people = [one.person for one in planned.decided.values() if one.person is not None]
-    fresh = {person.id for person in people if person.fields.get("confidential")}
-    return lambda person: person in fresh or stored(person)
+    fresh = {person.id: bool(person.fields.get("confidential")) for person in people}
+    known = store.records(fresh.keys())
+    fresh |= {person: True for person, records in known.items() if _confidential(records)}
+    return lambda person: fresh[person] if person in fresh else stored(person)
 
 
 def _confidential(records: Iterable[Record]) -> bool:

@@ -35,8 +35,9 @@ def say_lines(lines: Iterable[Line]) -> None:
 
 
 def say_json(value: object) -> None:
-    """A value as JSON, for programs."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n")
+    """A value as JSON, for programs; in ASCII where the output cannot carry more."""
+    ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
+    sys.stdout.write(json.dumps(value, ensure_ascii=ascii_only, indent=1, default=str) + "\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -22,6 +22,7 @@ class Exit(IntEnum):
     TRY_LATER = 75
     NO_PERMISSION = 77
     CONFIG = 78
+    PIPE = 141  # who read our output went away: what a shell says of a program ended by SIGPIPE
 
 
 class Ended(Exception):  # noqa: N818 — not an error: how a verb ends with an answer other than 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -29,24 +30,27 @@ def hand_out(store: Store, vault: Vault, path: Path, target: TargetName | None, 
     records, names, states = store.records(people), store.names(people), store.persons(people)
     known = {name: store.known(name, people) for name in {sealed.target for sealed in waiting}}
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as file:  # the mark tells spreadsheets that it is UTF-8
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for sealed in sorted(waiting, key=lambda one: (one.target, states[one.person].campus, one.person)):
-            password = vault.open(sealed.sealed, password_context(sealed.target, sealed.person)).decode()
-            row = (
-                sealed.person,
-                sealed.target,
-                _called(records.get(sealed.person, [])),
-                states[sealed.person].campus,
-                ", ".join(issued.value for issued in names.get(sealed.person, {}).values()),
-                _place(known[sealed.target].get(sealed.person)),
-                password,
-                f"{sealed.expires:%Y-%m-%d}",
-            )
-            writer.writerow([neutral(cell) for cell in row])
-        file.flush()
-        os.fsync(file.fileno())
+    with ExitStack() as undo:
+        undo.callback(path.unlink)  # never half of the passwords, and none that are still sealed
+        with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as file:  # the mark tells spreadsheets that it is UTF-8
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for sealed in sorted(waiting, key=lambda one: (one.target, states[one.person].campus, one.person)):
+                password = vault.open(sealed.sealed, password_context(sealed.target, sealed.person)).decode()
+                row = (
+                    sealed.person,
+                    sealed.target,
+                    _called(records.get(sealed.person, [])),
+                    states[sealed.person].campus,
+                    ", ".join(issued.value for issued in names.get(sealed.person, {}).values()),
+                    _place(known[sealed.target].get(sealed.person)),
+                    password,
+                    f"{sealed.expires:%Y-%m-%d}",
+                )
+                writer.writerow([neutral(cell) for cell in row])
+            file.flush()
+            os.fsync(file.fileno())
+        undo.pop_all()
     store.hand_out([sealed.id for sealed in waiting], now)
     return len(waiting)
 

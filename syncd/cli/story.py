@@ -51,14 +51,15 @@ def _rows(rows: Iterable[RowRef]) -> str:
 
 def _account(account: AccountStory, *, hidden: bool) -> Iterator[Line]:
     known = account.known
+    failure = MASK if hidden and account.failure else account.failure  # it may quote the value that could not be mapped
     yield Line(f"account on {account.target}", "bold")
     if known is None:
-        yield Line(f"  none{f': {account.failure}' if account.failure else ' yet'}")
+        yield Line(f"  none{f': {failure}' if failure else ' yet'}")
     else:
         state = "enabled" if known.account.enabled else "disabled by syncd" if known.disabled_by_us else "disabled by somebody else"
         yield Line(f"  {known.native_id}, {state}; theirs because: {known.why}")
-        if account.failure:
-            yield Line(f"  not mapped now: {account.failure}", "yellow")
+        if failure:
+            yield Line(f"  not mapped now: {failure}", "yellow")
     # the attribute that names the account is told as its rdn
     parts = [part for part in account.parts if part.now or known is None or _folded(part.wanted) != [known.account.rdn.casefold()]]
     width = max((len(part.part) for part in parts), default=0)

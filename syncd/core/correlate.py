@@ -30,11 +30,14 @@ from syncd.core.naming import fold
 
 RecordKey = tuple[SourceName, SourceKey]
 
-CAMPUS_WAIT = timedelta(days=5)
-"""How long a newer campus has to last before it becomes the primary one: schedules are tried out in a school's first week."""
+CAMPUS_SETTLES_AFTER = 5
+"""Days a newer campus has to last before it becomes the primary one: schedules are tried out in a school's first week."""
 
 DISPLAYS = ("legal", "preferred")
 """What a district's `display:` may say."""
+
+NAME_PARTS = ("given", "family", "preferred_given", "preferred_family", "suffix")
+"""The fields that the names to show are made of."""
 
 _GRADES: Mapping[str, int] = {"PK": -1, "KG": 0} | {f"{grade:02}": grade for grade in range(1, 13)}
 
@@ -51,14 +54,16 @@ def build(
     *,
     previous_campus: str = "",
     guardians: Iterable[PersonId] = (),
+    settles_after: int = CAMPUS_SETTLES_AFTER,
 ) -> tuple[Person, date | None]:
     """The person as of today, and the next date on which time alone makes them different.
 
     `records` stand most authoritative first; for each field the first one that speaks of it wins. `previous_campus` is the code of
-    the campus that was primary before, so that a tie does not flip.
+    the campus that was primary before, so that a tie does not flip; a newer one becomes it after `settles_after` days.
     """
-    campuses, wait = _campuses(records, today)
-    primary = _primary(campuses, previous_campus, today)
+    wait = timedelta(days=settles_after)
+    campuses, settles = _campuses(records, today, wait)
+    primary = _primary(campuses, previous_campus, today, wait)
     classes = _classes(records, today)
     person = Person(
         id=person_id,
@@ -71,7 +76,7 @@ def build(
         related=dict(related),
         records=tuple((record.source, record.key) for record in records),
     )
-    return person, min((day for day in (wait, *_boundaries(records)) if day is not None and day > today), default=None)
+    return person, min((day for day in (settles, *_boundaries(records)) if day is not None and day > today), default=None)
 
 
 def _runs(begin: date | None, end: date | None, today: date) -> bool:
@@ -99,14 +104,29 @@ def _fields(records: Sequence[Record], today: date, display: str) -> dict[str, V
         told.pop("grade_index", None)
         if index is not None:
             told["grade_index"] = index
-    given, family = _text(told.get("given")), _text(told.get("family"))
-    if display == "preferred":
-        given = _text(told.get("preferred_given")) or given
-        family = _text(told.get("preferred_family")) or family
-    told["display_given"] = given
-    told["display_family"] = family
-    told["display_name"] = " ".join(part for part in (given, family, _text(told.get("suffix"))) if part)
+    told.update(shown_names({part: _text(told.get(part)) for part in NAME_PARTS}, display))
     return told
+
+
+def shown_names(parts: Mapping[str, str], display: str) -> dict[str, str]:
+    """The names to show, for every audience: the legal one, the preferred one, and whichever of both the district chose.
+
+    `parts` has all NAME_PARTS. The preferred name falls back to the legal one part by part.
+    """
+    legal, suffix = (parts["given"], parts["family"]), parts["suffix"]
+    preferred = parts["preferred_given"] or legal[0], parts["preferred_family"] or legal[1]
+    given, family = preferred if display == "preferred" else legal
+    return {
+        "legal_name": _joined(*legal, suffix),
+        "preferred_name": _joined(*preferred, suffix),
+        "display_given": given,
+        "display_family": family,
+        "display_name": _joined(given, family, suffix),
+    }
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def _text(value: Value) -> str:
@@ -135,7 +155,7 @@ class _Stay:
     flagged: bool
 
 
-def _campuses(records: Sequence[Record], today: date) -> tuple[list[_Stay], date | None]:
+def _campuses(records: Sequence[Record], today: date, wait: timedelta) -> tuple[list[_Stay], date | None]:
     """Every campus with a role or enrolment in use today, one per code, and when a newer one will have lasted long enough."""
     found: dict[str, Campus] = {}
     arrivals: dict[str, date] = {}
@@ -153,7 +173,7 @@ def _campuses(records: Sequence[Record], today: date) -> tuple[list[_Stay], date
         # The most authoritative source that flags any campus is the one that is believed.
         flagged = flagged or flags
     stays = [_Stay(campus, arrivals.get(code), code in flagged) for code, campus in found.items()]
-    waits = (arrival + CAMPUS_WAIT for arrival in arrivals.values()) if len(stays) > 1 else iter(())
+    waits = (arrival + wait for arrival in arrivals.values()) if len(stays) > 1 else iter(())
     return stays, min((day for day in waits if day > today), default=None)
 
 
@@ -173,11 +193,11 @@ def _enrolled(enrolment: Enrolment, today: date) -> bool:
     return _runs(enrolment.begin, enrolment.end, today)
 
 
-def _primary(stays: Sequence[_Stay], previous: str, today: date) -> Campus | None:
+def _primary(stays: Sequence[_Stay], previous: str, today: date, wait: timedelta) -> Campus | None:
     """The source's own flag, else the only campus, else the newest that has lasted, else the one before, else the smallest key."""
     candidates = [stay for stay in stays if stay.flagged] or list(stays)
     if len(candidates) > 1:
-        lasting = [stay for stay in candidates if stay.arrival is None or stay.arrival + CAMPUS_WAIT <= today]
+        lasting = [stay for stay in candidates if stay.arrival is None or stay.arrival + wait <= today]
         if lasting:
             newest = max(stay.arrival or date.min for stay in lasting)
             candidates = [stay for stay in lasting if (stay.arrival or date.min) == newest]

@@ -71,10 +71,18 @@ DERIVED: dict[str, Field] = {
     "classes": Field(FieldType.CLASSES, "classes with an active enrolment"),
     "homeroom": Field(FieldType.CLASS, "the active class of kind homeroom"),
     "manager": Field(FieldType.PERSON, "the person this one reports to"),
+    # Who reads an attribute decides which of the three it shows: teachers and classmates, the registrar, or the district's choice.
+    "legal_name": Field(T, "given, family and suffix, joined: for whoever needs the name on record"),
+    "preferred_name": Field(
+        T, "preferred_given, preferred_family and suffix, joined; the legal part where there is no preferred one"
+    ),
     "display_given": Field(T, "given name to show: legal, or preferred where the district chose so"),
     "display_family": Field(T, "family name to show"),
     "display_name": Field(T, "display_given, display_family and suffix, joined"),
 }
+
+SHOWN_NAMES = ("legal_name", "preferred_name", "display_given", "display_family", "display_name")
+"""The names a person is shown by; one may read them of a related person too."""
 
 FIELDS: dict[str, Field] = SCALARS | DERIVED
 
@@ -95,7 +103,7 @@ MEMBERS: dict[FieldType, dict[str, Field]] = {
         "kind": Field(T, "scheduled or homeroom"),
         "teacher": Field(FieldType.PERSON, "the primary teacher"),
     },
-    FieldType.PERSON: SCALARS | {name: DERIVED[name] for name in ("display_given", "display_family", "display_name")},
+    FieldType.PERSON: SCALARS | {name: DERIVED[name] for name in SHOWN_NAMES},
 }
 
 CLAIM_FACTS = ("birth_date", "ssn4", "s_number4")

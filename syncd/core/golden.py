@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from syncd.core.correlate import NAME_PARTS, shown_names
 from syncd.core.fields import FIELDS, MEMBERS, FieldType
 from syncd.core.mapping import TargetMapping, Wanted
 from syncd.core.mapping_spec import GoldenSpec, Mark, Text
@@ -139,9 +140,9 @@ def _derive(values: dict[str, Value], display: str) -> None:
     grade = values.get("grade")
     if isinstance(grade, str) and grade in GRADES:
         values.setdefault("grade_index", GRADES[grade])
-    for part in ("given", "family"):
-        preferred = values.get(f"preferred_{part}") if display == "preferred" else ""
-        values.setdefault(f"display_{part}", preferred or values.get(part) or "")
+    names = shown_names({part: str(values.get(part) or "") for part in NAME_PARTS}, display)
+    for name in ("legal_name", "preferred_name", "display_given", "display_family"):
+        values.setdefault(name, names[name])
     shown = (values["display_given"], values["display_family"], values.get("suffix"))
     values.setdefault("display_name", " ".join(str(part) for part in shown if part))
 

@@ -7,7 +7,7 @@ A first apply is never exempt because it is the first: a target without history 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from syncd.core.model import Change, Kind, SourceName, TargetName
@@ -93,6 +93,7 @@ _OPERATIONS: Mapping[str, frozenset[Kind]] = {
     "delete": frozenset({Kind.DELETE}),
     "member": frozenset({Kind.ADD_MEMBER, Kind.REMOVE_MEMBER}),
 }
+_FILLING = frozenset({"create", "update", "member"})
 _NOUN = {"member": "group memberships"}
 
 
@@ -124,10 +125,12 @@ def judge(
     accounts: Mapping[TargetName, int],
     limits: Mapping[TargetName, Limits],
     history: Mapping[TargetName, bool],
+    filling: Collection[TargetName] = (),
 ) -> Verdict:
     """The verdict over all plans, before any write. `accounts` is how many accounts are linked on each target.
 
-    On a target without history creates have no share to be measured against: only its explicit first apply releases them.
+    On a target without history creates have no share to be measured against: only its explicit first apply releases them. One whose
+    first apply was cut short is `filling`: what makes accounts and completes them is still part of that first apply.
     """
     findings: list[Finding] = []
     first: list[TargetName] = []
@@ -146,7 +149,7 @@ def judge(
             first.append(target)
         for operation in _OPERATIONS:
             number = count[operation] if operation == "member" else len(people[operation])
-            unmeasured = operation == "create" and not history[target]
+            unmeasured = operation in _FILLING if target in filling else operation == "create" and not history[target]
             excess = None if unmeasured else getattr(limits[target], operation).excess(number, accounts[target])
             if excess:
                 findings.append(

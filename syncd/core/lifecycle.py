@@ -1,10 +1,10 @@
-"""Where a person stands: pending, waiting, active, grace, disabled, parked, deletable, from dates, evidence and `today`.
+"""Where a person stands, from pending and active to parked and deletable: from dates, evidence, claims and `today`.
 
 Two rules. Time and evidence come in as arguments, so every decision can be made again. And nothing is taken away on weak evidence:
 vanishing needs days *and* snapshots (R13), an unread person stays exactly as they are (R1, R3), while an explicit exit acts on its
 date (R36). Which accounts exist is not known here; what a target should hold for each state is.
 
-`unclaimed` (R6, R41) will be a state of its own; until claiming exists only `PersonState.claimed` keeps its place.
+Who claimed their account is a local fact (R6): nothing here takes a claim back but a return after a long absence (R41).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class State(StrEnum):
 
     PENDING = "pending"  # no account: not yet, or not any more because none was ever made
     WAITING = "waiting"  # the account exists, disabled, until the person begins
+    UNCLAIMED = "unclaimed"  # the account exists, disabled, until its owner claims it
     ACTIVE = "active"
     GRACE = "grace"  # vanished from the source; nothing happens yet
     DISABLED = "disabled"  # left: access has ended
@@ -36,6 +37,26 @@ LEFT = frozenset({State.DISABLED, State.PARKED, State.DELETABLE})
 
 IN_USE = frozenset({State.ACTIVE, State.GRACE})
 """The states in which the account is enabled."""
+
+
+ANY = "*"
+"""In a Keep: every other exit reason, every other target."""
+
+VANISHED = "vanished"
+"""The exit reason of somebody whose grace ended: no source told them to leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long accounts on a target stay as they are after access would have ended, for one exit reason (R36).
+
+    So many `days`, or until the next `month_day` on or after that day.
+    """
+
+    reason: str
+    target: str
+    days: int = 0
+    month_day: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +84,10 @@ class LifecycleSpec:
         default=None, metadata={"doc": "days after access ended on which the account may be deleted; without it, never"}
     )
     reset_after: int = field(default=30, metadata={"doc": "days without access after which a returning person gets a new password"})
+    claim: bool = field(default=False, metadata={"doc": "an account that syncd makes stays disabled until its owner claims it"})
+    keeps: tuple[Keep, ...] = field(
+        default=(), metadata={"doc": "accounts that outlive access, by exit reason and target; a reason's own lines decide alone"}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +113,8 @@ class PersonState:
     """What the store remembers of one person.
 
     `due` is the next date on which time alone changes something. `likeness` is the birth date's index token with the folded family
-    name, `given` the folded given name (R35). `campus` is the code of the last active primary campus.
+    name, `given` the folded given name (R35). `campus` is the code of the last active primary campus. `claimed`: the owner claimed
+    the account, or it was adopted (R41).
     """
 
     id: PersonId
@@ -108,7 +134,7 @@ class Standing:
 
     `exists`: there should be an account; it is False for `pending` (make none) and `deletable` (may be removed).
     `frozen`: leave everything exactly as it is. `reset`: this is a return after so long that a new password is wanted; it is said
-    once, by the decision that ends the absence.
+    once, by the decision that ends the absence. `claimed` is whether the account counts as claimed from now on.
     """
 
     state: State
@@ -120,6 +146,7 @@ class Standing:
     frozen: bool
     why: str
     reset: bool = False
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +158,7 @@ class _Case:
     before: State
     since: date  # in `before` since
     today: date
+    claimed: bool
 
     @property
     def ends(self) -> date | None:
@@ -142,24 +170,78 @@ class _Case:
 
 
 def decide(
-    spec: LifecycleSpec, presence: Presence, previous: PersonState | None, today: date, *, has_account: bool = False
+    spec: LifecycleSpec,
+    presence: Presence,
+    previous: PersonState | None,
+    today: date,
+    *,
+    has_account: bool = False,
+    unopened: bool = False,
 ) -> Standing:
     """Where this person stands today. Pure, and monotone: more evidence of leaving never leaves more access.
 
     `previous` is what the last decision made of them; None is a person never seen before. `has_account`: an account is linked
-    that was not made by us (adoption, R34); it matters only where we never decided on one.
+    though we never decided on one (adoption, R34), or were killed before we could remember it; `unopened`: it is one that we made,
+    and is still disabled.
     """
-    before = _before(previous, has_account=has_account)
+    before = _before(previous, has_account=has_account, unopened=unopened)
+    had = previous is not None and previous.claimed
     since = previous.since if previous is not None and previous.since is not None else today
     if presence.shielded:
         # `due` is carried on: what fell due behind the shield is looked at again until the shield is gone.
         why = "could not be read in the source: left exactly as it is"
         frozen = _standing(before, since, previous.due if previous is not None else None, why)
-        return replace(frozen, frozen=True)
-    standing = _decided(_Case(spec, presence, before, since, today))
-    if before in LEFT and standing.state not in LEFT:
-        return replace(standing, reset=today - since >= timedelta(days=spec.reset_after))
-    return standing
+        return replace(frozen, frozen=True, claimed=had)
+    long_away = before in LEFT and today - since >= timedelta(days=spec.reset_after)
+    # An account in use has nothing left to claim. Whoever was away for long, or whose account may be gone, claims again (R41).
+    claimed = not long_away and before is not State.DELETABLE and (had or (spec.claim and before in IN_USE))
+    standing = _decided(_Case(spec, presence, before, since, today, claimed))
+    if before in LEFT and standing.state in LEFT:
+        return replace(standing, claimed=had)
+    return replace(standing, claimed=claimed, reset=long_away)
+
+
+def on_target(spec: LifecycleSpec, standing: Standing, reason: str, target: str, today: date) -> Standing:
+    """Where somebody who left for this reason stands on one target: frozen while the account there is kept, then as everywhere.
+
+    Parking and deleting count from the day to which the account was kept. Whoever did not leave stands there as everywhere.
+    """
+    until = kept_until(spec, standing.since, reason, target)
+    if until is None or standing.frozen or standing.state not in LEFT:
+        return standing
+    if today < until:
+        why = f"{standing.why}; kept on {target} until {until}"
+        return replace(standing, state=State.DISABLED, due=until, exists=True, parked=False, frozen=True, why=why)
+    parks, deletes = _later(until, spec.park_after), _later(until, spec.delete_after)
+    # Never further than the person is anywhere: whoever is announced to return is not deleted first.
+    parked = standing.parked and parks is not None and parks <= today
+    deletable = standing.state is State.DELETABLE and deletes is not None and deletes <= today
+    left = State.PARKED if parked else State.DISABLED
+    return replace(
+        standing,
+        state=State.DELETABLE if deletable else left,
+        due=min((day for day in (standing.due, parks, deletes) if day is not None and day > today), default=None),
+        exists=not deletable,
+        parked=parked,
+        why=f"{standing.why}; kept on {target} until {until}",
+    )
+
+
+def kept_until(spec: LifecycleSpec, since: date, reason: str, target: str) -> date | None:
+    """The day on which access to this target ends for somebody who left on `since`; None where it ends at once.
+
+    The lines of the reason decide alone, those of ANY only for a reason without lines; the same among a reason's targets.
+    """
+    lines = [keep for keep in spec.keeps if keep.reason == reason] or [keep for keep in spec.keeps if keep.reason == ANY]
+    chosen = {keep.target: keep for keep in lines}
+    keep = chosen.get(target) or chosen.get(ANY)
+    if keep is None:
+        return None
+    if keep.month_day is None:
+        return since + timedelta(days=keep.days) if keep.days else None
+    month, day = keep.month_day
+    this_year = date(since.year, month, day)
+    return this_year if this_year >= since else date(since.year + 1, month, day)
 
 
 def rises_to_staff(before: str | None, after: str | None, staff: Collection[str] = frozenset({"staff"})) -> bool:
@@ -171,10 +253,13 @@ def rises_to_staff(before: str | None, after: str | None, staff: Collection[str]
     return before is not None and after in staff and before not in staff
 
 
-def _before(previous: PersonState | None, *, has_account: bool) -> State:
+def _before(previous: PersonState | None, *, has_account: bool, unopened: bool) -> State:
     state = State.PENDING if previous is None else State(previous.state)
-    # An account that was there before us is in use for all we know: a start date to come does not close it (R34).
-    return State.ACTIVE if has_account and state is State.PENDING else state
+    if state is not State.PENDING or not has_account:
+        return state
+    # An account that was there before us is in use for all we know: a start date to come does not close it (R34). One that we made
+    # ahead of a start date is not open yet, also where a kill kept us from remembering that we had made it.
+    return State.WAITING if unopened else State.ACTIVE
 
 
 def _decided(case: _Case) -> Standing:
@@ -194,8 +279,10 @@ def _here(case: _Case) -> Standing:
     made, opened = _ahead(presence.start, spec.create_before_start), _ahead(presence.start, spec.enable_before_start)
     # Nobody is enabled before their account is due to be made.
     opens = max((day for day in (made, opened) if day is not None), default=today)
-    if case.before in IN_USE or opens <= today:
+    if case.before in IN_USE or case.before is State.UNCLAIMED or opens <= today:
         # A start date opens and never closes: a new school year that moves it shuts nobody out.
+        if spec.claim and not case.claimed:
+            return case.stands(State.UNCLAIMED, case.ends, "in the source; waits to be claimed")
         return case.stands(State.ACTIVE, case.ends, "in the source")
     if case.before is State.WAITING or made is None or made <= today:
         return case.stands(State.WAITING, _earliest(opens, case.ends), f"begins on {presence.start}, enabled on {opens}")
@@ -237,7 +324,7 @@ def _vanished(case: _Case) -> Standing:
     due = over if over is not None and over > today else today + ONE_DAY
     why = f"missing from the source since {missing}: waits for {spec.grace_days} days and {spec.grace_snapshots} snapshots"
     # Whoever is not open yet is not opened on the way out.
-    state = State.WAITING if case.before is State.WAITING else State.GRACE
+    state = State.GRACE if case.before in IN_USE else case.before
     return case.stands(state, _earliest(due, case.ends), why)
 
 

@@ -135,6 +135,19 @@ class LifecycleRules:
         default=None,
         metadata={"doc": "Who returns after being disabled this long gets a new first password; unset: 30 days."},
     )
+    exits: Mapping[str, Mapping[str, Text]] = field(
+        default_factory=dict,
+        metadata={
+            "doc": "Accounts that outlive access: exit reason as the source codes it (`vanished`: missing until grace ended; "
+            '`"*"`: any other) to target (`"*"`: every other) to `keep 30 days` or `keep until 10-31`.'
+        },
+    )
+    claim: bool = field(
+        default=False,
+        metadata={
+            "doc": "An account that syncd makes stays disabled until its owner claims it; `enable_before_start` opens the claim."
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +166,13 @@ class PeopleSpec:
     tables: Mapping[str, Table] = field(
         default_factory=dict,
         metadata={"doc": "Lookup tables: key to text, or key to second key to text. All keys and texts are quoted."},
+    )
+    campus_settles_after: int = field(
+        default=5,
+        metadata={
+            "doc": "How long a newer campus has to last before it is the primary one, where the source flags none: `5 days`.",
+            "unit": "days",
+        },
     )
     config: Mapping[str, ConfigValue] = field(
         default_factory=dict, metadata={"doc": "Values of the district's own, read as `config.name`."}

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from types import MappingProxyType
 
 from syncd.core.codegen import Vocabulary
 from syncd.core.expression import Function
-from syncd.core.lifecycle import LifecycleSpec
+from syncd.core.lifecycle import ANY, Keep, LifecycleSpec
 from syncd.core.mapping_spec import CandidatesSpec, LifecycleRules, Mark, NameSpec, PeopleSpec, Text
 from syncd.core.model import Person, PopulationName
 from syncd.core.naming import FOLDS, NameRequest, cut, fold
@@ -24,6 +25,8 @@ from syncd.errors import Problem
 
 SIGNS = re.compile(r"([._-])[._-]+")
 DURATION = re.compile(r"(\d{1,5}) (days?|weeks?)")
+KEEP = re.compile(r"keep (?:until (?P<month>\d\d)-(?P<day>\d\d)|(?P<length>.+))")
+COMMON_YEAR = 2001
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class People:
     lifecycle: Mapping[PopulationName, LifecycleSpec]
     populations: Rules[str | None]
     names: Mapping[PopulationName, tuple[NameRule, ...]]
+    campus_settles_after: int  # days
 
     def population(self, person: Person) -> PopulationName | None:
         """The first population the person fits, in the order of the file, or None. Raises MappingFailure."""
@@ -151,11 +155,14 @@ def compile_people(spec: PeopleSpec, extra_fields: Collection[str] = ()) -> Peop
     return People(
         spec=spec,
         vocabulary=vocabulary,
-        fingerprint=fingerprint_of(spec.populations, spec.names, spec.lifecycle, *used(functions, vocabulary)),
+        fingerprint=fingerprint_of(
+            spec.populations, spec.names, spec.lifecycle, spec.campus_settles_after, *used(functions, vocabulary)
+        ),
         relations=frozenset(),
         lifecycle=MappingProxyType(lifecycle),
         populations=finished(populations, "population", "person", marks, start.file),
         names=MappingProxyType({name: tuple(rule_set) for name, rule_set in names.items()}),
+        campus_settles_after=spec.campus_settles_after,
     )
 
 
@@ -198,13 +205,10 @@ def _name_problems(kind: str, spec: NameSpec, start: Mark) -> Iterator[Problem]:
 
 def _compile_lifecycle(rules: LifecycleRules, problems: list[Problem]) -> LifecycleSpec:
     def days(text: Text | None) -> int | None:
-        if text is None:
-            return None
-        found = DURATION.fullmatch(text.text.strip())
-        if found is None:
+        found = None if text is None else _days(text.text)
+        if text is not None and found is None:
             problems.append(Problem(str(text.mark), f"'{text.text}' is not a length of time; write it as '14 days'"))
-            return None
-        return int(found[1]) * (7 if found[2].startswith("week") else 1)
+        return found
 
     park = rules.park
     return LifecycleSpec(
@@ -215,8 +219,49 @@ def _compile_lifecycle(rules: LifecycleRules, problems: list[Problem]) -> Lifecy
         park_after=None if park is None else days(park.after) or 0,
         park_container=None if park is None else park.container,
         delete_after=None if rules.delete == "never" else days(rules.delete.after),
+        claim=rules.claim,
+        keeps=tuple(_keeps(rules.exits, problems)),
         **({} if rules.reset_after is None else {"reset_after": days(rules.reset_after) or 0}),
     )
+
+
+def _days(text: str) -> int | None:
+    found = DURATION.fullmatch(text.strip())
+    return None if found is None else int(found[1]) * (7 if found[2].startswith("week") else 1)
+
+
+def _keeps(exits: Mapping[str, Mapping[str, Text]], problems: list[Problem]) -> Iterator[Keep]:
+    """What is kept after an exit (R36). A reason that names no targets at all keeps nothing, whatever `*` says."""
+    for reason, targets in exits.items():
+        if not targets:
+            yield Keep(reason, ANY)
+        for target, text in targets.items():
+            keep = _keep(reason, target, text.text.strip())
+            if isinstance(keep, Keep):
+                yield keep
+            else:
+                problems.append(Problem(str(text.mark), f"'{text.text}' {keep}"))
+
+
+def _keep(reason: str, target: str, text: str) -> Keep | str:
+    """What the text says, or what is wrong with it."""
+    found = KEEP.fullmatch(text)
+    length = _days(found["length"]) if found and found["length"] else None
+    if length is not None:
+        return Keep(reason, target, days=length)
+    if found is None or found["length"]:
+        return "does not say how long; write it as 'keep 30 days' or 'keep until 10-31'"
+    month_day = int(found["month"]), int(found["day"])
+    return Keep(reason, target, month_day=month_day) if _is_yearly(*month_day) else "names no day that every year has"
+
+
+def _is_yearly(month: int, day: int) -> bool:
+    """True for a day that every year has: not 29 February."""
+    try:
+        date(COMMON_YEAR, month, day)
+    except ValueError:
+        return False
+    return True
 
 
 def _table_problems(spec: PeopleSpec) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from syncd.core.model import (
@@ -195,6 +195,24 @@ def needed_containers(changes: Iterable[Change]) -> set[str]:
     """Every container some create, move or park of these changes puts an account into."""
     wanted = {Kind.CREATE, Kind.MOVE, Kind.PARK}
     return {change.after.container for change in changes if change.kind in wanted and change.after is not None}
+
+
+def without_orphans(changes: Sequence[Change]) -> Iterator[Change]:
+    """The changes but for the containers and groups that none of the others needs, in their order (R16)."""
+    joined = {change.group for change in changes if change.kind is Kind.ADD_MEMBER}
+    groups = {change.group for change in changes if change.kind is Kind.CREATE_GROUP and change.group in joined}
+    containers: set[str] = set()
+    for name in {*needed_containers(changes), *(parent(group) for group in groups if group is not None)}:
+        above = name
+        while above and above not in containers:
+            containers.add(above)
+            above = parent(above)
+    for change in changes:
+        orphan = (change.kind is Kind.CREATE_GROUP and change.group not in groups) or (
+            change.kind is Kind.CREATE_CONTAINER and change.group not in containers
+        )
+        if not orphan:
+            yield change
 
 
 def parent(name: str) -> str:

@@ -79,7 +79,9 @@ def lines(plan: Plan, wanted: Filter, masked: Masked, most: int) -> Iterator[Lin
     for kind, group in groupby(ordered, key=lambda change: change.kind):
         same = list(group)
         yield Line(f"  {kind}: {len(same):,}", "bold")
-        entries = list(_memberships(kind, same) if kind in (Kind.ADD_MEMBER, Kind.REMOVE_MEMBER) else _entries(same, masked))
+        entries = list(
+            _memberships(kind, same, masked) if kind in (Kind.ADD_MEMBER, Kind.REMOVE_MEMBER) else _entries(same, masked)
+        )
         for entry in entries[: most or None]:
             yield from entry
         if most and len(entries) > most:
@@ -121,12 +123,15 @@ def _attributes(change: Change, *, hidden: bool) -> Iterator[str]:
                 yield f"{name}: {value}" if change.kind is Kind.CREATE else f"{sign} {name}: {value}"
 
 
-def _memberships(kind: Kind, changes: Sequence[Change]) -> Iterator[list[Line]]:
-    """One line per group, since a class of thirty is one thing to a reader."""
+def _memberships(kind: Kind, changes: Sequence[Change], masked: Masked) -> Iterator[list[Line]]:
+    """One line per group, since a class of thirty is one thing to a reader. Confidential members are counted, not named."""
     sign = _SIGN[kind]
     ordered = sorted(changes, key=lambda change: change.group or "")
     for group, edges in groupby(ordered, key=lambda change: change.group):
-        people = [edge.person or "" for edge in edges]
+        members = [edge.person for edge in edges]
+        people = [person or "" for person in members if not masked(person)]
+        hidden = len(members) - len(people)
+        people += [f"{hidden:,} confidential"] if hidden else []
         few = 6
         names = ", ".join(people[:few]) + (f", … {len(people) - few:,} more" if len(people) > few else "")
         yield [Line(f"    {sign} {group}: {names}", _STYLE[sign])]
@@ -150,10 +155,10 @@ def as_json(change: Change, masked: Masked) -> dict[str, object]:
         "digest": digest(change),
         "kind": change.kind.value,
         "person": change.person,
-        "group": change.group,
-        "campus": change.campus,
-        "population": change.population,
-        "reason": change.reason,
+        "group": None if hidden else change.group,
+        "campus": None if hidden else change.campus,
+        "population": None if hidden else change.population,
+        "reason": None if hidden else change.reason,
         "confidential": hidden,
         "before": _account(change.before, hidden=hidden),
         "after": _account(change.after, hidden=hidden),

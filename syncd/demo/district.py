@@ -269,8 +269,8 @@ class Builder:
                 pupil = self.student(school, sketch.grade, sketch)
                 pupil = sketch.applied_to(pupil)
                 if sketch.second_school:
-                    other = schools[(len(self.planted) + 1) % len(schools)].key
-                    pupil = replace(pupil, schools=(school, other))
+                    others = [one.key for one in schools if one.key != school]
+                    pupil = replace(pupil, schools=(school, others[len(self.planted) % len(others)]))
                 self.planted.setdefault(kind, []).append(pupil.key)
                 pupils.append(pupil)
         places = ((schools[at % len(schools)].key, GRADES[at // len(schools) % len(GRADES)]) for at in count())
@@ -314,7 +314,7 @@ class Builder:
                 guardian = "par-0000000"
             pupils[at] = replace(pupils[at], guardians=(guardian,))
         step = max(1, len(pupils) // max(1, number))
-        for n, at in enumerate(islice(range(0, len(pupils), step), number - len(parents)), start=1):
+        for n, at in enumerate(islice(range(0, len(pupils), step), max(0, number - len(parents))), start=1):
             pupil = pupils[at]
             parent = Parent(f"par-{n:07d}", self.given("female"), pupil.family, pupil.schools[0], f"parent{n}@{FAMILY_DOMAIN}")
             parents.append(parent)

@@ -20,7 +20,7 @@ from syncd.engine import explain, gather, planned
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import Reading, SourceAccess
-from syncd.engine.lock import exclusive
+from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching
 from syncd.engine.planned import Applied, Planned, StoredPlan
 from syncd.engine.resolve import resolve
@@ -36,6 +36,9 @@ from syncd.vault import Vault
 DELTA = "delta"  # trusts the store about targets, looks only at who is dirty
 EVERYTHING = "everything"  # trusts the store about targets, looks at everybody
 RECONCILE = "reconcile"  # reads the targets, looks at everybody
+
+_BEGUN, _ENDED = "begun", "ended"  # the explicit first apply to a target, which may take more than one run (R14)
+_WROTE = frozenset({"applying", "interrupted", "done", "partly failed"})  # what a run is called once it may have written
 
 Told = Callable[[Outcome], None]
 _log = telemetry.logger("engine")
@@ -102,10 +105,10 @@ class Engine:
         *,
         stored: bool,
     ) -> Planned:
-        stopped = self._resume()[1]
-        now, today, store = self._clock(), self.today, self._store
         parts = self._config.pipelines[pipeline]
-        if kind == DELTA and (store.meta("needs_reconcile") or not all(map(store.has_history, parts.targets))):
+        stopped = {name: error for name, error in self._resume()[1].items() if name in parts.targets}
+        now, today, store = self._clock(), self.today, self._store
+        if kind == DELTA and (self._needs_reconcile(pipeline) or not all(map(store.has_history, parts.targets))):
             kind = RECONCILE  # first contact, and after a restore: the target itself is read (R14, R25)
         run = store.begin_run(pipeline, kind, trigger, now)
         accesses = [self._accesses[name] for name in parts.sources]
@@ -122,20 +125,20 @@ class Engine:
             today,
             mapped_on=mapped_on,
         )
-        linked = {owner for name in parts.targets for owner in store.linked(name).values()}
-        decided = desire.decide(people, readings, linked)
+        owners = {name: set(store.linked(name).values()) for name in parts.targets}
+        linked = {owner for mine in owners.values() for owner in mine}
+        opened = {owner for name, mine in owners.items() for owner in mine - store.unopened(name)}
+        decided = desire.decide(people, readings, linked, linked - opened)
         if person:
             chosen = {*asked, *(owner for owner, keys in people.keys.items() if person in {key.key for key in keys})}
             decided = {owner: one for owner, one in decided.items() if owner in chosen}
         usable = [name for name in parts.targets if name not in stopped]
         matched = self._match(usable, decided, desire.foreign, stopped, reconcile=kind == RECONCILE)
         plans = {name: Plan(name, tuple(sorted(one.changes, key=planned.order_key))) for name, one in matched.items()}
-        adopted = {owner for one in matched.values() for owner in one.names}
-        reserved = {
-            name: owner
-            for name, owner in desire.reserved.items()
-            if owner in decided and owner not in desire.foreign and owner not in adopted
-        }
+        nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))
+        unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
+        plans = {name: _without(one, unnamed) for name, one in plans.items()}
+        reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         result = Planned(
             run=run,
             pipeline=pipeline,
@@ -208,6 +211,7 @@ class Engine:
             {name: one.accounts for name, one in matched.items()},
             {name: self._config.targets[name].limits for name in plans},
             {name: self._store.has_history(name) for name in plans},
+            {name for name in plans if self._store.first_apply(name) == _BEGUN},
         )
         return replace(verdict, findings=(*gather.broken_shapes(accesses, readings, self._store), *verdict.findings))
 
@@ -218,45 +222,80 @@ class Engine:
 
         `first` releases the targets that were never applied to, and nothing else (R14).
         """
-        with exclusive(self._config.state, self._store, self._clock):
-            return self._apply(ready, first=first, told=told)
+        with exclusive(self._config.state, self._store, self._clock) as lease:
+            return self._apply(ready, lease, first=first, told=told)
 
-    def _apply(self, ready: Planned, *, first: bool, told: Told, only: Collection[PersonId] | None = None) -> Applied | None:
+    def _apply(
+        self, ready: Planned, lease: Lease, *, first: bool, told: Told, only: Collection[PersonId] | None = None
+    ) -> Applied | None:
         if ready.verdict.findings or (ready.verdict.first and not first):
             self._store.set_run(ready.run, "held")
             return None
         store, run = self._store, ready.run
+        lease.renew()
+        self._must_be_newest(run)
+        held = ready.moving() - set(only) if only is not None else set()
+        whole = not ready.one_person and not held
+        for name in ready.verdict.first if whole else ():
+            store.set_first_apply(name, _BEGUN)
         store.accept(run, ready.acceptance(), self._clock())
-        for one in ready.matched.values():
-            store.found_names(one.found, self._clock())
-            store.link(run, one.links)
-        for name, reading in ready.readings.items():
+        for source, reading in ready.readings.items():
             if reading.failed is None and not ready.one_person:
-                store.set_meta(f"seen {name}", ready.today.isoformat())
+                store.set_meta(f"seen {source}", ready.today.isoformat())
         store.set_run(run, "applying")
-        reports = {name: self._carry_out(ready, name, told, only) for name in ready.plans}
-        unsettled = ready.unfinished().union(*(report.unsettled for report in reports.values()))
-        if only is not None:
-            unsettled |= {change.person for change in _changes(ready) if change.person is not None} - set(only)
-        settled = ready.decided.keys() - unsettled
-        store.settle(settled, [ready.decided[person].state for person in settled & ready.moving()])
+
+        def heard(outcome: Outcome) -> None:
+            lease.renew()
+            told(outcome)
+
+        reports = {name: self._carry_out(ready, name, heard, held) for name in ready.plans}
+        for name, report in reports.items():
+            if whole and report.complete and store.first_apply(name) == _BEGUN:
+                store.set_first_apply(name, _ENDED)
+        self._settle(ready, reports, held)
+        if ready.one_person and any(reading.fresh for reading in ready.readings.values()):
+            store.mark(ready.decided.keys())  # made from a roster that is not accepted yet: only a whole run settles them
         applied = Applied(run, reports)
         status = "partly failed" if applied.failed or ready.stopped else "done"
         store.set_run(run, status, self._clock(), {**ready.summary, "landed": applied.landed, "failed": applied.failed})
         _log.info("run.ended", run=run, status=status, landed=applied.landed, failed=applied.failed)
         if ready.kind == RECONCILE and not ready.one_person and not ready.stopped:
-            store.set_meta("needs_reconcile", "")
+            self._reconciled(ready.pipeline)
         return applied
 
-    def _carry_out(self, ready: Planned, name: TargetName, told: Told, only: Collection[PersonId] | None) -> Report:
-        changes: Collection[Change] = ready.plans[name].changes
-        if only is not None:
-            changes = [change for change in changes if change.person is None or change.person in only]
+    def _needs_reconcile(self, pipeline: str) -> bool:
+        """Whether the store was restored and this pipeline has not read its targets since (R25)."""
+        restored, *done = self._store.meta("needs_reconcile").split() or [""]
+        return bool(restored) and pipeline not in done
+
+    def _reconciled(self, pipeline: str) -> None:
+        """The targets of this pipeline have been read; when all have, nothing is left of the restore."""
+        restored, *done = self._store.meta("needs_reconcile").split() or [""]
+        if restored:
+            left = self._config.pipelines.keys() - {pipeline, *done}
+            self._store.set_meta("needs_reconcile", " ".join([restored, *sorted({pipeline, *done})]) if left else "")
+
+    def _must_be_newest(self, run: RunId) -> None:
+        """Raises EndpointError where a later run has written: what this one planned from is not so any more."""
+        later = [row.id for row in self._store.runs(100) if row.status in _WROTE and int(row.id[1:]) > int(run[1:])]
+        if later:
+            raise EndpointError(f"plan {run}", f"{later[0]} has been applied since", "plan again")
+
+    def _settle(self, ready: Planned, reports: Mapping[TargetName, Report], held: Collection[PersonId]) -> None:
+        """Take the marks of everybody whose changes have landed, and remember the states that are true now (R5)."""
+        settled = ready.decided.keys() - ready.unfinished().union(held, *(report.unsettled for report in reports.values()))
+        # A state is true once the account is opened or closed as it says, whatever else of the person was refused.
+        owing = {person for report in reports.values() for person, steps in report.owed.items() if steps > 0}
+        true = settled if ready.stopped else settled | (ready.decided.keys() - set(held) - owing)
+        self._store.settle(settled, [ready.decided[person].state for person in true & ready.moving()])
+
+    def _carry_out(self, ready: Planned, name: TargetName, told: Told, held: Collection[PersonId]) -> Report:
+        changes = _without(ready.plans[name], held).changes
         carrier = CarryOut(
             self._targets[name], self._store, self._vault, ready.run, Scope(self._mappings[name].attributes), self._clock
         )
         wanted = {person: one.wanted[name] for person, one in ready.decided.items() if name in one.wanted}
-        return carrier.apply(tuple(changes), ready.matched[name].wants, wanted, told)
+        return carrier.apply(changes, ready.matched[name].wants, wanted, told)
 
     def _expire(self, current: Mapping[SourceName, str]) -> None:
         """Drop spools, plans and before-images older than the configuration keeps them (R38); accepted and current spools stay."""
@@ -273,13 +312,13 @@ class Engine:
         A person whose changes do not all replan identically is held as a whole (R16). Raises EndpointError without such a plan.
         """
         kept = self.stored_plan(run)
-        with exclusive(self._config.state, self._store, self._clock):
+        with exclusive(self._config.state, self._store, self._clock) as lease:
             again = self._plan(kept.pipeline, kept.kind, None, {}, kept.mapped_on, f"plan {run}", stored=True)
             approved = {plan.digest(change) for one in kept.plans.values() for change in one.changes}
             now = {plan.digest(change) for change in _changes(again)}
             altered = {change.person for change in _changes(again) if change.person and plan.digest(change) not in approved}
             only = again.decided.keys() - altered
-            applied = self._apply(again, first=first, told=told, only=only)
+            applied = self._apply(again, lease, first=first, told=told, only=only)
             self._store.set_run(run, "done" if applied is not None else "held", self._clock())
         if applied is None:
             return None
@@ -303,9 +342,9 @@ class Engine:
         told: Told = lambda _: None,
     ) -> tuple[Planned, Applied | None]:
         """Plan and apply in one go: what the scheduler does."""
-        with exclusive(self._config.state, self._store, self._clock):
+        with exclusive(self._config.state, self._store, self._clock) as lease:
             ready = self._plan(pipeline, kind, person, {}, None, trigger, stored=True)
-            return ready, self._apply(ready, first=False, told=told)
+            return ready, self._apply(ready, lease, first=False, told=told)
 
     def resume(self) -> int:
         """Find out what became of every change that was sent but not answered. How many there were; every run does this first."""
@@ -317,6 +356,10 @@ class Engine:
         open_ones = self._store.open_intentions()
         stopped: dict[TargetName, EndpointError | TransientError] = {}
         for name in sorted({one.change.target for one in open_ones}):
+            if name not in self._mappings:
+                # Configured no more: nobody can say what came of these changes, and no pipeline waits for it.
+                stopped[name] = EndpointError(name, "has changes in doubt, but is not configured any more", "configure it again")
+                continue
             mine = [one for one in open_ones if one.change.target == name]
             scope = Scope(self._mappings[name].attributes)
             try:
@@ -335,6 +378,14 @@ class Engine:
             explain.explain(person, self._store, self._people, self._mappings, self._config.district.display, self.today)
             for person in self._store.find_person(key)
         ]
+
+
+def _without(whole: Plan, persons: Collection[PersonId]) -> Plan:
+    """The plan without these persons' changes, and without the containers and groups that only they need (R16)."""
+    if not persons:
+        return whole
+    kept = [change for change in whole.changes if change.person is None or change.person not in persons]
+    return Plan(whole.target, tuple(plan.without_orphans(kept)))
 
 
 def _changes(ready: Planned) -> list[Change]:

@@ -29,6 +29,9 @@ _log = telemetry.logger("engine")
 BATCH = 200
 """Changes journalled in one transaction, and at most in flight unrecorded."""
 
+STANDING = frozenset({Kind.CREATE, Kind.ENABLE, Kind.DISABLE, Kind.PARK, Kind.DELETE})
+"""The steps that make a lifecycle state true."""
+
 PASSWORD_DAYS = 60
 """How long a sealed first password waits to be handed out."""
 
@@ -41,7 +44,13 @@ class Report:
     kinds: Counter[Kind] = field(default_factory=Counter)  # of what landed
     failures: list[Outcome] = field(default_factory=list)
     unsettled: set[PersonId] = field(default_factory=set)  # somebody who must be looked at again (R5)
+    owed: Counter[PersonId] = field(default_factory=Counter)  # steps that open or close an account and have not landed
     stopped: EndpointError | TransientError | None = None
+
+    @property
+    def complete(self) -> bool:
+        """True when every change was tried: none was left unsent, or waits for another."""
+        return self.stopped is None and not any(one.failure is Failure.WAITS for one in self.failures)
 
 
 class CarryOut:
@@ -56,6 +65,7 @@ class CarryOut:
         self._clock = clock
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
+        self._stuck: set[PersonId] = set()  # somebody whose account itself, not just a membership, is not as planned
         self.report = Report()
 
     def apply(
@@ -67,6 +77,7 @@ class CarryOut:
     ) -> Report:
         """Apply everything that can be; `told` hears each outcome as it comes. Never raises for a target that failed."""
         self._target.begin()
+        self.report.owed.update(change.person for change in changes if change.person is not None and change.kind in STANDING)
         try:
             self._waves(changes, wants, wanted, told)
             if self._stale:
@@ -95,8 +106,10 @@ class CarryOut:
     def _may_go(self, change: Change) -> bool:
         if change.person is None:
             return True
-        if change.person in self.report.unsettled | self._stale:
+        if change.person in self._stale or change.person in self._stuck:
             return False
+        if change.person in self.report.unsettled and change.kind is not Kind.DISABLE:
+            return False  # access ends though a group will not let go
         return change.native_id is not None or change.kind is Kind.CREATE or change.person in self._created
 
     def _filled(self, change: Change) -> Change:
@@ -183,6 +196,8 @@ class CarryOut:
         report.results[outcome.result] += 1
         if outcome.landed:
             report.kinds[outcome.change.kind] += 1
+            if person is not None and outcome.change.kind in STANDING:
+                report.owed[person] -= 1
             if outcome.native_id is not None and person is not None:
                 self._created[person] = outcome.native_id
         elif outcome.failure is Failure.STALE:
@@ -192,6 +207,8 @@ class CarryOut:
             report.failures.append(outcome)
             if person is not None:
                 report.unsettled.add(person)
+                if outcome.change.group is None:
+                    self._stuck.add(person)
 
     def _replanned(self, wants: Mapping[PersonId, Desired]) -> list[Change]:
         """New steps for everybody whose account was not as we knew it, from what the target says now."""

@@ -32,11 +32,16 @@ class Decided:
     wanted: dict[TargetName, Wanted] = field(default_factory=dict)
     refs: set[tuple[SourceName, SubjectKey]] = field(default_factory=set)
     blocked: str = ""  # why nothing of this person may change in this run
+    stages: Mapping[str, Standing] = field(default_factory=dict)  # by target, where leaving goes at different speeds (R36)
 
     @property
     def campus(self) -> str:
         """The code a change of this person is judged under."""
         return self.state.campus
+
+    def standing_on(self, target: TargetName) -> Standing:
+        """Where this person stands on one target."""
+        return self.stages.get(target, self.standing)
 
 
 class Desire:
@@ -59,6 +64,7 @@ class Desire:
         self._today = today
         self._mapped_on = mapped_on or today  # replanning a stored plan keeps the day its initial values were made on (R15)
         self._people: dict[PersonId, Person] = {}
+        self._gone: dict[PersonId, Person] = {}  # whom no source tells of any more, as they were last told
         self._missing_related: set[PersonId] = set()
         self._holders: dict[str, str | None] = {}
         self.reserved: dict[str, PersonId] = {}
@@ -68,7 +74,11 @@ class Desire:
         self.findings: list[Finding] = []
 
     def decide(
-        self, people: gather.People, readings: Mapping[SourceName, gather.Reading], linked: Collection[PersonId]
+        self,
+        people: gather.People,
+        readings: Mapping[SourceName, gather.Reading],
+        linked: Collection[PersonId],
+        unopened: Collection[PersonId],
     ) -> dict[PersonId, Decided]:
         """Everybody in `people`, in the order of their first key: names are given out in that order."""
         order = sorted({*people.records, *people.keys, *people.states}, key=lambda person: _first_key(people, person))
@@ -78,11 +88,17 @@ class Desire:
             records = people.records.get(person_id)
             if records:
                 built[person_id] = self._build(person_id, records, people, key_person)
-        self._load_related({related for person in self._people.values() for related in person.related.values()})
+        order_of_sources = {name: rank for rank, name in enumerate(readings)}
+        related = {other for person in self._people.values() for other in person.related.values()}
+        self._people.update(self._as_last_told(related - self._people.keys(), order_of_sources))
+        if any(spec.keeps for spec in self._mapping.lifecycle.values()):
+            self._gone = self._as_last_told(set(order) - people.records.keys(), order_of_sources)
         names = self._store.names(order)
         self._preload_holders(order, people)
         return {
-            person_id: self._decide_one(person_id, people, readings, names.get(person_id, {}), built.get(person_id), linked)
+            person_id: self._decide_one(
+                person_id, people, readings, names.get(person_id, {}), built.get(person_id), linked, unopened
+            )
             for person_id in order
         }
 
@@ -112,16 +128,36 @@ class Desire:
                     related[relation] = key_person[record.source, key]
         state = people.states.get(person_id)
         person, due = correlate.build(
-            person_id, records, related, self._today, self._display, previous_campus=state.campus if state else ""
+            person_id,
+            records,
+            related,
+            self._today,
+            self._display,
+            previous_campus=state.campus if state else "",
+            settles_after=self._mapping.campus_settles_after,
         )
         self._people[person_id] = person
         return due
 
-    def _load_related(self, ids: set[PersonId]) -> None:
-        """Persons a mapping may read who are not part of this run, from their last good records."""
-        for person_id, records in self._store.records(ids - self._people.keys()).items():
-            if records:
-                self._people[person_id], _ = correlate.build(person_id, records, {}, self._today, self._display, previous_campus="")
+    def _as_last_told(self, absent: Collection[PersonId], order: Mapping[SourceName, int]) -> dict[PersonId, Person]:
+        """Persons who are not part of this run or in no roster any more, from their last good records."""
+        persons: dict[PersonId, Person] = {}
+        states, keys = self._store.persons(absent), self._store.keys_of(absent)
+        for person_id, kept in self._store.records(absent).items():
+            # As they would be built if they were part of this run: without what has vanished, most authoritative first.
+            gone = {(key.source, key.key) for key in keys.get(person_id, []) if key.missing_since is not None}
+            records = [one for one in kept if (one.source, one.key) not in gone and one.source in order] or kept
+            records.sort(key=lambda one: (order.get(one.source, len(order)), one.key))
+            persons[person_id], _ = correlate.build(
+                person_id,
+                records,
+                {},
+                self._today,
+                self._display,
+                previous_campus=states[person_id].campus,
+                settles_after=self._mapping.campus_settles_after,
+            )
+        return persons
 
     def _preload_holders(self, order: Iterable[PersonId], people: gather.People) -> None:
         """One question to the ledger for everybody's candidates, instead of one each."""
@@ -168,6 +204,7 @@ class Desire:
         names: Mapping[str, IssuedName],
         changes_on: date | None,
         linked: Collection[PersonId],
+        unopened: Collection[PersonId],
     ) -> Decided:
         previous = people.states.get(person_id)
         person = self._people.get(person_id) if person_id in people.records else None
@@ -184,20 +221,46 @@ class Desire:
                 population = PopulationName(previous.population or "")
         presence = self._presence(person_id, person, people, readings)
         spec = self._mapping.lifecycle.get(population, lifecycle.LifecycleSpec()) if population else lifecycle.LifecycleSpec()
-        standing = lifecycle.decide(spec, presence, previous, self._today, has_account=person_id in linked)
+        standing = lifecycle.decide(
+            spec, presence, previous, self._today, has_account=person_id in linked, unopened=person_id in unopened
+        )
+        stages = self._stages(spec, standing, person_id, person)
+        dues = (standing.due, changes_on, *(stage.due for stage in stages.values()))
+        due = min((day for day in dues if day is not None), default=None)
         decided = Decided(
             person,
-            _state(person_id, person, people, previous, standing, population, changes_on),
+            _state(person_id, person, people, previous, standing, population, due),
             standing,
             population,
             names,
             blocked=blocked,
+            stages=stages,
         )
         if person is not None:
             decided.refs = self._refs(people.records[person_id], person)
             if population and standing.exists and not standing.frozen and standing.state not in lifecycle.LEFT and not blocked:
                 self._map(decided, person, population)
         return decided
+
+    def _stages(
+        self, spec: lifecycle.LifecycleSpec, standing: Standing, person_id: PersonId, person: Person | None
+    ) -> dict[str, Standing]:
+        """Where somebody who left stands on each target, where accounts are kept; on targets of other pipelines too, for `due`."""
+        if not spec.keeps or standing.frozen or standing.state not in lifecycle.LEFT:
+            return {}
+        reason = self._exit_reason(person_id, person, standing.since)
+        names = {keep.target for keep in spec.keeps} | {target.target for target in self._targets}
+        return {name: lifecycle.on_target(spec, standing, reason, name, self._today) for name in sorted(names)}
+
+    def _exit_reason(self, person_id: PersonId, person: Person | None, since: date) -> str:
+        """Why somebody left, as the source codes it. It outlives the record: graduates are soon in no roster any more."""
+        last = person or self._gone.get(person_id)
+        fields = last.fields if last is not None else {}
+        told = fields.get("exit_date")
+        if person is None and fields.get("enabled") is not False and not (isinstance(told, date) and told < since):
+            return lifecycle.VANISHED
+        reason = fields.get("exit_reason")
+        return reason.strip() if isinstance(reason, str) else ""
 
     def _presence(
         self, person_id: PersonId, person: Person | None, people: gather.People, readings: Mapping[SourceName, gather.Reading]
@@ -254,7 +317,9 @@ class Desire:
     def _names(self, decided: Decided, person: Person, population: PopulationName) -> dict[str, IssuedName]:
         chosen: dict[str, IssuedName] = {}
         for request in self._mapping.name_requests(person, population):
-            decision = naming.choose(request, person.id, decided.names.get(request.kind), self.holder)
+            current = decided.names.get(request.kind)
+            # A first name that belongs to an account nobody is linked to is a human's to decide (R35); a new one is simply taken.
+            decision = naming.choose(request, person.id, current, self.holder if current is None else self._holder)
             chosen[request.kind] = decision.name
             if decision.fresh:
                 key = naming.ledger_key(decision.name.value)
@@ -265,6 +330,32 @@ class Desire:
             if decision.proposed:
                 self._find("rename proposed", person.id, f"{request.kind} {decision.name.value} would now be {decision.proposed}")
         return {**decided.names, **chosen}
+
+    def unnamed(
+        self, decided: Mapping[PersonId, Decided], nameless: Collection[PersonId], seen: Iterable[Mapping[str, str]]
+    ) -> set[PersonId]:
+        """Whose name, chosen in this run, is not theirs after all, so that nothing is made with it anywhere (R9, R34, R35).
+
+        They were adopted with another name, or are disputed (`nameless`), or the name was `seen` on a target already, told by
+        holder. They choose again.
+        """
+        found: dict[str, set[str]] = {}
+        for names in seen:
+            for name, holder in names.items():
+                found.setdefault(name, set()).add(holder)
+        lost: set[PersonId] = set()
+        for name, person_id in self.reserved.items():
+            one = decided.get(person_id)
+            if one is None:
+                continue
+            others = found.get(name, set()) - {person_id}
+            if others and person_id not in nameless:
+                one.blocked = f"the name {name} stands on a target already, on an account of somebody else"
+                self._find("disputed", person_id, one.blocked)
+            if others or person_id in nameless:
+                one.names = {kind: kept for kind, kept in one.names.items() if naming.ledger_key(kept.value) != name}
+                lost.add(person_id)
+        return lost
 
     def _quarantine(self, person_id: PersonId, failure: MappingFailure) -> str:
         self._find("quarantined", person_id, str(failure))
@@ -286,11 +377,11 @@ def _state(
     previous: PersonState | None,
     standing: Standing,
     population: PopulationName | None,
-    changes_on: date | None,
+    due: date | None,
 ) -> PersonState:
-    state = previous or PersonState(person_id)
-    due = min((day for day in (standing.due, changes_on) if day is not None), default=None)
-    state = replace(state, state=standing.state, since=standing.since, due=due, population=population)
+    state = replace(previous or PersonState(person_id), due=due, claimed=standing.claimed)
+    # Whoever is in no population for a while is still known as what they were: a student who comes back as staff is held (R40).
+    state = replace(state, state=standing.state, since=standing.since, population=population or state.population)
     if person is None:
         return state
     told = correlate.likeness(people.records[person_id][0])

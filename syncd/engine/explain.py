@@ -64,7 +64,7 @@ def explain(
     records = store.records([person_id]).get(person_id, [])
     state = store.persons([person_id]).get(person_id)
     names = store.names([person_id]).get(person_id, {})
-    person = _built(person_id, records, store, display, today, state) if records else None
+    person = _built(person_id, records, store, display, today, state, people.campus_settles_after) if records else None
     stories = []
     for name, mapping in mappings.items():
         known = store.known(name, [person_id]).get(person_id)
@@ -77,19 +77,26 @@ def explain(
         accounts=tuple(stories),
         findings=tuple(found for found in (*store.findings(), *store.quarantined()) if found.person == person_id),
         history=tuple(store.journal(person=person_id)),
-        confidential=bool(person and person.fields.get("confidential")),
+        confidential=not records or any(record.fields.get("confidential") for record in records),
         fields=person.fields if person else {},
     )
 
 
 def _built(
-    person_id: PersonId, records: list[Record], store: Store, display: str, today: date, state: PersonState | None
+    person_id: PersonId,
+    records: list[Record],
+    store: Store,
+    display: str,
+    today: date,
+    state: PersonState | None,
+    settles_after: int,
 ) -> Person:
     related: dict[str, PersonId] = {}
     for record in records:
         keys = store.keys(record.source, set(record.related.values())) if record.related else {}
         related |= {relation: keys[key].person for relation, key in record.related.items() if key in keys}
-    person, _ = correlate.build(person_id, records, related, today, display, previous_campus=state.campus if state else "")
+    previous = state.campus if state else ""
+    person, _ = correlate.build(person_id, records, related, today, display, previous_campus=previous, settles_after=settles_after)
     return person
 
 
@@ -112,7 +119,7 @@ def _story(
             return AccountStory(target, known, failure=f"no account here for population {population or 'none'}")
         others = store.records(set(person.related.values()))
         related = {
-            relation: correlate.build(other, others[other], {}, today, display)[0]
+            relation: correlate.build(other, others[other], {}, today, display, settles_after=people.campus_settles_after)[0]
             for relation, other in person.related.items()
             if others.get(other)
         }

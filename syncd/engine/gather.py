@@ -151,23 +151,31 @@ def people(
     result = People()
     dirty = store.everyone() if everyone else set(also) | store.dirty() | store.due(today)
     known = {access.name: store.keys(access.name) for access in accesses}
+    left = store.left()
     for access in accesses:
-        _compare_keys(readings[access.name], known[access.name], today, dirty, result)
+        _compare_keys(readings[access.name], known[access.name], left, today, dirty, result)
     if not everyone:
         _follow_references(readings.values(), store, dirty)
+    disputed: dict[SourceName, set[SourceKey]] = {}
+    if not everyone:
+        open_ones = _disputed(store)
+        if any(reading.fresh for reading in readings.values()):
+            disputed = {source: set(keys) for source, keys in open_ones.items()}
+        else:  # without a new roster nothing about a dispute can have changed, and the spool need not be read for it
+            result.findings |= {(one.subject, one.why): one for keys in open_ones.values() for one in keys.values()}
     unknown: list[Record] = []
     for access in accesses:
-        asked = None if everyone else _asked(readings[access.name], known[access.name], dirty)
+        asked = None if everyone else _asked(readings[access.name], known[access.name], dirty) | disputed.get(access.name, set())
         if asked is None or asked:
             items = access.source.records(readings[access.name].spool, asked)
             unknown += _take(items, known[access.name], dirty, result)
     match_on = {access.name: access.match_on for access in accesses}
-    gone = {key.key for key in result.changed_keys if key.missing_since is not None}
+    gone = {(key.source, key.key) for key in result.changed_keys if key.missing_since is not None}
     held = {
         (key.person, name)
         for name, keys in known.items()
         for key in keys.values()
-        if key.missing_since is None and key.key not in gone
+        if key.missing_since is None and (key.source, key.key) not in gone
     }
     _identify(unknown, match_on, held, store, result)
     chosen = dirty | result.records.keys()
@@ -181,13 +189,21 @@ def people(
     return result
 
 
-def _compare_keys(reading: Reading, known: Mapping[SourceKey, KnownKey], today: date, dirty: set[PersonId], result: People) -> None:
+def _compare_keys(
+    reading: Reading,
+    known: Mapping[SourceKey, KnownKey],
+    left: Collection[PersonId],
+    today: date,
+    dirty: set[PersonId],
+    result: People,
+) -> None:
     """Who is touched by what is different in one source, and who is absent from it."""
     touched = _touched(reading)
     gone = {key.key for key in reading.gone if key.subject is Subject.PERSON}
     absent = [known[key] for key in sorted(gone) if key in known]
-    # Somebody missing is looked at in every run: when grace ends depends on the day and on the evidence.
-    missing = [key for key in known.values() if key.missing_since is not None and key.key not in gone | touched]
+    # Somebody missing is looked at in every run until they have left: when grace ends depends on the day and on the evidence.
+    seen = gone | touched
+    missing = [key for key in known.values() if key.missing_since is not None and key.person not in left and key.key not in seen]
     if reading.fresh and not reading.shields_leavers:
         absent += missing
     for key in absent:
@@ -216,6 +232,16 @@ def _follow_references(readings: Iterable[Reading], store: Store, dirty: set[Per
                 edges.setdefault(key.source, []).append(SubjectKey(Subject.PERSON, key.key))
         new = {person for source, wanted in edges.items() for person in store.referrers(source, wanted)} - dirty
         dirty |= new
+
+
+def _disputed(store: Store) -> dict[SourceName, dict[SourceKey, Finding]]:
+    """The keys that belong to nobody yet because it could not be told to whom: asked about anew with every roster (R5)."""
+    found: dict[SourceName, dict[SourceKey, Finding]] = {}
+    for finding in store.findings("disputed"):
+        key = finding.detail.get("key")
+        if finding.source is not None and key:
+            found.setdefault(finding.source, {})[SourceKey(key)] = finding
+    return found
 
 
 def _asked(reading: Reading, known: Mapping[SourceKey, KnownKey], dirty: set[PersonId]) -> set[SourceKey]:
@@ -290,7 +316,12 @@ def _identify(
         return
     unknown.sort(key=lambda record: (record.source, record.key))
     likenesses = {told[0] for told in map(correlate.likeness, unknown) if told is not None}
-    alike = store.resembling(likenesses)
+    alike = _alike(likenesses, store, result)
+    for person, records in result.records.items():
+        # Known, but minted by a plan that nobody applied: the store does not know yet what they can be recognised by.
+        for like, given in filter(None, map(correlate.likeness, records)):
+            if like in likenesses and person not in {state.id for state in alike.get(like, [])}:
+                alike.setdefault(like, []).append(PersonState(person, likeness=like, given=given))
     identified = correlate.identify(
         unknown,
         match_on,
@@ -313,6 +344,18 @@ def _identify(
             detail = {"candidates": ", ".join(dispute.candidates), "key": str(name)}
             finding = Finding("disputed", f"{source}/{name}", dispute.why, None, source, None, detail)
             result.findings[finding.subject, finding.why] = finding
+
+
+def _alike(likenesses: Collection[str], store: Store, result: People) -> dict[str, list[PersonState]]:
+    """Everybody known who has one of these likenesses: as this run's records tell it, else as it is remembered (R35)."""
+    found: dict[str, list[PersonState]] = {}
+    for likeness, states in store.resembling(likenesses).items():
+        found[likeness] = [state for state in states if state.id not in result.records]
+    for person, records in result.records.items():
+        told = correlate.likeness(records[0])
+        if told is not None and told[0] in likenesses:
+            found.setdefault(told[0], []).append(PersonState(person, likeness=told[0], given=told[1]))
+    return found
 
 
 def _index(match_on: Mapping[SourceName, tuple[str, ...]], store: Store) -> Callable[[str, str], Collection[PersonId]]:

@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from syncd.errors import EndpointError
@@ -21,11 +21,37 @@ LEASE = "run"
 SECONDS = 900
 
 
+class Lease:
+    """The right to run on one store, held until the end of a run and renewed as long as it writes."""
+
+    def __init__(self, store: Store, holder: str, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._holder = holder
+        self._clock = clock
+        self._taken: datetime | None = None
+
+    def renew(self) -> None:
+        """Hold the lease for another while. Costs nothing while it is young. Raises EndpointError where another host took it."""
+        now = self._clock()
+        if self._taken is not None and timedelta(0) <= now - self._taken < timedelta(seconds=SECONDS / 10):
+            return
+        if not self._store.lease(LEASE, self._holder, now, SECONDS):
+            raise EndpointError(
+                "run", "another host is running on this store", f"wait; its lease ends within {SECONDS // 60} minutes"
+            )
+        self._taken = now
+
+    def release(self) -> None:
+        """Give it back."""
+        self._store.release(LEASE, self._holder)
+
+
 @contextmanager
-def exclusive(state: Path, store: Store, clock: Callable[[], datetime]) -> Iterator[None]:
+def exclusive(state: Path, store: Store, clock: Callable[[], datetime]) -> Iterator[Lease]:
     """Hold the right to run. Raises EndpointError naming the other holder where somebody else has it."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    holder = socket.gethostname()
+    # A host's name is not enough: another folder of state on it, with a lock file of its own, may share the store.
+    lease = Lease(store, f"{socket.gethostname()}:{state.resolve()}", clock)
     descriptor = os.open(state / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -37,13 +63,10 @@ def exclusive(state: Path, store: Store, clock: Callable[[], datetime]) -> Itera
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()}".encode(), 0)
-        if not store.lease(LEASE, holder, clock(), SECONDS):
-            raise EndpointError(
-                "run", "another host is running on this store", f"wait; its lease ends within {SECONDS // 60} minutes"
-            )
+        lease.renew()
         try:
-            yield
+            yield lease
         finally:
-            store.release(LEASE, holder)
+            lease.release()
     finally:
         os.close(descriptor)

@@ -34,6 +34,7 @@ class Matched:
     found: dict[str, str] = field(default_factory=dict)  # name seen on the target -> holder (R9)
     findings: list[Finding] = field(default_factory=list)
     wants: dict[PersonId, Desired] = field(default_factory=dict)  # for replanning one person in the same run (R18)
+    nameless: set[PersonId] = field(default_factory=set)  # adopted or disputed: a name chosen in this run is not theirs (R34, R35)
     waiting: set[PersonId] = field(default_factory=set)  # who must be looked at again whatever lands (R5)
     accounts: int = 0
 
@@ -83,6 +84,8 @@ class Matching:
         self._result.wants = wants
         for person, want in wants.items():
             self._result.changes += plan.steps(self._name, want, holdings.get(person))
+        if listing is not None:
+            self._leave_to_others()
         self._add_groups_and_containers(decided)
         return self._result
 
@@ -189,6 +192,7 @@ class Matching:
                 taken = f"the name {self._foreign.get(person)} belongs to an account nobody is linked to"
                 self._find("disputed", person, taken if situation.kind is SituationKind.UNMATCHED else situation.why)
                 blocked.add(person)
+        self._result.nameless |= blocked
         for claims in adoptions.values():
             for person, found, why in claims:
                 if len(claims) > 1:
@@ -207,9 +211,13 @@ class Matching:
             return answers
         places: dict[tuple[str, str], list[Observed]] = {}
         values: dict[tuple[str, str], list[Observed]] = {}
+        # The naming attribute is told as the account's name, never among its attributes: asked for, it is the name that answers.
+        naming = self._naming({question.attribute for question in questions if isinstance(question, ByAttribute)})
         for observed in listing.values():
             account = observed.account
             places.setdefault((account.container.casefold(), account.rdn.casefold()), []).append(observed)
+            for name in naming:
+                values.setdefault((name.casefold(), account.rdn.casefold()), []).append(observed)
             for name, held in account.attributes.items():
                 for value in held:
                     values.setdefault((name.casefold(), value.casefold()), []).append(observed)
@@ -220,18 +228,24 @@ class Matching:
                 answers[question] = places.get((question.container.casefold(), question.rdn.casefold()), [])
         return answers
 
+    def _naming(self, attributes: Iterable[str]) -> list[str]:
+        """Those of the attributes that the target holds as an account's name: they are not in its canonical attributes."""
+        told = {name: self._target.canonical(Account("x", "", enabled=True, attributes={name: ("x",)})) for name in attributes}
+        return sorted(name for name, account in told.items() if not account.attributes)
+
     def _adopt(self, person: PersonId, wanted: Wanted, one: Decided, found: Observed, why: str) -> None:
         """Adoption writes a link and nothing else; the account's names become the person's (R34). Changes follow next run."""
         account = replace(found.account, groups=frozenset())
         self._result.links.append(Known(person, self._name, found.native_id, why, account, disabled_by_us=False))
         self._result.waiting.add(person)
+        one.state = replace(one.state, claimed=True)  # whoever has an account already has nothing to claim (R41)
         kept: dict[str, IssuedName] = {}
         for kind, name in one.names.items():
             if wanted.rdn == name.value:
-                kept[kind] = replace(name, value=account.rdn)
+                kept[kind] = IssuedName(kind, account.rdn, basis="")
             for attribute, values in wanted.attributes.items():
                 if values == (name.value,) and account.attributes.get(attribute):
-                    kept[kind] = replace(name, value=account.attributes[attribute][0])
+                    kept[kind] = IssuedName(kind, account.attributes[attribute][0], basis="")
         if kept:
             self._result.names[person] = kept
         self._find("adopted", person, f"the existing account {account.rdn}: {why}")
@@ -239,9 +253,9 @@ class Matching:
     # --- what should be there -----------------------------------------------------------------------------------------
 
     def _desired(self, one: Decided, have: Holding | None) -> Desired | None:
-        state, standing = one.state, one.standing
+        state, standing = one.state, one.standing_on(self._name)
         if standing.state in LEFT:
-            if have is None:
+            if have is None or standing.frozen:
                 return None
             spec = self._lifecycles.get(one.population or PopulationName(""), LifecycleSpec())
             park = None
@@ -301,6 +315,16 @@ class Matching:
             return want.account
         known = self._store.known(self._name, [person]).get(person)
         return known.account if known else None
+
+    def _leave_to_others(self) -> None:
+        """Drop the memberships that others made already: they stay theirs, and are not planned again in every reconcile (R19)."""
+        joined = {change.group for change in self._result.changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
+        members = {group.name: group.members for group in self._target.read_groups(joined)} if joined else {}
+        self._result.changes = [
+            change
+            for change in self._result.changes
+            if change.kind is not Kind.ADD_MEMBER or change.native_id not in members.get(change.group or "", ())
+        ]
 
     def _add_groups_and_containers(self, decided: Mapping[PersonId, Decided]) -> None:
         result = self._result

@@ -99,6 +99,8 @@ class Planned:
             refs={person: one.refs for person, one in self.decided.items() if one.person is not None},
             dirty=moving | self.unfinished(),
             names={person: tuple(kept.values()) for person, kept in names.items()},
+            links=tuple(link for one in self.matched.values() for link in one.links),
+            found={name: holder for one in self.matched.values() for name, holder in one.found.items()},
             fingerprints=self.fingerprints if whole else {},
             findings=self.findings if whole else None,
         )

@@ -12,6 +12,8 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from syncd.core.fields import SCALARS
+from syncd.core.lifecycle import ANY
+from syncd.core.mapping_spec import PeopleSpec
 from syncd.core.model import SourceName
 from syncd.settings.building import Builder
 from syncd.settings.document import Document, Entries, Scalar, Step, Tree
@@ -69,8 +71,19 @@ def extra_fields(settings: Mapping[SourceName, SourceSettings] | Mapping[str, So
 def cross_check(parts: Parts) -> Iterator[Trouble]:
     """Everything wrong between the parts."""
     yield from _misnamed(parts)
+    yield from _shared(parts)
     yield from _misplaced(parts)
     yield from _out_of_range(parts)
+
+
+def kept_nowhere(people: PeopleSpec, targets: Collection[str]) -> Iterator[Trouble]:
+    """Targets named in people.yaml that config/syncd.yaml does not have; the steps are those of people.yaml."""
+    for population, rules in people.lifecycle.items():
+        for reason, kept in rules.exits.items():
+            for target in kept:
+                if targets and target != ANY and target not in targets:
+                    steps = ("lifecycle", population, "exits", reason, target)
+                    yield steps, f"no target '{target}'{suggestion(target, sorted(targets))}"
 
 
 def _spoken_of(document: Document | None) -> frozenset[str]:
@@ -121,6 +134,18 @@ def _misnamed(parts: Parts) -> Iterator[Trouble]:
                     yield ("pipelines", name, kind, rank), f"no {kind[:-1]} '{wanted}'{suggestion(wanted, sorted(known))}"
                 elif wanted in wanted_names[:rank]:
                     yield ("pipelines", name, kind, rank), f"'{wanted}' stands twice"
+
+
+def _shared(parts: Parts) -> Iterator[Trouble]:
+    """Sources and targets of two pipelines: what is different in a source is told once, so the second would never hear of it."""
+    owners: dict[tuple[str, str], str] = {}
+    for name, pipeline in parts.pipelines.items():
+        for kind, wanted_names in (("sources", pipeline.sources), ("targets", pipeline.targets)):
+            for rank, wanted in enumerate(wanted_names):
+                owner = owners.setdefault((kind, wanted), name)
+                if owner != name:
+                    why = f"'{wanted}' belongs to the pipeline '{owner}' already; name all that shares it in that pipeline"
+                    yield ("pipelines", name, kind, rank), why
 
 
 def _misplaced(parts: Parts) -> Iterator[Trouble]:

@@ -21,7 +21,7 @@ from syncd.core.model import SourceName, TargetName
 from syncd.core.people import compile_people
 from syncd.errors import ConfigError, EndpointError, Problem
 from syncd.settings.building import Builder
-from syncd.settings.cross_check import Steps, Trouble, cross_check, extra_fields, parts_of
+from syncd.settings.cross_check import Steps, Trouble, cross_check, extra_fields, kept_nowhere, parts_of
 from syncd.settings.document import Document, read
 from syncd.settings.keys import Key, keys_of, suggestion
 from syncd.settings.model import Config, SourceSettings, SyncdFile, TargetSettings
@@ -55,6 +55,8 @@ def load(folder: Path) -> Config:
         for steps, what in (*cross_check(parts), *_unmapped(parts.names["targets"], folder)):
             builder.problem(documents[SYNCD].mark(*steps), what)
     if people:
+        for steps, what in kept_nowhere(people, parts.names["targets"]):
+            builder.problem(documents[PEOPLE].mark(*steps), what)
         _compile(people, specs.values(), parts.extra_fields, builder)
     if builder.problems or not main or not people:
         raise ConfigError(_sorted(builder.problems))
@@ -73,7 +75,7 @@ def check(config: Config, today: date | None = None) -> list[Problem]:
     people = compile_people(config.people, extra_fields(config.sources))
     for spec in config.mappings.values():
         day = today or datetime.now(ZoneInfo(config.district.timezone)).date()
-        builder.problems.extend(run_golden(people, compile_target(spec, people), day))
+        builder.problems.extend(run_golden(people, compile_target(spec, people), day, display=config.district.display))
     return list(_sorted(builder.problems))
 
 

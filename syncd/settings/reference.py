@@ -30,6 +30,7 @@ _NAMED: Mapping[str, str] = {
     "accounts": "POPULATION",
     "names": "KIND",
     "attributes": "ATTRIBUTE",
+    "exits": "REASON",
 }
 """How a name of the district's own choice is shown in a dotted key."""
 

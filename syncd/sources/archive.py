@@ -78,6 +78,8 @@ def open_package(path: Path, endpoint: str) -> Iterator[Package]:
         if marks != {name: _mark(place) for name, place in places.items()}:
             raise TransientError(f"{endpoint}: files in {path} changed while being read")
         return
+    if not stat.S_ISREG(before.st_mode):
+        raise EndpointError(endpoint, f"{path} is neither a zip file nor a folder", "name the zip file, or the folder of CSV files")
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
@@ -131,6 +133,8 @@ def _folder_places(path: Path, endpoint: str) -> Iterator[tuple[str, Path]]:
         if place.is_symlink():
             # Whoever may write into a drop folder could otherwise have any file of this host read as a roster.
             raise EndpointError(endpoint, f"{place.name} in {path} is a symbolic link", "deliver the file itself")
+        if not place.is_file():  # reading a pipe waits for a writer who never comes
+            raise EndpointError(endpoint, f"{place.name} in {path} is not a file", "take it out of the folder")
         yield place.name, place
 
 

@@ -35,7 +35,17 @@ from syncd.sources import tabular
 from syncd.sources.archive import Package, open_file
 from syncd.sources.spool import Spool, SpoolWriter, TableWriter, row_bytes
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Joins, Supplement, SupplementConfig, stored_rejects
-from syncd.sources.values import EXTRA, HOMEROOM_TEACHER, MANAGER, Facts, put_fields, read_date, read_flag, target_problem
+from syncd.sources.values import (
+    EXTRA,
+    HOMEROOM_TEACHER,
+    MANAGER,
+    Facts,
+    claim_problem,
+    put_fields,
+    read_date,
+    read_flag,
+    target_problem,
+)
 from syncd.vault import Vault
 
 _PEOPLE_ONLY = (MANAGER, "role", "campus")
@@ -98,6 +108,7 @@ class CsvConfig:
         problems: list[str | None] = []
         for table in (self.people, *self.joins):
             problems += [target_problem(name, _PEOPLE_ONLY) for name in (*table.feeds, *table.values)]
+            problems.append(claim_problem(table.columns, table.key))
         for table_or_none, known in ((self.roles, _ROLE_CELLS), (self.enrolments, _CLASS_CELLS), (self.campuses, _CAMPUS_CELLS)):
             if table_or_none is not None:
                 problems += [
@@ -259,7 +270,9 @@ class Csv:
         bad: dict[str, list[Reject]] = defaultdict(list)
         told: dict[str, _Told] = {}
         for reject in stored_rejects(spool):
-            if wanted is None:
+            if reject.key is not None and reject.subject is Subject.PERSON:
+                bad[reject.key].append(reject)
+            elif wanted is None:
                 yield reject
         classes = _Classes(campuses)
         for table, line, row in self._rows(spool):
@@ -287,8 +300,9 @@ class Csv:
         for key, person in told.items():
             if key not in bad:
                 yield self._record(SourceKey(key), person, classes)
-        for rejects in bad.values():
-            yield from rejects
+        for person_key, rejects in bad.items():
+            if wanted is None or person_key in wanted:
+                yield from rejects
 
     def _people(self, spool: Spool) -> dict[str, SubjectKey]:
         for name, table in self._tables.items():

@@ -175,7 +175,7 @@ class Rules:
             if wanted is None or person in wanted:
                 yield from rejects
 
-    def _user(self, users: Table, line: int, row: list[str], roles: Roles) -> _Told | Reject | None:  # noqa: C901 — one column after the other; no branch knows of another
+    def _user(self, users: Table, line: int, row: list[str], roles: Roles) -> _Told | Reject | None:
         """The scalar fields of one user; None where the user is marked tobedeleted without a day."""
         cells = users.cells(row)
         key = SourceKey(row[0])
@@ -183,7 +183,7 @@ class Rules:
         left = exit_day(cells) if ended else None
         if ended and left is None:
             return None
-        told = _Told({}, {}, {}, ended, cells.get("agentSourcedIds", ""))
+        told = _Told({}, {}, {}, left, cells.get("agentSourcedIds", ""))
         fields = told.fields
         try:
             if not cells["givenName"] and not cells["familyName"]:
@@ -195,6 +195,8 @@ class Rules:
             if cells.get("status", "").lower() == "inactive":  # OneRoster 1.0; still sent
                 fields["enabled"] = False
             held = {role.role for role in roles.of.get(key, ()) or roles.ended.get(key, ())}
+            if roles.astray and not held:
+                raise ValueError("has no role, and a row of roles.csv gives one to a user nobody knows")  # noqa: TRY301 — as above
             if "identifier" in cells:
                 fields["student_number"] = cells["identifier"] if "student" in held else ""
                 fields["staff_number"] = cells["identifier"] if held - GUARDIANS - {"student"} else ""
@@ -207,8 +209,6 @@ class Rules:
             put_fields(fields, told.facts, declared)
         except ValueError as error:
             return Reject(self.source, RowRef(users.file, line), str(error), key)
-        if ended and fields.get("exit_date") is None:
-            fields["exit_date"] = left
         return told
 
     def _put_grade(self, text: str, fields: dict[str, Value], *, is_student: bool) -> None:
@@ -364,6 +364,8 @@ class Rules:
             elif cells[0]:
                 told.facts["birth_date"] = cells[0]
                 rows.append(RowRef("demographics.csv", line))
+        if told.left is not None and told.fields.get("exit_date") is None:  # a supplement without a date takes no exit back
+            told.fields["exit_date"] = told.left
         held = roles.of.get(key) or (roles.ended.get(key, []) if told.ended else [])
         enrolments = tuple(
             Enrolment(sections[section.key], role, primary, begin, end) for section, role, primary, begin, end, _ in enrolled
@@ -397,8 +399,13 @@ class _Told:
     fields: dict[str, Value]
     facts: dict[str, str]
     related: dict[str, SourceKey]
-    ended: bool
+    left: date | None  # the day the row was marked tobedeleted
     agents: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether the row says that they left."""
+        return self.left is not None
 
 
 _Enrolled = tuple[str, Section, str, bool, date | None, date | None]

@@ -22,7 +22,7 @@ from syncd.sources.archive import Package, open_package
 from syncd.sources.oneroster_layout import GUARDIANS, LAYOUTS, STATUS, Layout
 from syncd.sources.spool import Spool, SpoolWriter, TableWriter
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Joins, Supplement, SupplementConfig
-from syncd.sources.values import EXTRA, MANAGER, Facts, target_problem
+from syncd.sources.values import EXTRA, MANAGER, Facts, claim_problem, target_problem
 from syncd.vault import Vault
 
 VERSIONS = ("1.1", "1.2")
@@ -72,6 +72,7 @@ class OneRosterCsvConfig:
     def __post_init__(self) -> None:
         """Raise ValueError where a column feeds no field or a floor names no file."""
         problems = [target_problem(name, (MANAGER,)) for name in self.metadata]
+        problems.append(claim_problem(self.metadata))
         problems += [f"profiles may feed {EXTRA}NAME only, not {name!r}" for name in self.profiles if not name.startswith(EXTRA)]
         problems += [
             f"floors: no file {name!r}; files are {', '.join(LAYOUTS['1.2'])}" for name in self.floors if name not in LAYOUTS["1.2"]

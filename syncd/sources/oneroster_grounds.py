@@ -82,6 +82,7 @@ class Roles:
     rows: dict[str, list[RowRef]] = field(default_factory=lambda: defaultdict(list))
     rejects: list[Reject] = field(default_factory=list)
     digests: list[tuple[SubjectKey, bytes]] = field(default_factory=list)
+    astray: bool = False  # some row gives a role to nobody we know: whoever has none may be the one it was meant for
 
 
 def read_grounds(spool: Spool, source: SourceName, declared: Collection[str]) -> Grounds:
@@ -207,6 +208,7 @@ def read_roles(spool: Spool, grounds: Grounds) -> Roles:
             if (Subject.PERSON, user) not in grounds.gone and cells.get("status", "").lower() != DELETED:
                 why = f"userSourcedId {user!r} is no user" if user else "userSourcedId is empty"
                 found.rejects.append(Reject(grounds.source, where, why, SourceKey(user) or None))
+                found.astray = True
             continue
         try:
             role = _read_role(cells, grounds, primary.get(user, ""))

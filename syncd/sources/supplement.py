@@ -18,7 +18,7 @@ from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import open_file
 from syncd.sources.spool import Spool, SpoolWriter, TableWriter
-from syncd.sources.values import CAREFUL_FLAGS, MANAGER, Facts, put_fields, target_problem
+from syncd.sources.values import CAREFUL_FLAGS, MANAGER, Facts, claim_problem, put_fields, target_problem
 from syncd.vault import Vault
 
 Joins = Literal["key", "student_number", "staff_number", "state_id", "sis_username", "email"]
@@ -63,6 +63,9 @@ class SupplementConfig:
             problem = target_problem(name, (MANAGER,))
             if problem:
                 raise ValueError(f"supplement {self.name}: {problem}")
+        exposed = claim_problem(self.columns, self.key)
+        if exposed:
+            raise ValueError(f"supplement {self.name}: {exposed}")
         if self.delimiter and self.delimiter not in tabular.DELIMITERS:
             raise ValueError(f"supplement {self.name}: delimiter {self.delimiter!r} is none of , ; | or tab")
 
@@ -128,7 +131,9 @@ class Supplement:
                 for item in table.rows:
                     count += 1
                     if isinstance(item, tabular.BadRow):
-                        bad.append((item.line, (name, "", Subject.PERSON, "", item.why)))
+                        # Which of its cells is the key nobody knows: whoever any of them names is shielded.
+                        owners = sorted({owner for owner in map(index.get, item.cells) if owner})
+                        bad += [(item.line, (name, "", Subject.PERSON, owner, item.why)) for owner in owners or [SourceKey("")]]
                         continue
                     line, cells = item
                     theirs = cells[0]
@@ -150,6 +155,10 @@ class Supplement:
                     rows.append((line, [key, *self._cells(key, cells[1:], facts, index)]))
         if count < config.floor:
             raise EndpointError(self._endpoint, f"{name} has {count} rows, fewer than its floor of {config.floor}")
+        nobodys = next(((line, why) for line, (_, _, _, key, why) in bad if not key), None)
+        if nobodys is not None and not set(CAREFUL_FLAGS).isdisjoint(config.columns):
+            # Without the row its owner would count as neither opted out nor confidential (R37).
+            package.refuse(f"{name}:{nobodys[0]}:", f"{nobodys[1]}, so that nobody knows whom it hides", "correct that row")
         return rows, bad, strangers
 
     def _cells(self, key: SourceKey, cells: list[str], facts: Facts, index: Mapping[str, SourceKey | None]) -> Iterator[str]:

@@ -42,6 +42,16 @@ def target_problem(name: str, relations: Sequence[str] = ()) -> str | None:
     return f"no field {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; for a column of your own say {EXTRA}{name}")
 
 
+def claim_problem(columns: Mapping[str, str], key: str = "") -> str | None:
+    """Which column with a claim fact feeds something else as well, where it would lie in clear (R23); None where none does."""
+    for fact in CLAIM_FACTS:
+        column = columns.get(fact, "").lower()
+        others = [key, *(other for name, other in columns.items() if name not in CLAIM_FACTS)]
+        if column and column in map(str.lower, others):
+            return f"column {columns[fact]!r} holds the claim fact {fact}: it may be neither the key nor feed another field"
+    return None
+
+
 @lru_cache(maxsize=65536)
 def read_date(text: str, formats: tuple[str, ...] = ()) -> date:
     """The date a text says: ISO (a time behind it is dropped), or one of these formats. Raises ValueError."""

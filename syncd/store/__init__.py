@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
+    Campus,
     Change,
     NativeId,
     Outcome,
@@ -26,11 +27,13 @@ from syncd.core.model import (
     TargetName,
 )
 from syncd.core.naming import IssuedName
-from syncd.store import backup, codec, journal, migrations, reading, tables, writing
+from syncd.store import backup, codec, history, journal, migrations, reading, roster, statements, tables, writing
 from syncd.store.database import connect, transaction
 from syncd.store.rows import (
     Acceptance,
+    Enrolled,
     Finding,
+    Guardian,
     Intention,
     JournalRow,
     Known,
@@ -90,7 +93,7 @@ class Store:
             "summary": "{}",
         }
         with transaction(self._engine) as connection:
-            return reading.run_id(connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.seq)).scalar_one())
+            return history.run_id(connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.seq)).scalar_one())
 
     def set_run(self, run: RunId, status: str, now: datetime | None = None, summary: Mapping[str, int] | None = None) -> None:
         """Where a run stands; `now` ends it."""
@@ -105,13 +108,13 @@ class Store:
     def runs(self, limit: int = 20) -> list[RunRow]:
         """The newest runs first."""
         with transaction(self._engine) as connection:
-            return reading.runs(connection, limit)
+            return history.runs(connection, limit)
 
     def run(self, run: RunId) -> RunRow | None:
         """One run, or None."""
         with transaction(self._engine) as connection:
             row = connection.execute(select(tables.runs).where(tables.runs.c.seq == _number(run))).first()
-            return reading.run_row(row) if row else None
+            return history.run_row(row) if row else None
 
     def lease(self, name: str, holder: str, now: datetime, seconds: int) -> bool:
         """True when the lease was taken or renewed; one that somebody else holds may be taken once it has expired (R19)."""
@@ -133,7 +136,7 @@ class Store:
     def set_meta(self, key: str, value: str) -> None:
         """Remember a single value."""
         with transaction(self._engine) as connection:
-            writing.upsert(connection, tables.meta, [{"key": key, "value": value}])
+            statements.upsert(connection, tables.meta, [{"key": key, "value": value}])
 
     def fingerprints(self) -> dict[str, str]:
         """The mapping fingerprints of the last accepted plan."""
@@ -163,11 +166,6 @@ class Store:
         with transaction(self._engine) as connection:
             return reading.keys_of(connection, persons)
 
-    def missing(self) -> list[KnownKey]:
-        """Every key that is absent from its source."""
-        with transaction(self._engine) as connection:
-            return reading.missing(connection)
-
     def records(self, persons: Collection[PersonId] | None = None) -> dict[PersonId, list[Record]]:
         """The last good records of each person."""
         with transaction(self._engine) as connection:
@@ -177,6 +175,21 @@ class Store:
         """Everybody made from one of these subjects (R4)."""
         with transaction(self._engine) as connection:
             return reading.referrers(connection, source, edges)
+
+    def campuses(self) -> dict[SourceName, list[Campus]]:
+        """Every campus anybody was ever at, by source (R26)."""
+        with transaction(self._engine) as connection:
+            return roster.campuses(connection)
+
+    def enrolled_in(self, source: SourceName, section: SourceKey) -> list[Enrolled]:
+        """Everybody in one class, teachers too (R26)."""
+        with transaction(self._engine) as connection:
+            return roster.enrolled_in(connection, source, section)
+
+    def guardians_of(self, person: PersonId) -> list[Guardian]:
+        """Who a person's records name as guardians (R26)."""
+        with transaction(self._engine) as connection:
+            return roster.guardians_of(connection, person)
 
     # --- persons ------------------------------------------------------------------------------------------------------
 
@@ -189,6 +202,11 @@ class Store:
         """Everybody for whom a date has come."""
         with transaction(self._engine) as connection:
             return reading.due(connection, today)
+
+    def left(self) -> set[PersonId]:
+        """Everybody whose access has ended, and who has not returned."""
+        with transaction(self._engine) as connection:
+            return reading.left(connection)
 
     def everyone(self) -> set[PersonId]:
         """Everybody ever minted."""
@@ -230,30 +248,10 @@ class Store:
         with transaction(self._engine) as connection:
             return writing.mint(connection, keys)
 
-    def attach(self, source: SourceName, key: SourceKey, person: PersonId) -> None:
-        """Another key belongs to this person."""
-        with transaction(self._engine) as connection:
-            writing.attach(connection, [KnownKey(source, key, person)])
-
     def reserve(self, run: RunId, names: Mapping[str, PersonId], now: datetime) -> None:
         """Names for persons (R9). Raises ChangeError where somebody else has one."""
         with transaction(self._engine) as connection:
             writing.reserve(connection, run, names, now.astimezone(UTC))
-
-    def release_names(self, run: RunId) -> None:
-        """Forget the names a run reserved and never sent."""
-        with transaction(self._engine) as connection:
-            writing.release_names(connection, run)
-
-    def found_names(self, names: Mapping[str, str], now: datetime) -> None:
-        """Names seen on targets; one that somebody has already stays theirs."""
-        with transaction(self._engine) as connection:
-            writing.found_names(connection, names, now.astimezone(UTC))
-
-    def set_states(self, states: Sequence[PersonState]) -> None:
-        """What is remembered of each person."""
-        with transaction(self._engine) as connection:
-            writing.set_states(connection, states)
 
     def mark(self, persons: Collection[PersonId]) -> None:
         """Marks: these persons must be looked at (R5)."""
@@ -278,10 +276,22 @@ class Store:
         with transaction(self._engine) as connection:
             return reading.linked(connection, target, native_ids)
 
-    def has_history(self, target: TargetName) -> bool:
-        """Whether anything was ever applied there (R14)."""
+    def unopened(self, target: TargetName) -> set[PersonId]:
+        """Whose linked account is disabled, and by us: it was made ahead of a start date, or closed."""
         with transaction(self._engine) as connection:
-            return reading.has_history(connection, target)
+            return reading.unopened(connection, target)
+
+    def has_history(self, target: TargetName) -> bool:
+        """Whether its explicit first apply was ever begun (R14); one person synced alone is none."""
+        return self.first_apply(target) != ""
+
+    def first_apply(self, target: TargetName) -> str:
+        """Where the explicit first apply to a target stands: "" (never begun), `begun`, or `ended`."""
+        return self.meta(f"first {target}")
+
+    def set_first_apply(self, target: TargetName, where: str) -> None:
+        """The explicit first apply to a target has `begun`, or `ended`."""
+        self.set_meta(f"first {target}", where)
 
     def link(self, run: RunId, links: Sequence[Known]) -> None:
         """Links and the accounts behind them: adopted, or seen to be other than we knew."""
@@ -296,7 +306,7 @@ class Store:
         sealed = self._vault.seal(plan, f"plan {_number(run)}")
         told = codec.dumps(dict(summary)).decode()
         with transaction(self._engine) as connection:
-            writing.upsert(connection, tables.plans, [{"run": _number(run), "sealed": sealed}])
+            statements.upsert(connection, tables.plans, [{"run": _number(run), "sealed": sealed}])
             connection.execute(update(tables.runs).where(tables.runs.c.seq == _number(run)).values(status=status, summary=told))
 
     def plan(self, run: RunId) -> bytes | None:
@@ -331,29 +341,29 @@ class Store:
     def open_intentions(self) -> list[Intention]:
         """Journalled changes without an outcome, oldest first."""
         with transaction(self._engine) as connection:
-            return reading.open_intentions(connection, self._vault)
+            return history.open_intentions(connection, self._vault)
 
     def journal(self, run: RunId | None = None, person: PersonId | None = None) -> list[JournalRow]:
         """What was intended and what came of it, in order."""
         with transaction(self._engine) as connection:
-            return reading.journal(connection, self._vault, _number(run) if run is not None else None, person)
+            return history.journal(connection, self._vault, _number(run) if run is not None else None, person)
 
     def findings(self, kind: str | None = None) -> list[Finding]:
         """What the last accepted run found."""
         with transaction(self._engine) as connection:
-            return reading.findings(connection, self._vault, kind)
+            return history.findings(connection, self._vault, kind)
 
     def quarantined(self) -> list[Finding]:
         """Changes a target refused, with its words, how often and since when."""
         with transaction(self._engine) as connection:
-            return reading.quarantined(connection, self._vault)
+            return history.quarantined(connection, self._vault)
 
     # --- letters, backup ----------------------------------------------------------------------------------------------
 
     def sealed_passwords(self, now: datetime, target: TargetName | None = None) -> list[SealedPassword]:
         """First passwords of accounts that exist, not handed out and not expired."""
         with transaction(self._engine) as connection:
-            return reading.sealed_passwords(connection, target, now.astimezone(UTC))
+            return history.sealed_passwords(connection, target, now.astimezone(UTC))
 
     def hand_out(self, ids: Collection[int], now: datetime) -> None:
         """These letters are written: their passwords are gone from here."""
@@ -378,7 +388,7 @@ def _check_key(connection: Connection, vault: Vault) -> None:
     held = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "sealed witness")).scalar()
     if held is None:
         sealed = vault.seal(b"syncd", "witness").hex()
-        writing.upsert(connection, tables.meta, [{"key": "sealed witness", "value": sealed}])
+        statements.upsert(connection, tables.meta, [{"key": "sealed witness", "value": sealed}])
     else:
         vault.open(bytes.fromhex(held), "witness")
 
@@ -393,6 +403,6 @@ def _number(run: RunId) -> int:
 
 
 __all__ = [
-    "Acceptance", "Finding", "Intention", "JournalRow", "Known", "KnownKey", "LedgerRow", "RunRow", "SealedPassword", "SnapshotRow",
-    "Store",
+    "Acceptance", "Enrolled", "Finding", "Guardian", "Intention", "JournalRow", "Known", "KnownKey", "LedgerRow", "RunRow",
+    "SealedPassword", "SnapshotRow", "Store",
 ]  # fmt: skip

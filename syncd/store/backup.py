@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table, insert, select, text
 from sqlalchemy.sql.sqltypes import LargeBinary
 
 from syncd.errors import EndpointError
-from syncd.store import codec, migrations, tables, writing
+from syncd.store import codec, migrations, statements, tables
 from syncd.vault import Vault
 
 MAGIC = b"syncd backup 2\n"
@@ -110,7 +110,7 @@ def read(connection: Connection, vault: Vault, path: Path) -> int:
     if not ended:
         raise EndpointError("restore", f"{path} is not whole: its end is missing", "take another copy; nothing was restored")
     _continue_numbering(connection, head["highest"])
-    writing.upsert(connection, tables.meta, [{"key": NEEDS_RECONCILE, "value": "restored"}])
+    statements.upsert(connection, tables.meta, [{"key": NEEDS_RECONCILE, "value": "restored"}])
     return count
 
 

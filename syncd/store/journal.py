@@ -26,7 +26,7 @@ from syncd.core.model import (
     RunId,
     TargetName,
 )
-from syncd.store import codec, reading, tables, writing
+from syncd.store import codec, history, reading, statements, tables, writing
 from syncd.store.reading import chunks, number
 from syncd.store.rows import Known
 from syncd.vault import Vault
@@ -58,7 +58,7 @@ def intend(
     ]
     seqs = [told.seq for told in connection.execute(statement, rows)] if rows else []
     images = [
-        {"seq": seq, "sealed": vault.seal(codec.dumps(codec.change_to_json(change)), reading.journal_context(seq))}
+        {"seq": seq, "sealed": vault.seal(codec.dumps(codec.change_to_json(change)), history.journal_context(seq))}
         for seq, change in zip(seqs, changes, strict=True)
     ]
     if images:
@@ -124,7 +124,7 @@ def _take_effect(connection: Connection, vault: Vault, target: TargetName, outco
                 touched.update((person, _created(target, one, person)) for one, person in same)
             case Kind.ADD_MEMBER:
                 mine = [_edge(target, person, one) for one, person in same if one.result is Result.DONE and one.change.group]
-                writing.add_if_absent(connection, tables.memberships, mine)
+                statements.add_if_absent(connection, tables.memberships, mine)
             case Kind.REMOVE_MEMBER:
                 writing.drop_memberships(connection, [_edge(target, person, one) for one, person in same])
             case _:
@@ -133,7 +133,7 @@ def _take_effect(connection: Connection, vault: Vault, target: TargetName, outco
                     if before is not None and one.change.after is not None:
                         touched[person] = _changed(before, kind, one.change.after)
     if touched:
-        writing.upsert(connection, tables.links, (writing.link_row(vault, one) for one in touched.values()))
+        statements.upsert(connection, tables.links, (writing.link_row(vault, one) for one in touched.values()))
 
 
 def _edge(target: TargetName, person: PersonId, outcome: Outcome) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _quarantine(connection: Connection, vault: Vault, target: TargetName, outcom
             "last": now.isoformat(),
             "sealed": vault.seal(f"{one.failure or one.result}: {one.why}".encode(), f"quarantine {target} {person} {kind}"),
         }
-    writing.upsert(connection, table, rows.values())
+    statements.upsert(connection, table, rows.values())
 
 
 def expire(connection: Connection, now: datetime, plans_before: datetime, images_before: datetime) -> int:

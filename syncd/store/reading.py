@@ -9,16 +9,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
-from syncd.core.lifecycle import PersonState
+from syncd.core.lifecycle import LEFT, PersonState
 from syncd.core.model import (
-    Change,
-    Failure,
-    Kind,
     NativeId,
     PersonId,
     Record,
-    Result,
-    RunId,
     SourceKey,
     SourceName,
     Subject,
@@ -28,14 +23,9 @@ from syncd.core.model import (
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.store import codec, tables
 from syncd.store.rows import (
-    Finding,
-    Intention,
-    JournalRow,
     Known,
     KnownKey,
     LedgerRow,
-    RunRow,
-    SealedPassword,
     SnapshotRow,
 )
 from syncd.vault import Vault
@@ -52,11 +42,6 @@ def number(person: PersonId) -> int:
 def person_id(row: int) -> PersonId:
     """The person id of a row number."""
     return PersonId(f"p{row}")
-
-
-def run_id(row: int) -> RunId:
-    """The run id of a row number."""
-    return RunId(f"r{row}")
 
 
 def chunks(values: Collection[Asked]) -> Iterator[Sequence[Asked]]:
@@ -134,13 +119,6 @@ def keys_of(connection: Connection, persons: Collection[PersonId] | None) -> dic
     return found
 
 
-def missing(connection: Connection) -> list[KnownKey]:
-    """Every key that is absent from its source."""
-    table = tables.source_keys
-    query = select(table).where(table.c.missing_since.is_not(None))
-    return sorted((_known_key(row) for row in connection.execute(query)), key=lambda key: (key.source, key.key))
-
-
 def records(connection: Connection, vault: Vault, persons: Collection[PersonId] | None) -> dict[PersonId, list[Record]]:
     """The last good records of each person."""
     table, key = tables.records, tables.source_keys
@@ -177,6 +155,12 @@ def dirty(connection: Connection) -> set[PersonId]:
 def due(connection: Connection, today: date) -> set[PersonId]:
     """Everybody for whom a date has come."""
     query = select(tables.persons.c.seq).where(tables.persons.c.due <= today.isoformat())
+    return {person_id(row.seq) for row in connection.execute(query)}
+
+
+def left(connection: Connection) -> set[PersonId]:
+    """Everybody whose access has ended, and who has not returned."""
+    query = select(tables.persons.c.seq).where(tables.persons.c.state.in_(sorted(map(str, LEFT))))
     return {person_id(row.seq) for row in connection.execute(query)}
 
 
@@ -296,128 +280,8 @@ def linked(connection: Connection, target: TargetName, wanted: Collection[Native
     return {NativeId(row.native_id): person_id(row.person) for row in _rows(connection, query, table.c.native_id, wanted)}
 
 
-def has_history(connection: Connection, target: TargetName) -> bool:
-    """Whether anything was ever applied there (R14)."""
-    return connection.execute(select(tables.journal.c.seq).where(tables.journal.c.target == target).limit(1)).first() is not None
-
-
-# --- runs and their journal -------------------------------------------------------------------------------------------
-
-
-def run_row(row: Row[Any]) -> RunRow:
-    """A run as told."""
-    return RunRow(
-        run_id(row.seq),
-        row.pipeline,
-        row.kind,
-        row.trigger,
-        row.status,
-        datetime.fromisoformat(row.started),
-        datetime.fromisoformat(row.ended) if row.ended else None,
-        json.loads(row.summary),
-    )
-
-
-def runs(connection: Connection, limit: int) -> list[RunRow]:
-    """The newest runs first."""
-    return [run_row(row) for row in connection.execute(select(tables.runs).order_by(tables.runs.c.seq.desc()).limit(limit))]
-
-
-def open_intentions(connection: Connection, vault: Vault) -> list[Intention]:
-    """Journalled changes without an outcome, oldest first."""
-    table, done, image = tables.journal, tables.outcomes, tables.images
-    query = (
-        select(table, image.c.sealed.label("image"))
-        .select_from(table.outerjoin(done, done.c.seq == table.c.seq).outerjoin(image, image.c.seq == table.c.seq))
-        .where(done.c.seq.is_(None))
-        .order_by(table.c.seq)
-    )
-    return [Intention(row.seq, run_id(row.run), _change(row, vault)) for row in connection.execute(query)]
-
-
-def _change(row: Row[Any], vault: Vault) -> Change:
-    """The journalled change; where its images have expired (R38), only its kind and whose it was."""
-    person = person_id(row.person) if row.person is not None else None
-    if row.image is None:
-        return Change(TargetName(row.target), Kind(row.kind), "its contents have expired", person=person)
-    return codec.change_from_json(json.loads(vault.open(row.image, journal_context(row.seq))))
-
-
-def journal_context(seq: int) -> str:
-    """What a journalled change is bound to: its own row."""
-    return f"journal {seq}"
-
-
-def journal(connection: Connection, vault: Vault, run: int | None, person: PersonId | None) -> list[JournalRow]:
-    """What was intended and what came of it, in order."""
-    table, done, image = tables.journal, tables.outcomes, tables.images
-    query = (
-        select(table, done.c.result, done.c.failure, done.c.sealed.label("said"), image.c.sealed.label("image"))
-        .select_from(table.outerjoin(done, done.c.seq == table.c.seq).outerjoin(image, image.c.seq == table.c.seq))
-        .order_by(table.c.seq)
-    )
-    if run is not None:
-        query = query.where(table.c.run == run)
-    if person is not None:
-        query = query.where(table.c.person == number(person))
-    return [
-        JournalRow(
-            row.seq,
-            run_id(row.run),
-            datetime.fromisoformat(row.at),
-            _change(row, vault),
-            Result(row.result) if row.result else None,
-            Failure(row.failure) if row.failure else None,
-            vault.open(row.said, f"outcome {row.seq}").decode() if row.said else "",
-        )
-        for row in connection.execute(query)
-    ]
-
-
-def findings(connection: Connection, vault: Vault, kind: str | None) -> list[Finding]:
-    """What the last accepted run found."""
-    table = tables.findings
-    query = select(table).order_by(table.c.seq)
-    if kind is not None:
-        query = query.where(table.c.kind == kind)
-    found = []
-    for row in connection.execute(query):
-        person = person_id(row.person) if row.person is not None else None
-        subject, why, source, target, detail = json.loads(vault.open(row.sealed, f"finding {row.run} {row.kind} {person or ''}"))
-        found.append(Finding(row.kind, subject, why, person, source, target, detail))
-    return found
-
-
-def quarantined(connection: Connection, vault: Vault) -> list[Finding]:
-    """Changes a target refused, with its words, how often and since when."""
-    table = tables.quarantine
-    return [
-        Finding(
-            "quarantined",
-            row.kind,
-            vault.open(row.sealed, f"quarantine {row.target} {row.person} {row.kind}").decode(),
-            person_id(row.person),
-            None,
-            TargetName(row.target),
-            {"count": str(row.count), "first": row.first, "last": row.last},
-        )
-        for row in connection.execute(select(table).order_by(table.c.target, table.c.person))
-    ]
-
-
-def sealed_passwords(connection: Connection, target: TargetName | None, now: datetime) -> list[SealedPassword]:
-    """First passwords of accounts that exist, not handed out and not expired."""
-    table, done = tables.passwords, tables.outcomes
-    query = (
-        select(table)
-        .select_from(table.join(done, done.c.seq == table.c.intention))
-        .where(table.c.handed_out.is_(None), table.c.expires > now.isoformat(), table.c.sealed.is_not(None))
-        .where(done.c.result.in_([str(Result.DONE), str(Result.ALREADY)]))
-        .order_by(table.c.seq)
-    )
-    if target is not None:
-        query = query.where(table.c.target == target)
-    return [
-        SealedPassword(row.seq, TargetName(row.target), person_id(row.person), row.sealed, datetime.fromisoformat(row.expires))
-        for row in connection.execute(query)
-    ]
+def unopened(connection: Connection, target: TargetName) -> set[PersonId]:
+    """Whose linked account is disabled, and by us: it was made ahead of a start date, or closed."""
+    table = tables.links
+    query = select(table.c.person).where(table.c.target == target, table.c.disabled_by_us)
+    return {person_id(row.person) for row in connection.execute(query)}

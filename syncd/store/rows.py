@@ -131,11 +131,34 @@ class SealedPassword:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolled:
+    """Somebody in a class, as their last good record says."""
+
+    person: PersonId
+    role: str
+    primary: bool
+    begin: date | None
+    end: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Guardian:
+    """A guardian by the source's key; `person` is who that is here, if anybody."""
+
+    source: SourceName
+    key: SourceKey
+    relation: str
+    person: PersonId | None
+
+
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """Everything a clear plan makes true before its first change is sent, in one transaction.
 
     `digests` holds per source what to write and what to delete. `refs` replaces a person's reverse edges (R4). `dirty` are marks to
-    add (R5). `names` replaces a person's names by kind. `findings` replaces the current ones.
+    add (R5). `names` replaces a person's names by kind. `links` are accounts adopted, or seen to be other than we knew, and `found`
+    the names seen on targets, with their holders: in one transaction with the marks, so that what was seen is never known unmarked.
+    `findings` replaces the current ones of the pipeline.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
@@ -146,5 +169,7 @@ class Acceptance:
     refs: Mapping[PersonId, Collection[tuple[SourceName, SubjectKey]]] = field(default_factory=dict)
     dirty: Collection[PersonId] = ()
     names: Mapping[PersonId, tuple[IssuedName, ...]] = field(default_factory=dict)
+    links: tuple[Known, ...] = ()
+    found: Mapping[str, str] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] | None = None

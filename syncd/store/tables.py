@@ -101,6 +101,76 @@ records = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+# What the last good records say, as rows (R26); the sealed record itself is `records`. `place` is the position in the record.
+
+campuses = Table(
+    "campuses",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("code", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("parent", String),
+    sqlite_with_rowid=False,
+)
+
+classes = Table(
+    "classes",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("code", String, nullable=False),
+    Column("title", String, nullable=False),
+    Column("campus", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("course", String, nullable=False),
+    Column("begin", String),
+    Column("end", String),
+    Column("teachers", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("campus", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("primary", Boolean, nullable=False),
+    Column("begin", String),
+    Column("end", String),
+    sqlite_with_rowid=False,
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("class", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("primary", Boolean, nullable=False),
+    Column("begin", String),
+    Column("end", String),
+    Index("enrolments_by_class", "source", "class"),
+    sqlite_with_rowid=False,
+)
+
+guardianships = Table(
+    "guardianships",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("guardian", String, nullable=False),
+    Column("relation", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 references = Table(
     "refs",
     metadata,

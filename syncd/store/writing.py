@@ -6,44 +6,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
-from syncd.store import codec, tables
+from syncd.store import codec, roster, tables
 from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
+from syncd.store.statements import add_if_absent, fill, upsert
 from syncd.vault import Vault
 
 RecordKey = tuple[SourceName, SourceKey]
-
-
-def upsert(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]], keep: Collection[str] = ()) -> None:
-    """Insert the rows, or overwrite those with the same primary key but for the columns in `keep`."""
-    listed = list(rows)
-    if not listed:
-        return
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(table)
-    key = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in listed[0] if name not in key and name not in keep}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=key, set_=changed)
-        if changed
-        else statement.on_conflict_do_nothing(index_elements=key),
-        listed,
-    )
-
-
-def add_if_absent(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Insert the rows whose primary key is not there yet."""
-    listed = list(rows)
-    if listed:
-        make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(make(table).on_conflict_do_nothing(), listed)
 
 
 # --- persons and names ------------------------------------------------------------------------------------------------
@@ -159,11 +135,6 @@ def reserve(connection: Connection, run: RunId | None, wanted: Mapping[str, Pers
                 raise ChangeError("name taken", f"{row.name} belongs to {row.holder}, not to {by_key[row.name]}")
 
 
-def release_names(connection: Connection, run: RunId) -> None:
-    """Forget the names a run reserved and never sent."""
-    connection.execute(delete(tables.ledger).where(tables.ledger.c.run == int(run[1:]), tables.ledger.c.state == "reserved"))
-
-
 def found_names(connection: Connection, found: Mapping[str, str], now: datetime) -> None:
     """Names seen on targets; one that somebody has already stays theirs."""
     rows = (
@@ -174,14 +145,28 @@ def found_names(connection: Connection, found: Mapping[str, str], now: datetime)
 
 
 def set_names(connection: Connection, wanted: Mapping[PersonId, Iterable[IssuedName]], now: datetime) -> None:
-    """The current names of persons. A name found on an account becomes its adopter's; one another person has is refused."""
+    """The current names of persons. One that another person has is refused, unless it was found with an account (R34).
+
+    A found name (without a basis) becomes its adopter's where an account nobody is linked to held it. Where another person holds it
+    already, the ledger stays as it is: both accounts were there before us. What a person is called already is not judged again.
+    """
+    had: dict[int, dict[str, str]] = {}
+    for some in chunks([number(person) for person in wanted]):
+        for row in connection.execute(select(tables.names).where(tables.names.c.person.in_(some))):
+            had.setdefault(row.person, {})[row.kind] = row.value
     rows = [
         {"person": number(person), "kind": name.kind, "value": name.value, "basis": name.basis}
         for person, names in wanted.items()
         for name in names
     ]
     upsert(connection, tables.names, rows)
-    mine = {ledger_key(name.value): person for person, names in wanted.items() for name in names}
+    new = {
+        ledger_key(name.value): (person, not name.basis)
+        for person, names in wanted.items()
+        for name in names
+        if had.get(number(person), {}).get(name.kind) != name.value
+    }
+    mine = {name: person for name, (person, _) in new.items()}
     held: dict[str, str] = {}
     for piece in chunks(list(mine)):
         query = select(tables.ledger.c.name, tables.ledger.c.holder).where(tables.ledger.c.name.in_(piece))
@@ -189,7 +174,7 @@ def set_names(connection: Connection, wanted: Mapping[PersonId, Iterable[IssuedN
     for name, holder in held.items():
         if ":" in holder:
             connection.execute(update(tables.ledger).where(tables.ledger.c.name == name).values(holder=mine[name], state="issued"))
-        elif holder != mine[name]:
+        elif holder != mine[name] and not new[name][1]:
             raise ChangeError("name taken", f"{name} belongs to {holder}, not to {mine[name]}")
     add_if_absent(
         connection,
@@ -212,13 +197,18 @@ def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, n
         _digests(connection, source, advanced, gone)
     attach(connection, told.keys)
     _records(connection, vault, told.records)
+    roster.keep(connection, told.records)
     set_states(connection, told.persons)
     _references(connection, told.refs)
     mark(connection, told.dirty)
     set_names(connection, told.names, now)
+    found_names(connection, told.found, now)
+    put_known(connection, vault, told.links)
     upsert(connection, tables.meta, ({"key": f"fingerprint {name}", "value": value} for name, value in told.fingerprints.items()))
     if told.findings is not None:
-        connection.execute(delete(tables.findings))
+        pipeline = select(tables.runs.c.pipeline).where(tables.runs.c.seq == int(run[1:])).scalar_subquery()
+        of_pipeline = select(tables.runs.c.seq).where(tables.runs.c.pipeline == pipeline)
+        connection.execute(delete(tables.findings).where(tables.findings.c.run.in_(of_pipeline)))
         _findings(connection, vault, run, told.findings)
 
 
@@ -269,15 +259,19 @@ def _records(connection: Connection, vault: Vault, records: Iterable[Record]) ->
 
 
 def _references(connection: Connection, refs: Mapping[PersonId, Collection[tuple[SourceName, SubjectKey]]]) -> None:
+    """Exactly these edges of these persons. Only what is different is written: few rosters move anybody."""
     table = tables.references
-    for piece in chunks([number(person) for person in refs]):
-        connection.execute(delete(table).where(table.c.person.in_(piece)))
-    rows = [
-        {"source": source, "subject": str(edge.subject), "key": edge.key, "person": number(person)}
-        for person, edges in refs.items()
-        for source, edge in edges
-    ]
-    add_if_absent(connection, table, rows)
+    stale: list[dict[str, Any]] = []
+    fresh: list[tuple[str, str, str, int]] = []
+    for piece in chunks(refs):
+        wanted = {(source, str(edge.subject), edge.key, number(person)) for person in piece for source, edge in refs[person]}
+        query = select(table).where(table.c.person.in_([number(person) for person in piece]))
+        held = {(row.source, row.subject, row.key, row.person) for row in connection.execute(query)}
+        stale += [dict(zip(("of_source", "of_subject", "of_key", "of_person"), edge, strict=True)) for edge in held - wanted]
+        fresh += wanted - held
+    if stale:
+        connection.execute(delete(table).where(*(column == bindparam(f"of_{column.name}") for column in table.columns)), stale)
+    fill(connection, table, sorted(fresh))
 
 
 def _findings(connection: Connection, vault: Vault, run: RunId, found: Iterable[Finding]) -> None:

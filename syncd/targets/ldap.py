@@ -42,7 +42,7 @@ class Ldap:
         self._name = name
         self._tree = names.Tree.of(config.base, config.rdn_attribute)
         self._references = frozenset(map(str.lower, config.reference_attributes))
-        self._wires = {use: Wire(name, config, lambda: credentials.read(config.credential)) for use in ("read", "ask", "write")}
+        self._wires = {use: Wire(name, config, lambda: credentials.text(config.credential)) for use in ("read", "ask", "write")}
         self._schema = Schema(name, self._wires["ask"])
         self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
         self._ids: dict[str, set[NativeId]] = {}  # member value, folded -> whom the last whole read found there
@@ -277,7 +277,7 @@ class Ldap:
             if change.native_id in self._privileged_ids:
                 return "the account is privileged (R40)"
             if change.kind in group_kinds:
-                return self._outside(names.parse(change.group or ""), self.config.groups_in, "groups_in")
+                return self._group_refused(names.parse(change.group or ""))
             if change.kind is Kind.CREATE_CONTAINER:
                 return self._outside(
                     names.parse(change.group or ""), (*self.config.accounts_in, *self.config.groups_in), "accounts_in"
@@ -289,6 +289,12 @@ class Ldap:
             return next(filter(None, reasons), "")
         except names.NotADn as error:
             return str(error)
+
+    def _group_refused(self, group: names.Dn) -> str:
+        privileged = {names.canonical(name) for name in self.config.privileged_groups}
+        if names.render(names.fold(group)) in privileged:
+            return f"the group {names.render(group)} is privileged (R40)"
+        return self._outside(group, self.config.groups_in, "groups_in")
 
     @staticmethod
     def _outside(name: names.Dn, allowed: Collection[str], setting: str) -> str:

@@ -82,7 +82,9 @@ class Writer:
         directory = self.directory
         groups = Memberships(directory.config, directory.tree, directory.wire, directory.ask)
         yield from self._followed(groups)
-        yield from groups.apply(memberships)
+        known: list[Change] = []
+        yield from self._strayed(memberships, known)
+        yield from groups.apply(known)
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -100,6 +102,8 @@ class Writer:
                 refused.append(Outcome(change, Result.FAILED, failure=error.failure, why=str(error)))
             except names.NotADn as error:
                 refused.append(Outcome(change, Result.FAILED, failure=Failure.INVALID, why=str(error)))
+            except (TransientError, EndpointError) as error:  # raised from here it would have what is in flight sent again
+                refused.append(Outcome(change, Result.FAILED, failure=Failure.WAITS, why=f"not sent: {error}"))
 
     def _write(self, change: Change, password: PasswordOf) -> Write[Change]:
         match change.kind:
@@ -207,7 +211,7 @@ class Writer:
         change = write.subject
         if not isinstance(reply, ber.Answer):
             yield _without_answer(change, reply)
-        elif reply.code == SUCCESS and change.kind in _RENAMES and self._must_follow():
+        elif reply.code == SUCCESS and change.kind in _RENAMES:
             self._renamed.append(change)
         elif reply.code == SUCCESS:
             yield self._landed(write, reply)
@@ -224,7 +228,10 @@ class Writer:
         if write.subject.kind is not Kind.CREATE:
             return Outcome(write.subject, Result.DONE)
         read = reply.controls.get(ber.POST_READ)
-        ids = ber.entry_attributes(read).get("entryuuid", ()) if read else ()
+        try:
+            ids = ber.entry_attributes(read).get("entryuuid", ()) if read else ()
+        except ber.Malformed:
+            ids = ()
         if not ids:  # a server without the post-read control: ask for what was just made
             try:
                 entry = self.directory.ask.entry(write.place, ["entryUUID"])
@@ -267,26 +274,53 @@ class Writer:
             else:
                 yield _verdict(write.subject, observed, reply)
         for write, answer in pipeline.run(iter(again)):
-            if isinstance(answer, ber.Answer):
-                yield Outcome(write.subject, Result.DONE) if answer.code == SUCCESS else _refused(write.subject, answer)
+            if isinstance(answer, ber.Answer) and answer.code in (ASSERTION_FAILED, NO_SUCH_OBJECT):
+                yield _refused(write.subject, answer)  # judged once already
             else:
-                yield _without_answer(write.subject, answer)
+                yield from self._outcome(write, answer)
 
-    def _must_follow(self) -> bool:
-        """True where the server does not keep group members in step with names."""
-        config = self.directory.config
-        return config.references_kept_by == "syncd" or config.group_class == "posixGroup"
+    def _strayed(self, memberships: Collection[Change], known: list[Change]) -> Iterator[Outcome]:
+        """Outcomes of memberships whose account is not where the plan knew it; the others go to `known`.
+
+        A membership names a place, and nothing a group can be asserted to hold tells who stands there now (R18, R19).
+        """
+        ids = sorted({change.native_id for change in memberships if change.native_id is not None})
+        try:
+            now = self.directory.now(ids, ()) if ids else {}
+        except (TransientError, EndpointError) as error:
+            yield from (Outcome(one, Result.FAILED, failure=Failure.WAITS, why=f"not sent: {error}") for one in memberships)
+            return
+        for change in memberships:
+            observed = now.get(change.native_id) if change.native_id is not None else None
+            if observed is None and change.kind is Kind.ADD_MEMBER:
+                yield Outcome(change, Result.FAILED, failure=Failure.NO_SUCH_OBJECT, why="no account has this id any more")
+            elif observed is not None and change.before is not None and not _same_place(observed.account, change.before):
+                yield Outcome(change, Result.FAILED, failure=Failure.STALE, why="the account is not where the plan expects it")
+            else:
+                known.append(change)
 
     def _followed(self, groups: Memberships) -> Iterator[Outcome]:
-        """Outcomes of renames and deletes, once the groups that held the old name hold the new one (R19)."""
+        """Outcomes of renames and deletes, once no group holds an old name any more: by our hand or by the server's (R19)."""
         told = {}
         for change in self._renamed:
             before, after = self._member(change.before), self._member(change.after)
-            if before is not None and before != after:
+            if before is not None and not self._same_member(before, after):
                 told[before] = after
-        why = groups.follow(told) if told else ""
+        config = self.directory.config
+        if not told:
+            why = ""
+        elif config.references_kept_by == "syncd" or config.group_class == "posixGroup":
+            why = groups.follow(told)
+        else:
+            why = groups.settled(told)
         yield from (Outcome(change, Result.DONE, why=why) for change in self._renamed)
         self._renamed = []
+
+    def _same_member(self, before: str, after: str | None) -> bool:
+        """True for one name in two spellings, which is one member to the server."""
+        if after is None or self.directory.config.group_class == "posixGroup":
+            return before == after
+        return names.canonical(before) == names.canonical(after)
 
     def _member(self, at: Account | None) -> str | None:
         if at is None:

@@ -15,6 +15,9 @@ POST_READ = "1.3.6.1.1.13.2"  # RFC 4527
 LONGEST = 16 * 1024 * 1024
 """No answer to a write is this long: a longer one is no LDAP."""
 
+_RESULTS = frozenset({0x67, 0x69, 0x6B, 0x6D, 0x78})
+"""Answers to modify, add, delete and rename, and the extended one in which a server says goodbye."""
+
 Values = Sequence[str]
 
 
@@ -155,6 +158,8 @@ def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
         raise Malformed("an element is cut off") from error
     if size >= 0x80:  # noqa: PLR2004 — BER's long form
         width = size & 0x7F
+        if not width:
+            raise Malformed("an element has the indefinite length that LDAP forbids")
         size = int.from_bytes(data[start : start + width], "big")
         start += width
     if start + size > len(data):
@@ -170,36 +175,50 @@ def _elements(data: bytes) -> list[tuple[int, bytes]]:
     return out
 
 
+def _parts(data: bytes, *tags: int) -> list[bytes]:
+    """The contents of the elements, the first of which must have these tags: nothing is taken for what it does not say it is."""
+    found = _elements(data)
+    if [tag for tag, _ in found[: len(tags)]] != list(tags):
+        raise Malformed("an element is not what belongs in its place")
+    return [content for _, content in found]
+
+
+def _positive(content: bytes) -> int:
+    """A number that is really there: zero bytes are not zero, which would read as success."""
+    if not 1 <= len(content) <= 4 or content[0] >= 0x80:  # noqa: PLR2004 — LDAP's numbers end at 2**31 - 1 and are not negative here
+        raise Malformed("a number is empty, negative or too long")
+    return int.from_bytes(content, "big")
+
+
 def answer(data: bytes) -> Answer:
-    """One framed message as an Answer. Raises Malformed."""
-    parts = _elements(_element(data, 0)[1])
-    if len(parts) < 2:  # noqa: PLR2004 — id and operation
-        raise Malformed("an answer holds no operation")
-    operation, body = parts[1]
-    fields = _elements(body)
-    if len(fields) < 3:  # noqa: PLR2004 — code, matched name, words
-        raise Malformed("an answer holds no result")
-    controls = dict(_control(content) for tag, block in parts[2:] if tag == 0xA0 for _, content in _elements(block))  # noqa: PLR2004 — [0]
+    """One framed message as an Answer to a write, or as a notice (message id 0). Raises Malformed."""
+    body = _element(data, 0)[1]
+    parts = _elements(body)
+    if len(parts) < 2 or parts[0][0] != 0x02 or parts[1][0] not in _RESULTS:  # noqa: PLR2004 — an INTEGER and an operation
+        raise Malformed("a message holds no result of a write")
+    operation, result = parts[1]
+    code, _, why, *_ = _parts(result, 0x0A, 0x04, 0x04)
+    blocks = (block for tag, block in parts[2:] if tag == 0xA0)  # noqa: PLR2004 — [0]
     return Answer(
-        message_id=int.from_bytes(parts[0][1], "big"),
+        message_id=_positive(parts[0][1]),
         operation=operation,
-        code=int.from_bytes(fields[0][1], "big"),
-        why=fields[2][1].decode(errors="replace"),
-        controls=controls,
+        code=_positive(code),
+        why=why.decode(errors="replace"),
+        controls=dict(_control(content) for block in blocks for _, content in _elements(block)),
     )
 
 
 def _control(content: bytes) -> tuple[str, bytes]:
-    parts = _elements(content)
-    value = next((body for tag, body in parts[1:] if tag == 0x04), b"")  # noqa: PLR2004 — OCTET STRING
-    return parts[0][1].decode(errors="replace"), value
+    oid = _parts(content, 0x04)[0]
+    value = next((body for tag, body in _elements(content)[1:] if tag == 0x04), b"")  # noqa: PLR2004 — OCTET STRING
+    return oid.decode(errors="replace"), value
 
 
 def entry_attributes(value: bytes) -> dict[str, tuple[str, ...]]:
-    """The attributes in a post-read control's value, names in lower case."""
-    fields = _elements(_element(value, 0)[1])
+    """The attributes in a post-read control's value, names in lower case. Raises Malformed."""
+    _, attributes, *_ = _parts(_element(value, 0)[1], 0x04, 0x30)
     out = {}
-    for _, attribute in _elements(fields[1][1]):
-        (_, name), (_, values) = _elements(attribute)
-        out[name.decode().lower()] = tuple(content.decode(errors="replace") for _, content in _elements(values))
+    for _, attribute in _elements(attributes):
+        name, values, *_ = _parts(attribute, 0x04, 0x31)
+        out[name.decode(errors="replace").lower()] = tuple(content.decode(errors="replace") for _, content in _elements(values))
     return out

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from syncd.core.model import Change, Failure, Kind, Outcome, Result
@@ -23,6 +24,9 @@ from syncd.targets.ldap_pipeline import Pipeline, Reply, Unsent, Write
 from syncd.targets.ldap_wire import Wire, escape_filter
 
 _BATCH = 500
+_ASKED = 50  # names in one filter
+_PATIENCE = 5.0
+_PAUSE = 0.02
 _ALREADY = {Kind.ADD_MEMBER: ATTRIBUTE_OR_VALUE_EXISTS, Kind.REMOVE_MEMBER: NO_SUCH_ATTRIBUTE}
 
 
@@ -37,9 +41,9 @@ class _Batch:
     emptying: bool = False
 
     def halves(self) -> list[_Batch]:
-        """The same edges in two batches."""
+        """The same edges in two batches; which of them empties the group is to be seen again."""
         middle = len(self.edges) // 2
-        return [replace(self, edges=part) for part in (self.edges[:middle], self.edges[middle:])]
+        return [replace(self, edges=part, emptying=False) for part in (self.edges[:middle], self.edges[middle:])]
 
 
 class Memberships:
@@ -85,6 +89,25 @@ class Memberships:
         writes = (Write(dn, ber.modify(dn, steps)) for dn, steps in found.items())
         left = {write.subject: _told(reply) for write, reply in pipeline.run(writes)}
         return "; ".join(f"{group} still holds the old name: {why}" for group, why in left.items() if why)
+
+    def settled(self, renamed: Collection[str]) -> str:
+        """Wait until no group holds these old members; what went wrong, or the empty string.
+
+        slapd's refint overlay rewrites members after it has answered the rename (seen with 2.5.13, 2026-11). Taking the new name
+        out of a group before that finds nothing to take out, and the member is back a moment later.
+        """
+        old, end = sorted(renamed), time.monotonic() + _PATIENCE
+        for start in range(0, len(old), _ASKED):
+            held = "".join(f"({self._holds}={escape_filter(name)})" for name in old[start : start + _ASKED])
+            condition = f"(&(objectClass={self._config.group_class})(|{held}))"
+            try:
+                while groups := [dn for dn, _ in self._ask.search(self._config.base, condition, ["1.1"])]:
+                    if time.monotonic() > end:
+                        return f"{groups[0]} still holds an old name; where no refint overlay is, set references_kept_by: syncd"
+                    time.sleep(_PAUSE)
+            except (TransientError, EndpointError) as error:
+                return f"groups not searched for the old name: {error}"
+        return ""
 
     def _sort(self, changes: Sequence[Change]) -> Iterator[Outcome]:
         edges: dict[tuple[str, Kind], list[tuple[Change, str]]] = defaultdict(list)

@@ -52,12 +52,17 @@ class Pipeline(Generic[Subject]):
 
     def run(self, writes: Iterator[Write[Subject]]) -> Iterator[tuple[Write[Subject], Reply]]:
         """A reply for every write pulled, in the order in which answers come."""
-        for write in writes:
-            while len(self._flying) >= self._window:
+        try:
+            for write in writes:
+                while len(self._flying) >= self._window:
+                    yield from self._land()
+                yield from self._launch(write)
+            while self._flying:
                 yield from self._land()
-            yield from self._launch(write)
-        while self._flying:
-            yield from self._land()
+        finally:
+            if self._flying:  # the caller went away: answers nobody waits for must not meet the next question
+                self._wire.close()
+                self._flying.clear()
 
     def _launch(self, write: Write[Subject]) -> Iterator[tuple[Write[Subject], Reply]]:
         if self._dead:

@@ -25,7 +25,7 @@ Entry = tuple[str, dict[str, list[bytes]]]
 """A name as the server spells it, and raw values under attribute names in lower case."""
 _PAGED = "1.2.840.113556.1.4.319"  # RFC 2696
 _CHUNK = 65536
-_PLAIN = frozenset(string.ascii_letters + string.digits + " -_.@=,")
+_PLAIN = frozenset(string.ascii_letters + string.digits + "-_.@=,")  # no blank: the library strips outer ones
 
 
 class Lost(Exception):  # noqa: N818 — an event, not a mistake
@@ -72,7 +72,7 @@ class _VerifiedTls(Tls):
 class Wire:
     """One bound connection, opened on first use and again after it was lost."""
 
-    def __init__(self, endpoint: str, dial: Dialled, password: Callable[[], bytes]) -> None:
+    def __init__(self, endpoint: str, dial: Dialled, password: Callable[[], str]) -> None:
         self.endpoint = endpoint
         self._dial = dial
         self._password = password
@@ -107,7 +107,7 @@ class Wire:
         connection = Connection(
             server,
             user=self._dial.bind_dn,
-            password=self._password().decode(),
+            password=self._password(),
             client_strategy=SYNC,
             receive_timeout=self._dial.receive_timeout,
             auto_referrals=False,
@@ -186,6 +186,10 @@ class Wire:
                     return
                 raise refusal(self.endpoint, f"search below {base}", result["result"], result["message"])
             for found in response:
+                if found["type"] == "searchResRef":  # whoever stands there was not read, and not read is not gone
+                    where = ", ".join(found["uri"])
+                    why = f"search below {base}: a part of it lies on another server ({where}), which is not followed"
+                    raise EndpointError(self.endpoint, why, "choose a base without referrals below it")
                 if found["type"] == "searchResEntry":
                     yield found["dn"], {name.lower(): values for name, values in found["raw_attributes"].items()}
             cookie = result.get("controls", {}).get(_PAGED, {}).get("value", {}).get("cookie")

@@ -213,8 +213,8 @@ def test_a_persons_number_is_never_used_again(store: Store) -> None:
 
 
 def test_another_sources_key_leads_to_the_same_person(store: Store) -> None:
-    people(store)
-    store.attach(SourceName("hr"), SourceKey("h7"), P1)
+    run = people(store)
+    store.accept(run, Acceptance(keys=(KnownKey(SourceName("hr"), SourceKey("h7"), P1),)), NOW)
     assert {"h7", "1"} == {one.key for one in store.keys_of([P1])[P1]}
     assert [P1] == store.find_person("h7") == store.find_person("p1") == store.find_person("1")
 
@@ -254,20 +254,22 @@ def test_threads_that_want_one_name_do_not_all_get_it(store: Store) -> None:
     assert {"agarcia": won[0]} == store.holders(["agarcia"])
 
 
-def test_names_of_a_rejected_plan_are_free_again_but_sent_ones_never(store: Store) -> None:
+def test_a_reserved_name_is_issued_once_it_was_sent(store: Store) -> None:
     """R9: reserved until sent, issued from then on."""
     run = people(store)
     store.reserve(run, {"agarcia": P1, "bgarcia": P2}, NOW)
     store.intend(run, [create(P1)], {}, NOW)
-    store.release_names(run)
-    assert [(row.name, row.holder, row.state) for row in store.ledger()] == [("agarcia", "p1", "issued")]
+    assert [(row.name, row.holder, row.state) for row in store.ledger()] == [
+        ("agarcia", "p1", "issued"),
+        ("bgarcia", "p2", "reserved"),
+    ]
 
 
 def test_a_found_name_never_overwrites_a_holder_and_becomes_its_adopters(store: Store) -> None:
     """R34: every name found enters the ledger."""
     run = people(store)
     store.reserve(run, {"agarcia": P1}, NOW)
-    store.found_names({"agarcia": "ad:n9", "bgarcia": "ad:n2"}, NOW)
+    store.accept(run, Acceptance(found={"agarcia": "ad:n9", "bgarcia": "ad:n2"}), NOW)
     assert store.holders(["agarcia", "bgarcia"]) == {"agarcia": "p1", "bgarcia": "ad:n2"}
     with pytest.raises(ChangeError, match="ad:n2"):
         store.reserve(run, {"bgarcia": P2}, NOW)
@@ -312,7 +314,7 @@ def test_what_was_accepted_is_what_is_known(store: Store) -> None:
     assert [snapshot] == store.snapshots(SIS)
     assert {subject: 2**128 - 1, campus("c1"): 0, campus("c2"): 5} == store.digests(SIS)
     assert {P1: [record]} == store.records([P1, P2]) == store.records()
-    assert [KnownKey(SIS, SourceKey("2"), P2, TODAY, 2)] == store.missing()
+    assert [KnownKey(SIS, SourceKey("2"), P2, TODAY, 2)] == store.keys_of([P2])[P2]
     assert {P1: state} == store.persons([P1])
     assert {"token garcia": [state]} == store.resembling(["token garcia", ""])
     assert (set(), {P1}) == (store.due(TODAY + timedelta(days=2)), store.due(TODAY + timedelta(days=3)))
@@ -365,8 +367,14 @@ def test_an_intention_is_open_until_its_outcome_is_recorded(store: Store) -> Non
     assert [second] == [one.seq for one in store.open_intentions()]
     assert [row.result for row in store.journal(run)] == [Result.DONE, None]
     assert [second] == [row.seq for row in store.journal(person=P2)]
-    assert store.has_history(AD)
-    assert not store.has_history(TargetName("google"))
+
+
+def test_a_target_has_history_once_its_first_apply_has_begun(store: Store) -> None:
+    """R14: a journalled change alone is none, such as that of one person synced alone."""
+    store.intend(people(store), [create(P1, "Ana")], {}, NOW)
+    assert not store.has_history(AD)
+    store.set_first_apply(AD, "begun")
+    assert (store.has_history(AD), store.first_apply(AD), store.has_history(TargetName("google"))) == (True, "begun", False)
 
 
 @pytest.mark.parametrize("table", [tables.journal, tables.outcomes], ids=str)

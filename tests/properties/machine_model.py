@@ -256,7 +256,7 @@ def exits(town: Town, draw: Random) -> None:
 
 def is_deleted(town: Town, draw: Random) -> None:
     """Somebody's row is marked as to be deleted."""
-    if one := _somebody(town, draw):
+    if (one := _somebody(town, draw)) and not one.bad:
         one.deleted = one.deleted or town.today - timedelta(days=draw.choice([1, 2]))
 
 
@@ -315,7 +315,7 @@ def class_renamed(town: Town, draw: Random) -> None:
 
 def row_breaks(town: Town, draw: Random) -> None:
     """Somebody's row becomes unreadable."""
-    if one := _somebody(town, draw):
+    if (one := _somebody(town, draw)) and not one.deleted:
         one.bad = draw.choice(BAD)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+import shutil
 import subprocess
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
@@ -18,17 +19,17 @@ from pathlib import Path
 from random import Random
 from typing import Protocol
 
-from syncd import sources
+from syncd import sources, targets
 from syncd.assembly import migrate_store
 from syncd.core.guard import Limit
 from syncd.core.model import Account, Change, Failure, Observed, ObservedGroup, Outcome, Result, TargetName
 from syncd.demo.slapd import SERVICE_DN, PrivateSlapd
-from syncd.engine import RECONCILE, Engine
+from syncd.engine import Engine
 from syncd.engine.planned import Applied
 from syncd.errors import EndpointError, TransientError
 from syncd.settings import Config, load, write_starting_set
 from syncd.store import Store
-from syncd.targets import PasswordOf, Question, Scope
+from syncd.targets import Connector, PasswordOf, Question, Scope
 from syncd.targets.ldap import Ldap
 from syncd.targets.memory import Memory, MemoryConfig
 from syncd.targets.target import Target
@@ -36,6 +37,8 @@ from syncd.vault import STATE_KEY, Vault
 from tests.crash import boundary
 
 LDAP = TargetName("ldap")
+SCRATCH = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+"""Where districts lie: in memory where that can be had. A kill, unlike a power cut, loses nothing that was not synced to a disk."""
 PIPELINE = "main"
 NO_LIMIT = Limit(percent=100.0, at_least=1_000_000)
 
@@ -58,8 +61,11 @@ class Entry:
 class Directory(Protocol):
     """A directory server, seen from outside."""
 
-    def connector(self) -> Memory | Ldap:
-        """A new connector to it."""
+    def connector(self, config: Config) -> Connector:
+        """A connector to it, as a process of this district builds one."""
+
+    def secrets(self) -> dict[str, str]:
+        """Credentials that are needed besides the state key."""
 
     def entries(self) -> list[Entry]:
         """Everything that stands there."""
@@ -78,9 +84,14 @@ class InMemory:
         containers = ("ou=Students", "ou=Staff", "ou=Groups", "ou=Disabled")
         self.memory = Memory("ldap", MemoryConfig(containers=containers))
 
-    def connector(self) -> Memory:
+    def connector(self, config: Config) -> Memory:
         """The one there is: it is server and connector in one."""
+        del config
         return self.memory
+
+    def secrets(self) -> dict[str, str]:
+        """None."""
+        return {}
 
     def entries(self) -> list[Entry]:
         """Everything that stands there."""
@@ -116,14 +127,17 @@ ATTRIBUTES = (
 class InSlapd:
     """A part of the tree of a real slapd, read back with `ldapsearch` (R29)."""
 
-    def __init__(self, server: PrivateSlapd, base: str, credentials: Callable[[], Ldap]) -> None:
+    def __init__(self, server: PrivateSlapd, base: str) -> None:
         self._server = server
         self.base = base
-        self._connector = credentials
 
-    def connector(self) -> Ldap:
+    def connector(self, config: Config) -> Connector:
         """A new connector, with connections of its own."""
-        return self._connector()
+        return targets.build("ldap", LDAP, config.targets[LDAP].options, config.credentials)
+
+    def secrets(self) -> dict[str, str]:
+        """What syncd binds with."""
+        return {"ldap_bind": self._server.password()}
 
     def _run(self, program: str, *arguments: str, ldif: str = "") -> str:
         server = self._server
@@ -214,7 +228,8 @@ FAIR = Weather()
 class Exposed:
     """A connector out in the weather. Also tells the crash points of a target that has no wire of its own."""
 
-    def __init__(self, connector: Memory | Ldap, weather: Weather) -> None:
+    def __init__(self, connector: Connector, weather: Weather) -> None:
+        assert isinstance(connector, Memory | Ldap)
         self._real = connector
         self._weather = weather
         self._draw = Random(weather.seed)
@@ -312,10 +327,20 @@ def settle(folder: Path, directory: Directory) -> Config:
     assert found == 1
     settings.write_text(text, encoding="utf-8")
     (folder / "credentials").mkdir(mode=0o700)
-    (folder / "credentials" / STATE_KEY).write_text(secrets.token_hex(32))
+    for name, secret in {STATE_KEY: secrets.token_hex(32), **directory.secrets()}.items():
+        (folder / "credentials" / name).write_text(secret)
     config = load(folder)
     migrate_store(config)
     return config
+
+
+def moved_in(settled: Path, folder: Path, directory: Directory) -> Config:
+    """A copy of a settled district, on this directory."""
+    shutil.copytree(settled, folder)
+    if isinstance(directory, InSlapd):
+        path = folder / "config" / "syncd.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace('"dc=BASE"', f'"{directory.base}"'), encoding="utf-8")
+    return load(folder)
 
 
 LIMITS = "    limits:\n" + "".join(
@@ -330,7 +355,7 @@ class Process:
     def __init__(self, config: Config, directory: Directory, weather: Weather, today: date) -> None:
         self._vault = Vault(config.credentials.read(STATE_KEY))
         self.store = Store.open(config.store, self._vault)
-        connector = Exposed(directory.connector(), weather)
+        connector = Exposed(directory.connector(config), weather)
         self._target = Target("ldap", connector, patience=0.0, error_budget=25)
         now = datetime.combine(today, time(8), UTC)
         read = {name: sources.build(each.kind, name, each.options, self._vault) for name, each in config.sources.items()}
@@ -346,6 +371,3 @@ class Process:
         """What the kernel does for a process that ended, however it ended."""
         with closing(self._target):
             self.store.close()
-
-
-__all__ = ["FAIR", "RECONCILE", "Directory", "Entry", "Exposed", "InMemory", "InSlapd", "Process", "Weather", "settle"]

@@ -1,233 +1,23 @@
-"""The machine: whatever happens to a roster, the wire and the process, one clean run makes the directory what the oracle says.
-
-A history is a list of nights. Each night something happens to people, the roster is exported, and syncd runs, perhaps in bad
-weather, perhaps killed at some boundary of its I/O, once or twice. What must hold is written in `Watch` and in `differences`.
-"""
+"""The machine: whatever happens to a roster, the wire and the process, one clean run makes the directory what the oracle says."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from collections.abc import Sequence
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings
 
-from syncd.engine import DELTA, RECONCILE
-from syncd.settings import Config, load
-from tests.crash import recorded
-from tests.oracle import Expected
-from tests.properties.machine_model import EDITS, Foresight, Town
-from tests.properties.machine_world import FAIR, Directory, Entry, InMemory, Process, Weather, settle
+from syncd.demo.slapd import PrivateSlapd
+from tests.conftest import fresh_base
+from tests.properties.machine_life import HISTORY, Life, Night
+from tests.properties.machine_world import SCRATCH, Directory, InMemory, InSlapd, moved_in, settle
 
-CRASHES = 320  # about as many boundaries as the run of a whole tiny district has
-PARK_SLACK = 45  # days: a leaver whose day was lost to bad weather is parked so much later at most
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""What a dead process leaves half-done dies once more when it is collected."""
 
-
-@dataclass(frozen=True)
-class Night:
-    """One night: what happened, and how the run goes. `edits` are places in EDITS with a seed each."""
-
-    edits: tuple[tuple[int, int], ...] = ()
-    days: int = 1  # since the night before
-    kind: str = DELTA
-    truncated: bool = False  # the zip arrives cut off
-    crashes: tuple[int, ...] = ()  # boundaries at which the process dies, before it is started again
-    weather: Weather = FAIR
-    fair: bool = True  # whether a run in fair weather ends the night
-    closed: bool = False  # somebody else disables an account in the morning
-
-    def __repr__(self) -> str:
-        told = [f"{EDITS[edit].__name__}#{seed}" for edit, seed in self.edits]
-        rest = {name: getattr(self, name) for name in ("days", "kind", "truncated", "crashes", "weather", "fair", "closed")}
-        default = Night()
-        told += [f"{name}={value}" for name, value in rest.items() if value != getattr(default, name)]
-        return f"Night({', '.join(told)})"
-
-
-WEATHER = st.one_of(
-    st.just(FAIR),
-    st.builds(Weather, refused=st.sampled_from([20, 60]), seed=st.integers(0, 99)),
-    st.builds(Weather, lost=st.sampled_from([0, 40]), dropped=st.sampled_from([0, 40]), seed=st.integers(0, 99)),
-    st.builds(Weather, lost=st.just(30), down_after=st.integers(0, 14), seed=st.integers(0, 99)),
-    st.builds(Weather, refused=st.just(15), lost=st.just(15), dropped=st.just(15), seed=st.integers(0, 99)),
-)
-NIGHT = st.builds(
-    Night,
-    edits=st.lists(st.tuples(st.integers(0, len(EDITS) - 1), st.integers(0, 9999)), max_size=4).map(tuple),
-    days=st.sampled_from([1, 1, 1, 1, 4, 11, 31]),
-    kind=st.sampled_from([DELTA, DELTA, DELTA, RECONCILE]),
-    truncated=st.sampled_from([False] * 7 + [True]),
-    crashes=st.one_of(st.just(()), st.lists(st.integers(1, CRASHES), min_size=1, max_size=2).map(tuple)),
-    weather=WEATHER,
-    fair=st.sampled_from([True, True, False]),
-    closed=st.sampled_from([False] * 9 + [True]),
-)
-HISTORY = st.lists(NIGHT, min_size=2, max_size=5)
-
-
-# --- what must always hold --------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Watch:
-    """What must hold after every run, also one that was killed half-way."""
-
-    names: dict[str, str] = field(default_factory=dict)  # user names and addresses ever seen -> employee number
-    notes: dict[str, str] = field(default_factory=dict)  # employee number -> the description it was made with
-
-    def look(self, entries: Sequence[Entry]) -> dict[str, Entry]:
-        """The entries by number: nobody has two, no name ever had two holders, an initial value is never written again."""
-        found: dict[str, Entry] = {}
-        for entry in entries:
-            number = entry.attributes["employeeNumber"]
-            assert number not in found, f"{number} has two accounts: {found[number].uid} and {entry.uid}"
-            found[number] = entry
-            for name in filter(None, (entry.uid, entry.attributes.get("mail", "").partition("@")[0])):
-                holder = self.names.setdefault(name.casefold(), number)
-                assert holder == number, f"the name {name} was {holder}'s and is now {number}'s"
-            told = self.notes.setdefault(number, entry.attributes["description"])
-            assert entry.attributes["description"] == told, f"the initial description of {number} was written again"
-        return found
-
-
-def differences(expected: dict[str, Expected], found: dict[str, Entry], oracle: Foresight, today: date) -> Iterator[str]:
-    """In what the directory differs from what the oracle says, in words."""
-    places = {key: f"uid={one.uid},{one.container}".casefold() for key, one in expected.items()}
-    numbers = {one.attributes["employeeNumber"]: key for key, one in expected.items()}
-    yield from (f"{number} has an account and should have none" for number in found.keys() - numbers.keys())
-    for number, key in sorted(numbers.items()):
-        if key in oracle.refused:
-            continue  # exactly as it was: that is watched by itself
-        want, have = expected[key], found.get(number)
-        if have is None:
-            yield f"{key} ({number}) should have an account and has none"
-            continue
-        human = oracle.humans[key]
-        container = want.container.casefold()
-        if human.state == "left" and (today - human.since).days + PARK_SLACK >= 30 and have.container == "ou=disabled":
-            container = "ou=disabled"
-        told: list[tuple[str, object, object]] = [
-            ("uid", want.uid, have.uid),
-            ("container", container, have.container),
-            ("enabled", want.enabled and key not in oracle.closed, have.enabled),
-            ("groups", {name.casefold() for name in want.groups}, set(have.groups)),
-        ]
-        if human.state == "active" and key in oracle.here:
-            told.append(("manager", places.get(want.manager, ""), have.manager))
-        for name in (want.attributes.keys() | have.attributes.keys()) - {"description", "uid"}:
-            told.append((name, want.attributes.get(name), have.attributes.get(name)))
-        yield from (f"{key} {name}: should be {should}, is {value}" for name, should, value in told if should != value)
-
-
-# --- a district's life ------------------------------------------------------------------------------------------------
-
-
-class Life:
-    """One district on one directory, night after night."""
-
-    def __init__(self, folder: Path, config: Config, directory: Directory) -> None:
-        self.folder, self.config, self.directory = folder, config, directory
-        self.town, self.oracle, self.watch = Town.founded(), Foresight(), Watch()
-        self.before: dict[str, Entry] = {}
-        self.files = folder / "roster"
-
-    def live(self, nights: Sequence[Night]) -> None:
-        """Every night, then one clean run with a reconcile."""
-        for number, night in enumerate(nights):
-            self.town.today += timedelta(days=night.days)
-            self._night(night, first=number == 0)
-        self.town.write(self.files)
-        self.oracle.night(self.town.today, self.files)
-        self._clean(RECONCILE)
-
-    def _night(self, night: Night, *, first: bool) -> None:
-        town, today = self.town, self.town.today
-        self.before = self.watch.look(self.directory.entries())
-        for edit, seed in night.edits:
-            EDITS[edit](town, Random(seed))
-        truncated = night.truncated and not first
-        town.write(self.files, truncated=truncated)
-        if truncated:
-            self.oracle.night_unread(today)
-        else:
-            self.oracle.night(today, self.files)
-        for at in night.crashes:
-            event("killed" if self._run(night.kind, night.weather, at) else "not killed")
-        if not night.weather.is_fair:
-            self._run(night.kind, night.weather)
-        if night.fair or night.weather.is_fair:
-            self._clean(night.kind)
-        else:
-            self.oracle.landed(self._standing())
-        if night.closed:
-            self._close()
-
-    def _run(self, kind: str, weather: Weather, at: int = 0) -> bool:
-        """One process; True where it was killed."""
-        with recorded(at) as recorder:
-            process = Process(self.config, self.directory, weather, self.town.today)
-            try:
-                process.sync(kind)
-            finally:
-                if not recorder.dead:
-                    process.close()
-        if recorder.dead:
-            process.close()
-        self._look()
-        return recorder.dead
-
-    def _clean(self, kind: str) -> None:
-        process = Process(self.config, self.directory, FAIR, self.town.today)
-        try:
-            applied = process.sync(kind)
-        finally:
-            process.close()
-        assert applied is not None, "a clean run was held"
-        assert not applied.failed, f"a clean run failed: {applied.failures} {applied.reports}"
-        found = self._look()
-        wrong = list(differences(dict(self.oracle.answer.accounts), found, self.oracle, self.town.today))
-        assert not wrong, "\n".join([f"after a {kind} run on {self.town.today}:", *wrong])
-
-    def _look(self) -> dict[str, Entry]:
-        """The directory now; nobody whose row cannot be read was touched."""
-        found = self.watch.look(self.directory.entries())
-        for key in self.oracle.refused & self.oracle.humans.keys():
-            number = self.oracle.humans[key].row.number
-            was, now = self.before.get(number), found.get(number)
-            assert _without_manager(was) == _without_manager(now), f"{key} is unreadable and was touched: {was} is now {now}"
-        return found
-
-    def _standing(self) -> dict[str, Expected]:
-        found = self._look()
-        keys = {human.row.number: key for key, human in self.oracle.humans.items()}
-        places = {f"uid={one.uid},{one.container}".casefold(): keys[number] for number, one in found.items()}
-        return {
-            keys[number]: Expected(one.uid, one.container, one.enabled, one.attributes, one.groups, places.get(one.manager, ""))
-            for number, one in found.items()
-        }
-
-    def _close(self) -> None:
-        """Somebody else disables an account; a reconcile run sees it and leaves it so (R33)."""
-        numbers = sorted((human.row.number, key) for key, human in self.oracle.humans.items() if key not in self.oracle.refused)
-        for number, key in numbers:
-            if key not in self.oracle.closed and self.directory.close_account(number):
-                self.oracle.closed.add(key)
-                break
-        self._run(RECONCILE, FAIR)
-
-
-def _without_manager(entry: Entry | None) -> tuple[object, ...] | None:
-    """A server that keeps references right rewrites the manager's place by itself."""
-    return None if entry is None else (entry.uid, entry.container, entry.enabled, entry.attributes, entry.groups)
-
-
-# --- the properties ---------------------------------------------------------------------------------------------------
+MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="session")
@@ -238,16 +28,30 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def lives(settled: Path, nights: Sequence[Night]) -> None:
-    """A district in memory lives through these nights."""
-    with TemporaryDirectory(prefix="syncd-machine-") as name:
+@pytest.fixture(scope="session")
+def settled_on_slapd(tmp_path_factory: pytest.TempPathFactory, slapd: PrivateSlapd) -> Path:
+    """A settled district on the session's slapd, to be copied for every example and given a part of the tree of its own."""
+    folder = tmp_path_factory.mktemp("settled-on-slapd")
+    settle(folder, InSlapd(slapd, "dc=BASE"))
+    return folder
+
+
+def lives(settled: Path, directory: Directory, nights: Sequence[Night]) -> None:
+    """A district on this directory lives through these nights."""
+    with TemporaryDirectory(prefix="syncd-machine-", dir=SCRATCH) as name:
         folder = Path(name) / "district"
-        shutil.copytree(settled, folder)
-        Life(folder, load(folder), InMemory()).live(nights)
+        Life(folder, moved_in(settled, folder, directory), directory).live(nights)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@MACHINE
 @given(nights=HISTORY)
 def test_one_clean_run_makes_the_directory_what_the_oracle_says(settled: Path, nights: list[Night]) -> None:
     """After any history, one clean run makes the directory right; no name is issued twice, no unreadable person is touched."""
-    lives(settled, nights)
+    lives(settled, InMemory(), nights)
+
+
+@MACHINE
+@given(nights=HISTORY)
+def test_the_same_on_a_real_slapd(slapd: PrivateSlapd, settled_on_slapd: Path, nights: list[Night]) -> None:
+    """The same on OpenLDAP, over TLS, read back with ldapsearch (R29)."""
+    lives(settled_on_slapd, InSlapd(slapd, fresh_base(slapd)), nights)

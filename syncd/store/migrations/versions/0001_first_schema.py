@@ -96,6 +96,57 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", "key"),
     )
     op.create_table(
+        "campuses",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("parent", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("source", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "classes",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("campus", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("course", sa.String(), nullable=False),
+        sa.Column("begin", sa.String(), nullable=True),
+        sa.Column("end", sa.String(), nullable=True),
+        sa.Column("teachers", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "key"),
+        sqlite_with_rowid=False,
+    )
+    for table, place in (("roles", "campus"), ("enrolments", "class")):
+        op.create_table(
+            table,
+            sa.Column("source", sa.String(), nullable=False),
+            sa.Column("key", sa.String(), nullable=False),
+            sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
+            sa.Column(place, sa.String(), nullable=False),
+            sa.Column("role", sa.String(), nullable=False),
+            sa.Column("primary", sa.Boolean(), nullable=False),
+            sa.Column("begin", sa.String(), nullable=True),
+            sa.Column("end", sa.String(), nullable=True),
+            sa.PrimaryKeyConstraint("source", "key", "place"),
+            sqlite_with_rowid=False,
+        )
+    op.create_index("enrolments_by_class", "enrolments", ["source", "class"], unique=False)
+    op.create_table(
+        "guardianships",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("guardian", sa.String(), nullable=False),
+        sa.Column("relation", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "key", "place"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "refs",
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
