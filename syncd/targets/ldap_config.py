@@ -34,9 +34,7 @@ class LdapConfig:
     rdn_attribute: str = field(default="uid", metadata={"doc": "attribute that names an account in its container"})
     disable_attribute: str = field(
         default="pwdAccountLockedTime",
-        metadata={
-            "doc": "attribute that disables an account (the default needs slapd's ppolicy overlay, with pwdLockout TRUE in its policy)"
-        },
+        metadata={"doc": "attribute that disables an account (the default needs slapd's ppolicy overlay with pwdLockout TRUE)"},
     )
     disable_value: str = field(
         default="000001010000Z", metadata={"doc": "its value in a disabled account; any other value means enabled"}

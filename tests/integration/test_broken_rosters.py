@@ -69,7 +69,7 @@ def changed(before: Mapping[str, Holding], after: Mapping[str, Holding]) -> set[
 
 @pytest.mark.parametrize("roster", BROKEN, ids=lambda roster: roster.name)
 def test_only_people_with_sound_rows_change(roster: BrokenRoster, tmp_path: Path) -> None:
-    """R1, R3: refused changes nothing, however often it is read; rejected leaves the owners alone; nobody loses access by either."""
+    """R1, R3: refused changes nothing, however often it is read; rejected leaves the owners alone; nobody loses access."""
     with synced(tmp_path, roster) as district:
         before = holdings(district)
         assert len(before) == (0 if roster.on_contact else 5)  # a guardian has no account
@@ -178,7 +178,7 @@ def nasty_roster() -> World | object:
 def test_texts_land_literally_in_a_real_directory(
     slapd: PrivateSlapd, ldap_base: str, ldap_config: LdapConfig, credentials: Credentials, tmp_path: Path
 ) -> None:
-    """LDAP metacharacters, formulas and direction marks in every mapped field are text: read back equal, and nothing else is touched.
+    """LDAP metacharacters, formulas and direction marks in every mapped field are text: read back equal, nothing else touched.
 
     Then every name goes to the next person, which moves no account wrongly and leaves nothing to do.
     """

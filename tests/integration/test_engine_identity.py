@@ -361,7 +361,7 @@ def test_a_dispute_among_newcomers_ends_with_its_cause(district: World) -> None:
 
 
 def test_a_dispute_is_told_until_it_is_settled(district: World) -> None:
-    """R5, R35: an unchanged file does not make `syncd disputes` forget who waits, and what settles it is seen without a new file."""
+    """R5, R35: an unchanged file does not make `syncd disputes` forget who waits, and what settles it is seen."""
     ada = pupil(1)
     district.students(pupil(7, given="Ada", family="Abara", birth=ada.birth))
     for _ in range(3):

@@ -129,10 +129,11 @@ def test_a_broken_limit_is_told_before_anything_is_written(district: World) -> N
     district.clock.advance()
     planned, applied = district.engine.sync(MAIN)
     assert applied is None
-    assert [str(finding) for finding in planned.verdict.findings] == [
+    [finding] = planned.verdict.findings
+    assert str(finding) == (
         "target ldap: 3 accounts would be disabled, but targets.ldap.limits.disable allows at most 3 % of 9 accounts in one run. "
         "Nothing was written. See them with: syncd plan --kind disable"
-    ]
+    )
     assert server(district).sent == []
 
 
@@ -350,7 +351,7 @@ def test_an_unanswered_change_is_resolved_by_reading(tmp_path: Path, landed: boo
 
 @pytest.mark.parametrize("landed", [True, False])
 def test_a_run_killed_in_the_middle_is_completed_by_the_next(district: World, landed: bool) -> None:
-    """R17, R21: killed before or after a create took effect, there is one account in the end, and its password can be handed out."""
+    """R17, R21: killed before or after a create took effect, there is one account in the end, and its password is there."""
 
     class Killed(BaseException):
         """The process is gone."""
@@ -449,7 +450,7 @@ def test_a_persons_steps_follow_their_order(district: World) -> None:
 
 
 def test_a_reference_follows_the_account_it_names(district: World) -> None:
-    """R4, R20: when a manager's account moves, everybody who names it is rewritten behind the move, though their rows are as before."""
+    """R4, R20: when a manager's account moves, everybody who names it is rewritten behind the move, untouched as their rows are."""
     district.staff(employee(1, schools=("o1",)))
     planned = district.day()
     assert Kind.MOVE in kinds(planned, district.person("t1"))

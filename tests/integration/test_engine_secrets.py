@@ -220,7 +220,7 @@ def test_only_columns_in_use_are_spooled(district: World) -> None:
 
 
 def test_copies_expire_as_retention_says(district: World) -> None:
-    """R38: spools and stored plans after 30 days, before-images after 90; the newest accepted roster stays for as long as it counts."""
+    """R38: spools and stored plans after 30 days, before-images after 90; the newest accepted roster stays while it counts."""
     spools = district.state / "spools"
     district.students(pupil(1, family="Other", birth=BIRTH))
     early = district.day()

@@ -223,7 +223,7 @@ def test_row_order_does_not_matter(district: District) -> None:
         for rows in delivery.values():
             if isinstance(rows, list) and rows[0][0] == "sourcedId":
                 rest = rows[1:]
-                random.Random(4).shuffle(rest)  # noqa: S311 — a shuffle for a test
+                random.Random(4).shuffle(rest)
                 rows[1:] = rest
 
     assert summed(district.source, district.deliver()) == summed(district.source, district.deliver(shuffle))
