@@ -112,7 +112,7 @@ def day_of(text: str) -> date | None:
     """The date of a cell in either spelling, None for an empty one."""
     if not text:
         return None
-    return datetime.strptime(text, "%m/%d/%Y").date() if "/" in text else date.fromisoformat(text[:10])  # noqa: DTZ007
+    return datetime.strptime(text, "%m/%d/%Y").date() if "/" in text else date.fromisoformat(text[:10])  # noqa: DTZ007 — a birth date has no time
 
 
 def runs(begin: date | None, end: date | None, today: date) -> bool:

@@ -184,7 +184,7 @@ def test_texts_land_literally_in_a_real_directory(
     """
     outside = elsewhere(slapd, ldap_base)
     assert len(outside) > 5
-    with world(tmp_path, nasty_roster(), connect=lambda _: Ldap("ldap", ldap_config, credentials)) as district:  # type: ignore[arg-type]
+    with world(tmp_path, nasty_roster(), connect=lambda _: Ldap("ldap", ldap_config, credentials)) as district:  # type: ignore[arg-type]  # it is a connector by shape
         district.deliver()
         _, applied = district.sync(first=True)
         assert not applied.failed, applied.failures

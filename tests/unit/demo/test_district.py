@@ -84,9 +84,9 @@ def test_day_number_and_date_are_two_ways_to_the_same_day(district: District) ->
 def test_a_district_cannot_be_changed(district: District) -> None:
     """A day that was given to somebody stays as it was."""
     with pytest.raises(FrozenInstanceError):
-        district.number = 3  # type: ignore[misc]
+        district.number = 3  # type: ignore[misc]  # that it is refused is the point
     with pytest.raises(TypeError):
-        district.roster.students["stu"] = None  # type: ignore[index]
+        district.roster.students["stu"] = None  # type: ignore[index]  # as above
 
 
 def test_every_planted_kind_is_in_the_default_district(district: District) -> None:
