@@ -73,6 +73,7 @@ class Frame:
     relations: set[str] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
     config: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)  # kinds of names read; whoever asks rule by rule clears it in between
     reads: dict[str, str] = field(default_factory=dict)  # Python source → local name
     namespace: dict[str, object] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)

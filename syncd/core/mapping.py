@@ -57,7 +57,8 @@ class Wanted:
     """What a person's account on one target should be, before lifecycle and the connector's own spelling.
 
     `attributes` has a key for every attribute the mapping owns, with () for no value. `find` are the keys to adopt an account by,
-    in order. `person_attributes` maps an attribute to the relation whose account it names.
+    in order. `person_attributes` maps an attribute to the relation whose account it names. `carriers` are the attributes whose
+    rule reads a name of the person (R7).
     """
 
     rdn: str
@@ -68,6 +69,7 @@ class Wanted:
     person_attributes: Mapping[str, str]
     groups: tuple[WantedGroup, ...]
     password: PasswordSpec | None
+    carriers: frozenset[str] = frozenset()
 
 
 Found = tuple[tuple[str, str], ...]
@@ -83,11 +85,17 @@ class AccountRules:
     policies: Mapping[str, Policy]
     person_attributes: Mapping[str, str]
     password: PasswordSpec | None
+    carriers: frozenset[str]
+    rdn_carries: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TargetMapping:
-    """One target's mapping compiled: Person → Wanted, and what that depends on."""
+    """One target's mapping compiled: Person → Wanted, and what that depends on.
+
+    `carriers` are the attributes that hold people's names here: those whose rule reads one, and those people.yaml lists under
+    `unique_in`. `rdn_carries` tells whether an account's own name does (R9).
+    """
 
     spec: TargetSpec
     target: TargetName
@@ -97,6 +105,8 @@ class TargetMapping:
     relation_attributes: frozenset[str]
     populations: frozenset[PopulationName]
     accounts: Mapping[PopulationName, AccountRules]
+    carriers: frozenset[str]
+    rdn_carries: bool
 
     def desire(
         self,
@@ -117,7 +127,9 @@ class TargetMapping:
         if made is None:
             return None
         rdn, container, attributes, find, groups = made
-        return Wanted(rdn, container, attributes, account.policies, find, account.person_attributes, groups, account.password)
+        return Wanted(
+            rdn, container, attributes, account.policies, find, account.person_attributes, groups, account.password, account.carriers
+        )
 
     def explain(self, population: PopulationName) -> Mapping[str, Mark]:
         """Where each rule of this population's account stands: `rdn`, `container`, each attribute, `find[0]`, `groups[0]`."""
@@ -159,18 +171,23 @@ def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str
             MappingProxyType(account_code.policies),
             MappingProxyType(account_code.person_attributes),
             account_code.spec.password,
+            frozenset(account_code.carriers),
+            account_code.rdn_carries,
         )
+    unique = frozenset(attribute for name_spec in people.spec.names.values() for attribute in name_spec.unique_in)
     codes = [code for _, code in compiled.values()]
     references = frozenset(attribute for code in codes for attribute in code.person_attributes)
     return TargetMapping(
         spec=spec,
         target=TargetName(spec.target),
         fingerprint=fingerprint_of(spec.target, spec.accounts, *used(functions, vocabulary)),
-        attributes=references | {name for code in codes for name in (*code.policies, *code.found)},
+        attributes=references.union(unique, *((*code.policies, *code.found) for code in codes)),
         relations=frozenset(relation for function in functions for relation in function.relations),
         relation_attributes=references,
         populations=frozenset(accounts),
         accounts=MappingProxyType(accounts),
+        carriers=unique.union(*(account.carriers for account in accounts.values())),
+        rdn_carries=any(account.rdn_carries for account in accounts.values()),
     )
 
 
@@ -184,6 +201,8 @@ class _Account:
         self.policies: dict[str, Policy] = {}
         self.person_attributes: dict[str, str] = {}
         self.found: list[str] = []
+        self.carriers: set[str] = set()
+        self.rdn_carries = False
 
     def compile(self) -> None:
         spec, function = self.spec, self.function
@@ -192,7 +211,9 @@ class _Account:
             function.add(f"if not {function.condition(spec.when)}: return None", "when")
         for rule, text, escape in (("rdn", spec.rdn, ""), ("container", spec.container, "part")):
             self.marks[rule] = text.mark
+            function.named.clear()
             code = function.template(text, escape=escape)
+            self.rdn_carries |= rule == "rdn" and bool(function.named)
             function.add(f"{rule} = {code.source if code else ''}", rule)
         function.add("if not rdn.strip(): raise Unmappable('it is empty for this person')", "rdn")
         for at, key in enumerate(spec.find):
@@ -244,6 +265,7 @@ class _Account:
         spec = form if isinstance(form, AttributeSpec) else AttributeSpec(form)
         self.policies[attribute] = spec.policy
         place = Place(today=spec.policy == "initial")
+        self.function.named.clear()
         if isinstance(spec.value, Text):
             code = self.function.expression(spec.value, place)
             source = "" if code is None else self._value(code, spec.value.mark)
@@ -253,6 +275,8 @@ class _Account:
             for text, code in zip(spec.value, parts, strict=True):
                 source += "" if code is None else f"{self._value(code, text.mark)}, "
             source += ")"
+        if self.function.named:
+            self.carriers.add(attribute)
         if spec.when is None:
             return source
         return f"({source}) if {self.function.condition(spec.when)} else ()"

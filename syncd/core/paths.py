@@ -67,6 +67,7 @@ class Path:
             if step not in frame.names:
                 there = f"; it is a field: write {step}" if step in FIELDS else suggestion(step, frame.names)
                 raise Refused(f"people.yaml makes no name '{step}' for this population{there}", step)
+            frame.named.add(step)
             return Code(frame.read(f"names[{step!r}]"), TEXT)
         if self.head == "config":
             if step not in vocabulary.config:

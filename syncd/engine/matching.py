@@ -74,7 +74,7 @@ class Matching:
         ]
         blocked |= self._settle_unlinked(creatable, listing, linked)
         if listing is not None:
-            self._remember_names(listing, linked, decided)
+            self._remember_names(listing, linked)
         desired: dict[PersonId, Desired] = {}
         for person, one in decided.items():
             want = None if person in blocked or one.blocked or one.standing.frozen else self._desired(one, holdings.get(person))
@@ -139,22 +139,13 @@ class Matching:
                 self._result.links.append(replace(one, account=account, disabled_by_us=ours))
         return holdings
 
-    def _remember_names(
-        self, listing: Mapping[NativeId, Observed], linked: Mapping[NativeId, PersonId], decided: Mapping[PersonId, Decided]
-    ) -> None:
+    def _remember_names(self, listing: Mapping[NativeId, Observed], linked: Mapping[NativeId, PersonId]) -> None:
         """Every name seen on the target goes into the ledger, under whoever holds it (R9)."""
-        carriers: set[str] = set()
-        rdn_carries = False
-        for one in decided.values():
-            wanted = one.wanted.get(self._name)
-            if wanted is not None:
-                keys = {ledger_key(name.value) for name in one.names.values()}
-                carriers |= {name for name, values in wanted.attributes.items() if any(ledger_key(v) in keys for v in values)}
-                rdn_carries |= ledger_key(wanted.rdn) in keys
+        carriers = sorted(self._mapping.carriers)
         for native_id, observed in listing.items():
             holder = linked.get(native_id) or f"{self._name}:{native_id}"
             values = [value for name in carriers for value in observed.account.attributes.get(name, ())]
-            for value in [*values, *([observed.account.rdn] if rdn_carries else [])]:
+            for value in [*values, *([observed.account.rdn] if self._mapping.rdn_carries else [])]:
                 self._result.found.setdefault(ledger_key(value), holder)
 
     # --- who has an account already -----------------------------------------------------------------------------------
@@ -171,7 +162,7 @@ class Matching:
         for person, (wanted, one) in people.items():
             place = self._target.canonical(Account(wanted.rdn, wanted.container, one.standing.enabled, {}))
             finds: dict[tuple[str, str], Question] = {pair: ByAttribute(*pair) for pair in wanted.find}
-            carried = [ByAttribute(name, value) for name, value in _carried(wanted, one.names)]
+            carried = [ByAttribute(*pair) for pair in sorted(self._carried(wanted, one.names))]
             asked[person] = (finds, [*carried, ByLocation(place.container, place.rdn)])
         questions = {question for finds, names in asked.values() for question in (*finds.values(), *names)}
         hits = self._answers(questions, listing)
@@ -201,6 +192,14 @@ class Matching:
                 else:
                     self._adopt(person, *people[person], found, why)
         return blocked
+
+    def _carried(self, wanted: Wanted, names: Mapping[str, IssuedName]) -> set[tuple[str, str]]:
+        """What carries one of the person's names here, attribute and value: whoever else has that value there is asked about."""
+        keys = {ledger_key(name.value) for name in names.values()}
+        unique = self._mapping.carriers - wanted.carriers
+        return {(name, issued.value) for name in unique for issued in names.values()} | {
+            (name, value) for name in wanted.carriers for value in wanted.attributes[name] if ledger_key(value) in keys
+        }
 
     def _answers(self, questions: set[Question], listing: Mapping[NativeId, Observed] | None) -> dict[Question, list[Observed]]:
         answers: dict[Question, list[Observed]] = {}
@@ -367,8 +366,3 @@ class Matching:
         if kind in ("disputed", "strayed", "deleted"):
             self._result.waiting.add(person)
 
-
-def _carried(wanted: Wanted, names: Mapping[str, IssuedName]) -> list[tuple[str, str]]:
-    """The attributes that carry one of the person's names: whoever else has that value there is asked about."""
-    keys = {ledger_key(name.value) for name in names.values()}
-    return [(name, value) for name, values in wanted.attributes.items() for value in values if ledger_key(value) in keys]
