@@ -17,7 +17,7 @@ from syncd.vault import Credentials
 
 settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", derandomize=True, print_blob=True)
-"""The same examples every time, so that a change is judged by what it changes. New ones are found by everybody's own runs, and at night."""
+"""The same examples every time, so that a change is judged by what it changes. New ones are found by people, and at night."""
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 
