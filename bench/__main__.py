@@ -4,22 +4,51 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
-from bench import nochange, writes
-from bench.figures import Figure, as_json, as_table, machine, read_base
+from bench import first_plan, mapped, million, nochange, peers, reads, start, writes
+from bench.figures import Figure, as_json, as_table, machine, missed, read_base
 from bench.scratch import find_servers
 from syncd.demo.slapd import Binaries
 from syncd.errors import SyncdError
 
-IDS = ("create_nosync", "modify_nosync", "nochange_28k")
-PEOPLE = 5000
 _USAGE, _UNAVAILABLE = 64, 69
 _WIDTH = 110  # as wide in a file as on a screen
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be measured, how large, and how often."""
+
+    wanted: Collection[str]
+    scale: float
+    rounds: int
+
+
+Measure = Callable[[Binaries, Asked], Sequence[Figure]]
+GROUPS: tuple[tuple[tuple[str, ...], Measure], ...] = (
+    (
+        ("create_nosync", "create_fsync", "modify_nosync", "modify_fsync"),
+        lambda slapd, asked: writes.measure(slapd, asked.wanted, asked.scale, asked.rounds),
+    ),
+    (("read_full",), lambda slapd, asked: [reads.measure(slapd, asked.scale, asked.rounds)]),
+    (("nochange_28k",), lambda slapd, asked: [nochange.measure(slapd, asked.scale, asked.rounds)]),
+    (("start",), lambda _, asked: [start.measure(asked.rounds)]),
+    (
+        (million.NOCHANGE, million.SHUFFLED, million.CHANGED, million.IDENTICAL),
+        lambda slapd, asked: million.measure(slapd, asked.wanted, asked.scale, asked.rounds),
+    ),
+    (("mapping_100k",), lambda _, asked: [mapped.measure(asked.scale, asked.rounds)]),
+    (("full_28k",), lambda slapd, asked: [first_plan.measure(slapd, asked.scale, asked.rounds)]),
+    (peers.IDS, lambda slapd, asked: peers.measure(slapd, asked.scale, asked.rounds)),
+)
+"""Figures that are measured together, in the order in which they are printed."""
+IDS = tuple(name for names, _ in GROUPS for name in names)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,7 +68,8 @@ def _positive(text: str) -> float:
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="script/bench", description="Measure syncd against the C tools and a bare csv.reader.")
+    parser = _Parser(prog="script/bench", description="Measure syncd against C tools, ldap3, a bare csv.reader and plain Python.")
+    parser.add_argument("group", nargs="?", choices=["peers"], help="only the comparison with a plain csv + ldap3 script")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--only", action="append", choices=IDS, metavar="ID", help=f"only this: {', '.join(IDS)}; repeatable")
     parser.add_argument(
@@ -50,22 +80,25 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _measure(binaries: Binaries, wanted: Sequence[str], scale: float, rounds: int) -> list[Figure]:
+def _measure(asked: Asked) -> list[Figure]:
+    binaries = find_servers()
     figures: list[Figure] = []
-    if not {"create_nosync", "modify_nosync"}.isdisjoint(wanted):
-        figures += writes.measure(binaries, max(20, round(PEOPLE * scale)), rounds)
-    if "nochange_28k" in wanted:
-        figures.append(nochange.measure(binaries, scale, rounds))
-    return [figure for figure in figures if figure.id in wanted]
+    for names, measure in GROUPS:
+        wanted = [name for name in names if name in asked.wanted]
+        if wanted:
+            print(f"measuring {', '.join(wanted)} …", file=sys.stderr, flush=True)
+            figures += [figure for figure in measure(binaries, asked) if figure.id in wanted]
+    return figures
 
 
 def main(words: Sequence[str]) -> int:
-    """The exit code: 0 measured, 69 something this machine lacks, or a run that went wrong."""
+    """The exit code: 0 measured, whatever came out; 69 something this machine lacks, or a run that went wrong."""
     arguments = _arguments(words)
     base = read_base(arguments.against) if arguments.against else None
     told = machine()
+    wanted = frozenset([*(arguments.only or ()), *(peers.IDS if arguments.group else ())]) or frozenset(IDS)
     try:
-        figures = _measure(find_servers(), arguments.only or IDS, arguments.scale, arguments.rounds)
+        figures = _measure(Asked(wanted, arguments.scale, arguments.rounds))
     except SyncdError as error:
         print(error, file=sys.stderr)
         return _UNAVAILABLE
@@ -73,8 +106,13 @@ def main(words: Sequence[str]) -> int:
         print(as_json(figures))
     console = Console(stderr=arguments.json, highlight=False, width=_WIDTH)
     console.print(as_table(figures, base))
-    console.print(f"{told}; medians of {arguments.rounds} rounds", soft_wrap=True)
+    size = "" if arguments.scale == 1 else f"; sizes × {arguments.scale:g}"
+    console.print(f"{told}; medians of {arguments.rounds} rounds{size}", soft_wrap=True)
+    below = missed(figures)
+    if below:
+        console.print(f"missed: {', '.join(below)}; docs/performance.md says why", style="red", soft_wrap=True)
     return 0
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""A measured figure beside what it is compared with: as a row of JSON, as a line of a table, against an earlier run's."""
+"""A measured figure beside what it is compared with: as rows of JSON, as lines of a table, against an earlier run's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from bench.bars import BARS, LESS_IS_BETTER, Bar
+
 FIELDS = ("id", "value", "unit", "reference", "ratio", "bar", "ok")
+MEMORY = "_memory"
 Cell = str | float | bool | None
 Base = Mapping[str, float]
 
@@ -28,86 +31,131 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure in a unit and the reference in the same unit. In seconds less is better, in anything per second more is.
+class Row:
+    """One measured number as `--json` tells it.
 
-    `bar` is the ratio that must be reached; None while there is none.
+    `bar` limits the ratio, or the value itself where there is nothing to compare with; None while there is no limit.
     """
 
     id: str
     value: float
     unit: str
-    reference: float
-    against: str
-    bar: float | None = None
+    reference: float | None
+    ratio: float | None
+    bar: float | None
+    ok: bool | None
+
+    @property
+    def compared(self) -> float:
+        """What is held against an earlier run: the ratio, its reference being of the same machine; else the value."""
+        return self.value if self.ratio is None else self.ratio
+
+    def gain(self, base: Base) -> float | None:
+        """How many times as good this is as in the base: below 1 is a regression. None where it was not measured there."""
+        before = base.get(self.id)
+        if not before or not self.compared:
+            return None
+        return before / self.compared if self.unit in LESS_IS_BETTER else self.compared / before
+
+    def cells(self) -> dict[str, Cell]:
+        """The row under the promised keys."""
+        numbers = (self.value, self.unit, self.reference, self.ratio, self.bar)
+        told = (_short(one) if isinstance(one, float | int) else one for one in numbers)
+        return dict(zip(FIELDS, (self.id, *told, self.ok), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure in a unit and, where there is one, the reference in the same unit. `memory` is the most the process held, in MB."""
+
+    id: str
+    value: float
+    unit: str
+    reference: float | None = None
+    against: str = ""
+    memory: float | None = None
     parts: tuple[Part, ...] = ()
 
     @property
-    def ratio(self) -> float:
-        """The figure in units of the reference."""
-        return self.value / self.reference
+    def bar(self) -> Bar | None:
+        """What this figure has to reach; None where nothing is asked of it."""
+        return BARS.get(self.id)
 
     @property
-    def less_is_better(self) -> bool:
-        """True for durations."""
-        return self.unit == "s"
+    def ratio(self) -> float | None:
+        """The figure in units of the reference."""
+        return None if self.reference is None else self.value / self.reference
 
     @property
     def ok(self) -> bool | None:
-        """Whether the bar is reached; None without one."""
-        if self.bar is None:
-            return None
-        return self.ratio <= self.bar if self.less_is_better else self.ratio >= self.bar
+        """Whether everything asked of the figure is reached, its memory too; None where nothing is asked."""
+        verdicts = [one for one in (self._reaches(), self._fits()) if one is not None]
+        return all(verdicts) if verdicts else None
 
-    def row(self) -> dict[str, Cell]:
-        """The figure as `--json` tells it."""
-        cells = (self.id, _short(self.value), self.unit, _short(self.reference), _short(self.ratio), self.bar, self.ok)
-        return dict(zip(FIELDS, cells, strict=True))
-
-    def gain(self, base: Base) -> float | None:
-        """How many times as good the ratio is as in the base: below 1 is a regression. None where it was not measured there."""
-        before = base.get(self.id)
-        if before is None:
+    def _reaches(self) -> bool | None:
+        limit = None if self.bar is None else self.bar.limit(self.reference)
+        if limit is None:
             return None
-        return before / self.ratio if self.less_is_better else self.ratio / before
+        return self.value <= limit if self.unit in LESS_IS_BETTER else self.value >= limit
+
+    def _fits(self) -> bool | None:
+        if self.bar is None or self.bar.megabytes is None:
+            return None
+        return self.memory is not None and self.memory <= self.bar.megabytes
+
+    def rows(self) -> tuple[Row, ...]:
+        """The figure, and behind it its memory where that was measured."""
+        limit = None if self.bar is None else self.bar.limit(self.reference)
+        bar = limit / self.reference if limit is not None and self.reference else limit
+        main = Row(self.id, self.value, self.unit, self.reference, self.ratio, bar, self.ok)
+        if self.memory is None:
+            return (main,)
+        most = None if self.bar is None else self.bar.megabytes
+        return main, Row(self.id + MEMORY, self.memory, "MB", None, None, most, self._fits())
 
 
 def as_json(figures: Iterable[Figure]) -> str:
     """The rows as a JSON list."""
-    return json.dumps([figure.row() for figure in figures], indent=2)
+    return json.dumps([row.cells() for figure in figures for row in figure.rows()], indent=2)
 
 
 def read_base(path: Path) -> Base:
-    """The ratios of an earlier run's `--json`, by figure. Ratios, because the reference was measured on the same machine."""
-    return {str(row["id"]): float(row["ratio"]) for row in cast("list[dict[str, str]]", json.loads(path.read_text("utf-8")))}
+    """What an earlier run's `--json` is compared by: ratios by row, values where a row has no reference."""
+    rows = cast("list[dict[str, float | str | None]]", json.loads(path.read_text("utf-8")))
+    return {str(row["id"]): float(row["value"] or 0) if row["ratio"] is None else float(row["ratio"]) for row in rows}
 
 
 def as_table(figures: Sequence[Figure], base: Base | None = None) -> Table:
-    """The table that is printed; a missed bar is red. With a base, a column says how each ratio compares with it."""
+    """The table that is printed; a missed bar is red. With a base, a column says how each row compares with it."""
     table = Table(box=box.SIMPLE, title_justify="left", pad_edge=False)
     table.add_column("figure", no_wrap=True)
-    table.add_column("syncd", justify="right", no_wrap=True)
-    table.add_column("reference", justify="right", no_wrap=True)
-    table.add_column("ratio", justify="right", no_wrap=True)
-    table.add_column("bar", justify="right", no_wrap=True)
-    if base is not None:
-        table.add_column("against base", justify="right", no_wrap=True)
+    for column in ("syncd", "reference", "ratio", "bar", *(["against base"] if base is not None else [])):
+        table.add_column(column, justify="right", no_wrap=True)
     for figure in figures:
-        style = "bold red" if figure.ok is False else "bold"
-        cells = [
-            figure.id,
-            _told(figure.value, figure.unit),
-            f"{figure.against} {_told(figure.reference, figure.unit)}",
-            f"{figure.ratio:.2f}",
-            "none yet" if figure.bar is None else f"{'≤' if figure.less_is_better else '≥'} {figure.bar:g}",
-        ]
-        if base is not None:
-            gain = figure.gain(base)
-            cells.append("not in it" if gain is None else f"× {gain:.2f}")
-        table.add_row(*(Text(cell, style) for cell in cells))
+        main, *memory = figure.rows()
+        against = f"{figure.against} {_told(figure.reference, figure.unit)}" if figure.reference is not None else ""
+        ratio = "" if main.ratio is None else f"{main.ratio:.2f}"
+        bar = "none" if figure.bar is None else figure.bar.told(figure.unit)
+        _add(table, main, "bold", (main.id, _told(main.value, main.unit), against, ratio, bar), base)
+        for row in memory:
+            most = "" if row.bar is None else f"≤ {row.bar:g} MB"
+            _add(table, row, "", ("  peak memory", _told(row.value, row.unit), "", "", most), base)
         for part in figure.parts:
             table.add_row(f"  {part.name}", _told(part.value, part.unit))
     return table
+
+
+def _add(table: Table, row: Row, style: str, cells: Iterable[str], base: Base | None) -> None:
+    told = list(cells)
+    if base is not None:
+        gain = row.gain(base)
+        told.append("not in it" if gain is None else f"× {gain:.2f}")
+    table.add_row(*(Text(cell, "bold red" if row.ok is False else style) for cell in told))
+
+
+def missed(figures: Iterable[Figure]) -> tuple[str, ...]:
+    """The ids of every figure that does not reach what is asked of it."""
+    return tuple(figure.id for figure in figures if figure.ok is False)
 
 
 def machine() -> str:

@@ -6,57 +6,42 @@ every row is read and compared. *Identical*: byte for byte the files of the last
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from bench.clock import uncollected
 from bench.figures import Figure, Part
-from bench.inputs import CAMPUSES, SEED, STAFF, STUDENTS, Delivery, bare_pass
-from bench.scratch import settled
-from syncd.assembly import opened, utc_now
-from syncd.core.model import Kind
+from bench.inputs import CAMPUSES, SEED, STAFF, STUDENTS, bare_pass
+from bench.process import Process, syncd
+from bench.scratch import Place, first_apply, landed, settled
+from syncd.assembly import utc_now
 from syncd.demo.district import District
 from syncd.demo.slapd import Binaries
-from syncd.demo.tour import PIPELINE
 from syncd.errors import EndpointError
-from syncd.settings import load
-
-_LAUNCH = Path(__file__).with_name("launch.py")
-_MEGABYTE = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """What one process cost."""
-
-    seconds: float
-    megabytes: float
 
 
 def measure(binaries: Binaries, scale: float, rounds: int) -> Figure:
     """nochange_28k: medians of interleaved rounds, after one real first apply of everybody into slapd."""
     sizes = [max(3, round(size * scale)) for size in (CAMPUSES, STUDENTS, STAFF)]
     district = District.generate(SEED, *sizes, first_day=utc_now().date())
-    with settled(binaries, district, twelve=False) as place:
+    with settled(binaries, district) as place:
         started = time.perf_counter()
-        writes = _first_load(place.folder)
+        with uncollected():
+            writes = first_apply(place.folder)
         loaded = time.perf_counter() - started
         roster = place.rosters / "oneroster.zip"
         exports = [place.folder / "plain.zip", place.folder / "quoted.zip"]
         exports[0].write_bytes(roster.read_bytes())
-        _re_export(exports[0], exports[1])
-        delivery = Delivery(district, roster, place.rosters)
+        re_export(exports[0], exports[1])
+        files = [roster, *sorted(place.rosters.glob("*.csv"))]
         identical, again, bare, rows = [], [], [], 0
         for number in range(rounds):
-            identical.append(_sync(place.folder))
+            identical.append(_sync(place))
             roster.write_bytes(exports[(number + 1) % 2].read_bytes())
-            again.append(_sync(place.folder))
-            rows, seconds = bare_pass(delivery)
+            again.append(_sync(place))
+            rows, seconds = bare_pass(files)
             bare.append(seconds)
     return Figure(
         "nochange_28k",
@@ -64,8 +49,8 @@ def measure(binaries: Binaries, scale: float, rounds: int) -> Figure:
         "s",
         median(bare),
         "bare csv.reader",
+        median(one.megabytes for one in again),
         parts=(
-            Part("peak memory", median(one.megabytes for one in again), "MB"),
             Part("identical files", median(one.seconds for one in identical), "s"),
             Part("identical files, peak memory", median(one.megabytes for one in identical), "MB"),
             Part("rows in the files", rows, ""),
@@ -76,30 +61,19 @@ def measure(binaries: Binaries, scale: float, rounds: int) -> Figure:
     )
 
 
-def _first_load(folder: Path) -> tuple[int, int]:
-    """Apply the first plan: how many accounts there are, and how many changes that took."""
-    with opened(load(folder)) as running:
-        planned = running.engine.plan(PIPELINE)
-        applied = running.engine.apply(planned, first=True)
-    if applied is None or applied.failed:
-        raise EndpointError("bench", "the first apply was held or partly refused", "this is a bug")
-    return sum(report.kinds[Kind.CREATE] for report in applied.reports.values()), applied.landed
+def _sync(place: Place) -> Process:
+    """One `syncd sync` that must find nothing to do."""
+    before, _ = landed(place.folder)
+    process = syncd(place.folder, "sync")
+    if found := landed(place.folder, before)[1]:
+        raise EndpointError("bench", f"{found} changes landed although nobody changed", "this is a bug")
+    return process
 
 
-def _re_export(plain: Path, other: Path) -> None:
+def re_export(plain: Path, other: Path) -> None:
     """The same rows in other bytes: in every file the first cell of the last row is quoted, which no reader of CSV notices."""
     with zipfile.ZipFile(plain) as before, zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as after:
         for name in before.namelist():
             body, _, last = before.read(name).removesuffix(b"\r\n").rpartition(b"\r\n")
             cell, comma, rest = last.partition(b",")
             after.writestr(name, b'%b\r\n"%b"%b%b\r\n' % (body, cell, comma, rest))
-
-
-def _sync(folder: Path) -> Process:
-    """One `syncd sync` that must find nothing to do, in a process of its own."""
-    command = [sys.executable, "-m", "syncd", "--config", str(folder), "sync"]
-    ended = subprocess.run([sys.executable, "-I", "-S", str(_LAUNCH), *command], capture_output=True, text=True, check=False)
-    told = json.loads(ended.stdout or "{}")
-    if told.get("code") != 0:
-        raise EndpointError("bench", f"syncd sync ended with {told.get('code')}: {ended.stderr[-500:]}", "this is a bug")
-    return Process(told["seconds"], told["bytes"] / _MEGABYTE)

@@ -1,7 +1,8 @@
-"""create_nosync and modify_nosync: the whole path into slapd over LDAPS, against C ldapadd and ldapmodify over the same TLS.
+"""create_* and modify_*: the production path into slapd over LDAPS, against C ldapadd and ldapmodify over the same TLS.
 
-Inside syncd's clock: reading the roster, identifying, naming, mapping, asking the directory before every create (R7), planning,
-sealing passwords, journal and preconditions, until the last outcome is committed. Inside C's: its whole process.
+Inside syncd's clock, from the first person on: naming, mapping, asking the directory before every create (R7), comparing, judging
+and storing the plan; then accepting it, sealing passwords, journal and preconditions, until the last outcome is committed. Before
+it: reading the roster and resolving it to records of known persons. Inside C's clock: its whole process.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 
+from bench.clock import before_first_person, uncollected
 from bench.figures import Figure, Part
 from bench.inputs import SEED
-from bench.scratch import Place, settled, slapd
+from bench.scratch import TWELVE, Place, settled, slapd
 from syncd.assembly import Running, opened, utc_now
 from syncd.core.model import Kind
 from syncd.demo.district import District
@@ -28,43 +30,61 @@ from syncd.errors import EndpointError
 from syncd.settings import load
 
 CAMPUSES = 10
+CREATED, MODIFIED = 5_000, 10_000
 _CHANGED = "initials"
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
-    """One round of one figure: how many operations, and the seconds each side took."""
+class Landed:
+    """One plan and its apply: how many changes landed, and the seconds of both; `before` is the part of the plan off the clock."""
 
     operations: int
+    before: float
     plan: float
     apply: float
+
+    @property
+    def clock(self) -> float:
+        """From the first person decided to the last committed outcome."""
+        return self.plan - self.before + self.apply
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One round of one figure: what syncd did, and the seconds the C tool took for the same."""
+
+    ours: Landed
     reference: float
 
 
-def measure(binaries: Binaries, people: int, rounds: int) -> tuple[Figure, Figure]:
-    """create_nosync and modify_nosync: medians of interleaved rounds, each round with fresh servers and a fresh store."""
-    timed = [_round(binaries, people) for _ in range(rounds)]
-    return (
-        _figure("create_nosync", "C ldapadd", [create for create, _ in timed]),
-        _figure("modify_nosync", "C ldapmodify", [modify for _, modify in timed]),
-    )
+def measure(binaries: Binaries, wanted: Collection[str], scale: float, rounds: int) -> list[Figure]:
+    """Those of the four figures that are wanted: medians of interleaved rounds, each with fresh servers and a fresh store."""
+    chosen = [name for name in _FIGURES if name in wanted]
+    timed: dict[str, list[Timed]] = {name: [] for name in chosen}
+    for _ in range(rounds):
+        for name in chosen:
+            measured, people, _, nosync = _FIGURES[name]
+            timed[name].append(measured(binaries, max(20, round(people * scale)), nosync=nosync))
+    return [_figure(name, _FIGURES[name][2], timed[name]) for name in chosen]
 
 
 def _figure(name: str, against: str, rounds: list[Timed]) -> Figure:
-    def rate(seconds: float, one: Timed) -> float:
-        return one.operations / seconds
+    def rate(seconds: Callable[[Timed], float]) -> float:
+        return median(one.ours.operations / seconds(one) for one in rounds)
 
     return Figure(
         name,
-        median(rate(one.plan + one.apply, one) for one in rounds),
+        rate(lambda one: one.ours.clock),
         "/s",
-        median(rate(one.reference, one) for one in rounds),
+        rate(lambda one: one.reference),
         against,
         parts=(
-            Part("plan", median(one.plan for one in rounds), "s"),
-            Part("apply", median(one.apply for one in rounds), "s"),
-            Part("apply alone", median(rate(one.apply, one) for one in rounds), "/s"),
-            Part("operations", median(one.operations for one in rounds), ""),
+            Part("before the first person", median(one.ours.before for one in rounds), "s"),
+            Part("plan, from the first person", median(one.ours.plan - one.ours.before for one in rounds), "s"),
+            Part("apply", median(one.ours.apply for one in rounds), "s"),
+            Part("apply alone", rate(lambda one: one.ours.apply), "/s"),
+            Part("reading included", rate(lambda one: one.ours.plan + one.ours.apply), "/s"),
+            Part("operations", median(one.ours.operations for one in rounds), ""),
         ),
     )
 
@@ -83,37 +103,57 @@ def _with_middle_names(district: District, stem: str) -> District:
     return replace(district, roster=roster.with_students(*students).with_staff(*staff))
 
 
-def _round(binaries: Binaries, people: int) -> tuple[Timed, Timed]:
-    with settled(binaries, district_of(people), twelve=True) as place, slapd(binaries) as other:
+def _creates(binaries: Binaries, people: int, *, nosync: bool) -> Timed:
+    with settled(binaries, district_of(people), TWELVE, nosync=nosync) as place, slapd(binaries, nosync=nosync) as other:
         with opened(load(place.folder)) as running:
-            tree = {entry.splitlines()[0] for entry in _entries(place.server)}
-            planned, plan, apply = run(running, Kind.CREATE, first=True)
-            made = [entry for entry in _entries(place.server) if entry.splitlines()[0] not in tree]
-            create = Timed(planned, plan, apply, _c(other, "ldapadd", _with_passwords(made, running)))
-            write_oneroster(_with_middle_names(place.district, "Second"), place.rosters / "oneroster.zip")
-            planned, plan, apply = run(running, Kind.UPDATE)
-            modify = Timed(planned, plan, apply, _c(other, "ldapmodify", _modifications(_entries(place.server))))
+            tree = set(entries_of(place.server))
+            landed = run(running, Kind.CREATE, first=True)
+            made = [entry for entry in entries_of(place.server) if entry not in tree]
+            timed = Timed(landed, _c(other, "ldapadd", _with_passwords(made, running)))
         _same(place, other)
-    return create, modify
+    return timed
 
 
-def run(running: Running, kind: Kind, *, first: bool = False) -> tuple[int, float, float]:
-    """Plan and apply: how many changes of that kind landed, and the seconds of either phase. Raises where anything was refused."""
-    started = time.perf_counter()
-    planned: Planned = running.engine.plan(PIPELINE)
-    between = time.perf_counter()
-    applied = running.engine.apply(planned, first=first)
-    ended = time.perf_counter()
+def _modifies(binaries: Binaries, people: int, *, nosync: bool) -> Timed:
+    with settled(binaries, district_of(people), TWELVE, nosync=nosync) as place, slapd(binaries, nosync=nosync) as other:
+        with opened(load(place.folder)) as running:
+            tree = set(entries_of(place.server))
+            run(running, Kind.CREATE, first=True)
+            _c(other, "ldapadd", (entry for entry in entries_of(place.server) if entry not in tree))
+            write_oneroster(_with_middle_names(place.district, "Second"), place.rosters / "oneroster.zip")
+            landed = run(running, Kind.UPDATE)
+            timed = Timed(landed, _c(other, "ldapmodify", _modifications(entries_of(place.server))))
+        _same(place, other)
+    return timed
+
+
+_FIGURES = {
+    "create_nosync": (_creates, CREATED, "C ldapadd", True),
+    "create_fsync": (_creates, CREATED, "C ldapadd", False),
+    "modify_nosync": (_modifies, MODIFIED, "C ldapmodify", True),
+    "modify_fsync": (_modifies, MODIFIED, "C ldapmodify", False),
+}
+
+
+def run(running: Running, kind: Kind, *, first: bool = False) -> Landed:
+    """Plan and apply; `operations` are the changes of that kind that landed. Raises where anything was refused."""
+    with uncollected():
+        started = time.perf_counter()
+        planned: Planned = running.engine.plan(PIPELINE)
+        between = time.perf_counter()
+        applied = running.engine.apply(planned, first=first)
+        ended = time.perf_counter()
     if applied is None or applied.failed:
         why = "; ".join(outcome.why for outcome in applied.failures[:3]) if applied else planned.verdict.findings
         raise EndpointError("bench", f"the run was held or partly refused: {why}", "this is a bug")
-    return applied.reports[TARGET].kinds[kind], between - started, ended - between
+    landed = applied.reports[TARGET].kinds[kind]
+    return Landed(landed, before_first_person(planned), between - started, ended - between)
 
 
 # --- the C side -------------------------------------------------------------------------------------------------------
 
 
-def _entries(server: PrivateSlapd) -> list[str]:
+def entries_of(server: PrivateSlapd) -> list[str]:
     """Every entry as LDIF, in the order in which it was made, without passwords: those nobody may read."""
     words = ["-LLL", "-o", "ldif-wrap=no", "-b", SUFFIX, "(objectClass=*)"]
     return [entry for entry in _tool(server, "ldapsearch", words).split("\n\n") if entry.strip()]
@@ -170,7 +210,7 @@ def _tool(server: PrivateSlapd, tool: str, words: list[str]) -> str:
 
 def _same(place: Place, other: PrivateSlapd) -> None:
     """Both servers must hold the same in the end, or the comparison says nothing."""
-    ours, theirs = (sorted(map(_sorted_lines, _entries(server))) for server in (place.server, other))
+    ours, theirs = (sorted(map(_sorted_lines, entries_of(server))) for server in (place.server, other))
     if ours != theirs:
         raise EndpointError("bench", "the two servers do not hold the same entries", "this is a bug")
 
