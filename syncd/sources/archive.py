@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import lzma
 import os
 import stat
 import zipfile
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import IO, BinaryIO, NoReturn
 
 from syncd.errors import EndpointError, TransientError
 
@@ -25,6 +26,11 @@ MAX_MEMBER_BYTES = 2 * 1024**3
 MAX_RATIO = 250
 """Rosters compress 5:1 to 40:1. What claims more than this is built to fill a disk."""
 _RATIO_FROM = 16 * 1024**2  # a tiny file of one repeated line may reach any ratio
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_FOREIGN = {9: "Deflate64", 93: "Zstandard"}  # what Windows writes into large zips; what newer packers offer
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
+"""What the modules that unpack raise on damaged bytes."""
 
 _JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db")  # what desktop systems leave in zips and folders; never roster
 
@@ -52,15 +58,23 @@ class Package:
                 with place.open("rb") as plain:
                     yield plain
             else:
-                assert self._zip is not None  # noqa: S101 — a ZipInfo only ever comes from an open zip
-                with self._zip.open(place) as member:
+                with self._member(place) as member:
                     yield io.BufferedReader(member)  # type: ignore[type-var]  # ZipExtFile is a BufferedIOBase; RawIOBase is what typeshed wants
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _DAMAGE as error:
             self.refuse(name, f"is damaged inside the zip ({error})", "have the zip exported and sent again")
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise  # whoever has this file open is writing elsewhere, and that disk is full
-            raise TransientError(f"{self.endpoint}: {name} cannot be read: {error.strerror or error}") from error
+            if self._zip is not None and error.errno in (None, errno.EINVAL):  # bz2's word for damage; an offset before the file
+                self.refuse(name, f"is damaged inside the zip ({error})", "have the zip exported and sent again")
+            raise _unreadable(error, self.endpoint, name) from error
+
+    def _member(self, place: zipfile.ZipInfo) -> IO[bytes]:
+        assert self._zip is not None  # noqa: S101 — a ZipInfo only ever comes from an open zip
+        try:
+            return self._zip.open(place)
+        except (NotImplementedError, UnicodeDecodeError) as error:  # its own header differs from the directory at the end
+            raise zipfile.BadZipFile(str(error)) from error
 
     def refuse(self, name: str, why: str, remedy: str = "") -> NoReturn:
         """Raise the EndpointError for one file of this delivery."""
@@ -88,8 +102,11 @@ def open_package(path: Path, endpoint: str) -> Iterator[Package]:
             f"{path.name} is not a complete zip file: it was cut off or is something else",
             "wait for the upload to end, or have it sent again",
         ) from error
+    except (NotImplementedError, UnicodeDecodeError) as error:
+        why = f"{path.name} is a kind of zip that cannot be read here, or is damaged ({error})"
+        raise EndpointError(endpoint, why, "have it packed with ordinary zip compression") from error
     except OSError as error:
-        raise TransientError(f"{endpoint}: {path} cannot be read: {error.strerror or error}") from error
+        raise _unreadable(error, endpoint, str(path)) from error
     with archive:
         yield Package(endpoint, path.name, _zip_places(archive, path.name, endpoint), archive)
     if _mark(path) != (before.st_mtime_ns, before.st_size, before.st_ino):
@@ -112,10 +129,15 @@ def _look(path: Path, endpoint: str) -> os.stat_result:
         return path.stat()
     except FileNotFoundError as error:
         raise EndpointError(endpoint, f"{path} does not exist", "check `path` and whether the export ran") from error
-    except PermissionError as error:
-        raise EndpointError(endpoint, f"{path} may not be read by this user", "give the service user read access") from error
     except OSError as error:
-        raise TransientError(f"{endpoint}: {path} cannot be read: {error.strerror or error}") from error
+        raise _unreadable(error, endpoint, str(path)) from error
+
+
+def _unreadable(error: OSError, endpoint: str, what: str) -> EndpointError | TransientError:
+    """What to raise where the system would not let us read: missing rights do not come by waiting."""
+    if isinstance(error, PermissionError):
+        return EndpointError(endpoint, f"{what} may not be read by this user", "give the service user read access")
+    return TransientError(f"{endpoint}: {what} cannot be read: {error.strerror or error}")
 
 
 def _mark(path: Path) -> tuple[int, int, int] | None:
@@ -127,7 +149,11 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
 
 
 def _folder_places(path: Path, endpoint: str) -> Iterator[tuple[str, Path]]:
-    for place in sorted(path.iterdir()):
+    try:
+        found = sorted(path.iterdir())
+    except OSError as error:
+        raise _unreadable(error, endpoint, str(path)) from error
+    for place in found:
         if place.name in _JUNK or place.is_dir():
             continue
         if place.is_symlink():
@@ -158,8 +184,11 @@ def _zip_places(archive: zipfile.ZipFile, label: str, endpoint: str) -> dict[str
             refuse(f"holds {name!r} inside a folder", "zip the CSV files themselves, not the folder around them")
         if name in places:
             refuse(f"holds {name} twice")
-        if info.flag_bits & 0x1:
+        if info.flag_bits & 0x41:  # encrypted, strongly encrypted
             refuse(f"holds {name} encrypted", "export it without a password; the transfer itself protects it")
+        if info.compress_type not in _METHODS or info.flag_bits & 0x20:
+            how = _FOREIGN.get(info.compress_type, f"a method (number {info.compress_type})")
+            refuse(f"cannot be unpacked: {name} is packed with {how}", "have it packed with ordinary zip compression (Deflate)")
         if info.file_size > MAX_MEMBER_BYTES:
             refuse(f"holds {name} with {info.file_size} bytes, more than {MAX_MEMBER_BYTES}")
         if info.file_size > _RATIO_FROM and info.file_size > MAX_RATIO * max(info.compress_size, 1):

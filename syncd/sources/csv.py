@@ -34,13 +34,15 @@ from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import Package, open_file
 from syncd.sources.spool import Spool, SpoolWriter, TableWriter, row_bytes
-from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Joins, Supplement, SupplementConfig, stored_rejects
+from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Joins, Supplement, SupplementConfig, joined, stored_rejects
 from syncd.sources.values import (
     EXTRA,
     HOMEROOM_TEACHER,
     MANAGER,
     Facts,
     claim_problem,
+    homeroom_of,
+    ordered,
     put_fields,
     read_date,
     read_flag,
@@ -153,6 +155,7 @@ class Csv:
         self._supplements = tuple(Supplement(config, name, vault) for config in options.supplements)
         self._tables = options.tables
         self._read_campuses: tuple[str, dict[str, Campus]] | None = None
+        self._read_roleless: tuple[str, frozenset[str]] | None = None
         self._single = [table for table in self._tables if table == "people" or table.startswith("join.")]
 
     # --- fetch ------------------------------------------------------------------------------------------------------
@@ -173,23 +176,31 @@ class Csv:
             said += [f"{supplement.table} {supplement.mark()}" for supplement in self._supplements]
             if spool.content(hashlib.sha256("\n".join(said).encode()).hexdigest()):
                 return
-            people: list[list[str]] = []
+            people: dict[str, list[str]] = {}
             rejects = stack.enter_context(spool.table(REJECTS, REJECT_COLUMNS))
             for name, table in self._tables.items():
                 rows = self._copied(name, table, packages[name], scans[name], rejects)
+                strangers = 0
                 with spool.table(name, ("key", *table.feeds)) as written:
                     for line, row in rows:
                         written.write(row, line)
                         if name == "people":
-                            people.append(row)
+                            people[row[0]] = row
+                        elif row[0] not in people:
+                            strangers += 1
                     written.flush()
                 if written.rows < table.floor:
                     self._refuse(
                         f"{table.path.name} has {written.rows} usable rows, fewer than its floor of {table.floor}",
                         "if that is right, lower `floor`; else export again",
                     )
+                if name != "campuses" and 1 < strangers == written.rows and table.floor:
+                    self._refuse(
+                        f"{table.path.name}: none of its {strangers} rows is about anybody in {self._options.people.path.name}",
+                        "look at `key` and at how the files write it; a file that may be about nobody has `floor: 0`",
+                    )
             for supplement in self._supplements:
-                supplement.spool(spool, rejects, lambda joins: self._index(people, joins))
+                supplement.spool(spool, rejects, lambda joins: self._index(list(people.values()), joins))
 
     def _refuse(self, why: str, remedy: str) -> NoReturn:
         raise EndpointError(f"source {self._name}", why, remedy)
@@ -237,7 +248,8 @@ class Csv:
         place, found = self._options.people.feeds.index(joins) + 1, dict[str, SourceKey | None]()
         for row in people:
             if row[place]:
-                found[row[place]] = None if row[place] in found else SourceKey(row[0])
+                theirs = joined(joins, row[place])
+                found[theirs] = None if theirs in found else SourceKey(row[0])
         return found
 
     # --- digests and records ----------------------------------------------------------------------------------------
@@ -344,7 +356,20 @@ class Csv:
                 self._tell(table, self._cells(table, row), _Told(), self._campuses(spool))
         except ValueError as error:
             return Reject(spool.source, where, str(error), key)
+        if table == "people" and key in self._roleless(spool, people):
+            why = f"has no role, and a row of {self._tables['roles'].path.name} gives one to somebody nobody knows"
+            return Reject(spool.source, where, why, key)
         return where
+
+    def _roleless(self, spool: Spool, people: Mapping[str, SubjectKey]) -> frozenset[str]:
+        """Who may be the one a stray role was meant for: everybody without a role, where some role is nobody's."""
+        if "roles" not in self._tables or any("role" in self._tables[table].feeds for table in self._single):
+            return frozenset()
+        if self._read_roleless is None or self._read_roleless[0] != spool.id:
+            holders = {row[0] for _, row in spool.rows("roles")}
+            found = frozenset(people.keys() - holders) if holders - people.keys() else frozenset()
+            self._read_roleless = (spool.id, found)
+        return self._read_roleless[1]
 
     def _tell(self, table: str, cells: dict[str, str], person: _Told, campuses: Mapping[str, Campus] | None) -> None:
         """Add one row to what is known of a person. Raises ValueError saying what cannot be used."""
@@ -411,15 +436,16 @@ class Csv:
             roles.insert(0, Role(person.campus, person.role, primary=True))
         elif person.role:
             fields["roles"] = (person.role,)
-        enrolments = tuple(
-            Enrolment(classes.section(name), role, primary, begin, end) for name, role, primary, begin, end in person.enrolments
+        held, enrolments = ordered(
+            roles,
+            (Enrolment(classes.section(name), role, primary, begin, end) for name, role, primary, begin, end in person.enrolments),
         )
-        homeroom = next((one.section for one in enrolments if one.section.kind == "homeroom" and one.role == "student"), None)
-        if homeroom is not None and homeroom.teachers:
+        homeroom = homeroom_of(enrolments)
+        if homeroom is not None:
             related[HOMEROOM_TEACHER] = homeroom.teachers[0]
         reads = {SubjectKey(Subject.CAMPUS, role.campus.key) for role in roles}
         reads |= {SubjectKey(Subject.CLASS, one.section.key) for one in enrolments}
-        return Record(self._name, key, fields, tuple(roles), enrolments, (), related, facts, frozenset(reads), tuple(person.rows))
+        return Record(self._name, key, fields, held, enrolments, (), related, facts, frozenset(reads), tuple(person.rows))
 
 
 @dataclass(slots=True)
@@ -439,7 +465,7 @@ class _Told:
 
 @dataclass(slots=True)
 class _Classes:
-    """Classes as the enrolment rows tell them: the first row that says something counts."""
+    """Classes as the enrolment rows tell them: where these differ, the smallest text counts, whatever the order of the rows."""
 
     campuses: Mapping[str, Campus] | None
     cells: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
@@ -449,7 +475,7 @@ class _Classes:
         name = cells["class"]
         for told in ("title", "campus", "kind"):
             if cells.get(told):
-                self.cells[name].setdefault(told, cells[told])
+                self.cells[name][told] = min(cells[told], self.cells[name].get(told, cells[told]))
         if cells.get("role", "").lower() == "teacher":
             self.teachers[name].append((not _flag(cells, "primary"), person))
 

@@ -31,7 +31,17 @@ from syncd.sources.oneroster_grounds import Grounds, Roles, Table, exit_day, rea
 from syncd.sources.oneroster_layout import DELETED, ENROLMENT_ROLES, GUARDIANS
 from syncd.sources.spool import Spool, row_bytes
 from syncd.sources.supplement import Supplement, stored_rejects
-from syncd.sources.values import HOMEROOM_TEACHER, MANAGER, UNREADABLE, put_fields, read_date, read_flag, read_grade
+from syncd.sources.values import (
+    HOMEROOM_TEACHER,
+    MANAGER,
+    UNREADABLE,
+    homeroom_of,
+    ordered,
+    put_fields,
+    read_date,
+    read_flag,
+    read_grade,
+)
 from syncd.vault import Vault
 
 # What a column of users.csv is called here. `identifier`, `grades` and `status` need more than a name.
@@ -69,9 +79,9 @@ class Rules:
         yield from self._user_digests(spool, grounds, roles, digest)
         yield from self._enrolment_digests(spool, grounds, digest)
         for attached, line, key, row, plain in self._attached(spool):
-            why = self._attached_problem(attached, row)
             if key not in grounds.users:
                 continue
+            why = self._attached_problem(attached, row)
             if why:
                 yield Reject(self.source, self._ref(attached, line), why, key)
             else:
@@ -141,7 +151,7 @@ class Rules:
                 enrolled[user].append((section, role, primary, begin, end, line))
         attached: dict[str, list[tuple[Supplement | None, int, list[str]]]] = defaultdict(list)
         for table, line, key, row, _ in self._attached(spool):
-            if wanted is not None and key not in wanted:
+            if key not in grounds.users or (wanted is not None and key not in wanted):
                 continue
             why = self._attached_problem(table, row)
             if why:
@@ -367,14 +377,14 @@ class Rules:
         if told.left is not None and told.fields.get("exit_date") is None:  # a supplement without a date takes no exit back
             told.fields["exit_date"] = told.left
         held = roles.of.get(key) or (roles.ended.get(key, []) if told.ended else [])
-        enrolments = tuple(
-            Enrolment(sections[section.key], role, primary, begin, end) for section, role, primary, begin, end, _ in enrolled
+        roles_held, enrolments = ordered(
+            held,
+            (Enrolment(sections[section.key], role, primary, begin, end) for section, role, primary, begin, end, _ in enrolled),
         )
         rows += [RowRef("enrollments.csv", line) for *_, line in enrolled]
-        homerooms = [one for one in enrolments if one.section.kind == "homeroom" and one.role == "student" and one.section.teachers]
-        if homerooms:
-            latest = min(homerooms, key=lambda one: (-(one.begin or one.section.begin or date.min).toordinal(), one.section.key))
-            told.related[HOMEROOM_TEACHER] = latest.section.teachers[0]
+        homeroom = homeroom_of(enrolments)
+        if homeroom is not None:
+            told.related[HOMEROOM_TEACHER] = homeroom.teachers[0]
         reads = {SubjectKey(Subject.CAMPUS, role.campus.key) for role in held}
         reads |= {SubjectKey(Subject.CLASS, one.section.key) for one in enrolments}
         reads |= {SubjectKey(Subject.CAMPUS, one.section.campus) for one in enrolments}
@@ -382,7 +392,7 @@ class Rules:
             self.source,
             key,
             told.fields,
-            tuple(held),
+            roles_held,
             enrolments,
             guardians,
             told.related,

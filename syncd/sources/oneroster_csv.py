@@ -1,27 +1,27 @@
 """OneRoster CSV 1.1 and 1.2, zip or folder, bulk or delta: from the delivery to a complete spool.
 
-The delivery is judged as a whole (manifest, file names, headers, duplicate keys, floors) and is refused or copied. What its
-rows mean, and which of them cannot be used, is `oneroster`'s business, which reads the spool. A delta is merged onto the last
-accepted spool, so that every spool is full.
+The delivery is judged as a whole (version, manifest, file names) and is refused or copied, which is `oneroster_copy`'s business.
+What its rows mean, and which of them cannot be used, is `oneroster`'s, which reads the spool. A delta is merged onto an earlier
+spool, so that every spool is full.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NoReturn
 
-from syncd.core.fields import CLAIM_FACTS
 from syncd.core.model import Record, Reject, SourceKey, SourceName, SubjectKey
 from syncd.errors import EndpointError
 from syncd.sources import oneroster, tabular
 from syncd.sources.archive import Package, open_package
-from syncd.sources.oneroster_layout import GUARDIANS, LAYOUTS, STATUS, Layout
-from syncd.sources.spool import Spool, SpoolWriter, TableWriter
-from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Joins, Supplement, SupplementConfig
+from syncd.sources.oneroster_copy import Copier, Delivery, Terms
+from syncd.sources.oneroster_layout import LAYOUTS
+from syncd.sources.spool import Spool, SpoolWriter
+from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Supplement, SupplementConfig
 from syncd.sources.values import EXTRA, MANAGER, Facts, claim_problem, target_problem
 from syncd.vault import Vault
 
@@ -29,11 +29,6 @@ VERSIONS = ("1.1", "1.2")
 _MODES = ("bulk", "delta", "absent")
 _MEANING = 1
 """Part of every content digest: raised when the same files would be spooled otherwise than before."""
-
-_JOIN_COLUMNS: Mapping[str, str] = {
-    "key": "sourcedId", "student_number": "identifier", "staff_number": "identifier",
-    "state_id": "userMasterIdentifier", "sis_username": "username", "email": "email",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,13 @@ class OneRosterCsvConfig:
     floors: Mapping[str, int] = field(
         default_factory=dict, metadata={"doc": "file: fewest rows it may have, as in users: 25000; fewer is an error"}
     )
+    may_lack: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "doc": "files (enrollments) and columns (users.email) the roster no longer has. "
+            "Any other that the last delivery had and this one has not is an error, a file without rows too"
+        },
+    )
     metadata: Mapping[str, str] = field(
         default_factory=dict,
         metadata={"doc": "field: metadata column of users.csv, as in extra.bus: metadata.bus. Others are not even spooled"},
@@ -77,6 +79,7 @@ class OneRosterCsvConfig:
         problems += [
             f"floors: no file {name!r}; files are {', '.join(LAYOUTS['1.2'])}" for name in self.floors if name not in LAYOUTS["1.2"]
         ]
+        problems += map(_lack_problem, self.may_lack)
         names = [supplement.name for supplement in self.supplements]
         problems += [f"two supplements are called {name!r}" for name in sorted({name for name in names if names.count(name) > 1})]
         found = [problem for problem in problems if problem]
@@ -90,17 +93,15 @@ class OneRosterCsvConfig:
         return frozenset(name for name in names if name.startswith(EXTRA))
 
 
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    """A package whose manifest has been read: version, and per table whether its file is bulk, delta or absent."""
-
-    package: Package
-    version: str
-    modes: Mapping[str, str]
-
-    @property
-    def is_delta(self) -> bool:
-        return "delta" in self.modes.values()
+def _lack_problem(name: str) -> str | None:
+    """Why the roster cannot lack this, or None where it can."""
+    table, _, column = name.partition(".")
+    layouts = [layout[table] for layout in LAYOUTS.values() if table in layout]
+    if not layouts or (column and not any(column in layout.known for layout in layouts)):
+        return f"may_lack: no file or column {name!r}; say a file, as in enrollments, or one of its columns, as in users.email"
+    if any(column in layout.required if column else layout.needed for layout in layouts):
+        return f"may_lack: no roster can do without {name!r}"
+    return None
 
 
 class OneRosterCsv:
@@ -111,6 +112,9 @@ class OneRosterCsv:
         self._options = options
         self._vault = vault
         self._supplements = tuple(Supplement(config, name, vault) for config in options.supplements)
+        self._terms = Terms(
+            options.headers == "strict", options.metadata, options.floors, frozenset(options.may_lack), Facts(vault, name)
+        )
         self._roster = oneroster.Rules(name, options.metadata, options.profiles, options.grades, self._supplements, vault)
 
     def fetch(self, spool: SpoolWriter) -> None:
@@ -122,17 +126,19 @@ class OneRosterCsv:
                     f"{package.label} is a delta and there is no accepted full delivery to merge it onto",
                     "ask for a bulk export first",
                 )
+            used = [table for table in delivery.modes if table != "userProfiles" or self._options.profiles]
             scans = {
                 table: tabular.scan(package, f"{table}.csv", self._options.encoding)
-                for table, mode in delivery.modes.items()
-                if mode != "absent"
+                for table in used
+                if delivery.modes[table] != "absent"
             }
             if spool.content(self._digest(delivery, scans), onto_previous=delivery.is_delta):
                 return
             with ExitStack() as stack:
                 rejects = stack.enter_context(spool.table(REJECTS, REJECT_COLUMNS))
-                copier = _Copier(self, delivery, scans, spool, rejects)
-                for table in delivery.modes:
+                copier = Copier(self._terms, delivery, scans, spool, rejects)
+                copier.check_headers()
+                for table in used:
                     copier.copy(table)
                 for supplement in self._supplements:
                     supplement.spool(spool, rejects, copier.index)
@@ -150,14 +156,14 @@ class OneRosterCsv:
     def _refuse(self, why: str, remedy: str) -> NoReturn:
         raise EndpointError(f"source {self._name}", why, remedy)
 
-    def _digest(self, delivery: _Delivery, scans: Mapping[str, tabular.Scan]) -> str:
+    def _digest(self, delivery: Delivery, scans: Mapping[str, tabular.Scan]) -> str:
         """Equal for equal files under an equal configuration and key."""
         said = [str(_MEANING), repr(self._options), self._vault.key_id, delivery.version, repr(dict(delivery.modes))]
         said += [f"{table} {found.digest}" for table, found in sorted(scans.items())]
         said += [f"{supplement.table} {supplement.mark()}" for supplement in self._supplements]
         return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
-    def _judge(self, package: Package) -> _Delivery:
+    def _judge(self, package: Package) -> Delivery:
         """Version and modes; every problem of the manifest and the file names in one message."""
         names = set(package.names)
         strict = self._options.headers == "strict"
@@ -178,7 +184,7 @@ class OneRosterCsv:
             problems += self._strict_problems(names, properties, version)
         if problems:
             self._refuse(f"{package.label}: " + "; ".join(problems), "have the export corrected and sent again")
-        return _Delivery(package, version, modes)
+        return Delivery(package, version, modes)
 
     def _mode(self, table: str, names: Collection[str], properties: Mapping[str, str], problems: list[str]) -> str:
         """What the manifest says of a file; without a manifest, whether it is there."""
@@ -226,243 +232,3 @@ class OneRosterCsv:
                     package.refuse(f"manifest.csv:{line}:", f"says {name} twice")
                 properties[name] = value.lower() if name.startswith("file.") else value
         return properties
-
-    def shape(self, table: str, version: str) -> tuple[tabular.Shape, tuple[str, ...]]:
-        """What a file's header should be, and the names of the declared columns behind the standard ones."""
-        layout = LAYOUTS[version][table]
-        declared = dict(self._options.metadata) if table == "users" else {}
-        shape = tabular.Shape(
-            layout.known,
-            layout.required | frozenset(declared.values()),
-            (*layout.wanted, *declared.values()),
-            strict=self._options.headers == "strict",
-        )
-        return shape, tuple(declared)
-
-    @property
-    def floors(self) -> Mapping[str, int]:
-        """The fewest rows each file may have."""
-        return self._options.floors
-
-    def facts(self) -> Facts:
-        """Tokens for this source's claim facts."""
-        return Facts(self._vault, self._name)
-
-
-class _Copier:
-    """Copies one delivery's tables into one spool, and remembers what supplements join by."""
-
-    def __init__(
-        self, source: OneRosterCsv, delivery: _Delivery, scans: Mapping[str, tabular.Scan], spool: SpoolWriter, rejects: TableWriter
-    ) -> None:
-        self._source = source
-        self._delivery = delivery
-        self._scans = scans
-        self._spool = spool
-        self._rejects = rejects
-        self._facts = source.facts()
-        self._users: tuple[str, ...] = ()
-        self._joins: list[list[str]] = []
-        self._role_places: tuple[int, int] | None = None
-        self._students: set[str] = set()
-        self._staff: set[str] = set()
-
-    def copy(self, table: str) -> None:
-        """One table: its bulk file, its delta merged onto the previous rows, or the previous rows where a delta leaves it out."""
-        mode = self._delivery.modes[table]
-        if mode == "bulk":
-            self._copy_bulk(table)
-        elif mode == "delta":
-            self._merge(table)
-        elif self._delivery.is_delta:
-            self._keep(table)
-
-    def index(self, joins: Joins) -> Mapping[str, SourceKey | None]:
-        """The persons by what a supplement joins on; None where two share it."""
-        if _JOIN_COLUMNS[joins] not in self._users:
-            return {}
-        place, found = self._users.index(_JOIN_COLUMNS[joins]), dict[str, SourceKey | None]()
-        # Students and staff are numbered apart: the same number in both is two persons, not a doubt.
-        among = {"student_number": self._students, "staff_number": self._staff}.get(joins)
-        for row in self._joins:
-            if row[place] and (among is None or row[0] in among):
-                found[row[place]] = None if row[place] in found else SourceKey(row[0])
-        return found
-
-    def _copy_bulk(self, table: str) -> None:
-        shape, declared = self._source.shape(table, self._delivery.version)
-        name = f"{table}.csv"
-        with tabular.open_table(self._delivery.package, name, self._scans[table], shape) as opened:
-            columns = _columns(opened.columns, declared)
-            rows = self._rows(table, columns, opened)
-            with self._spool.table(table, columns) as written:
-                write = written.write
-                self._remember(table, columns)
-                learns = table in ("users", "roles")
-                for line, row in rows:
-                    if learns:
-                        self._learn(table, row)
-                    write(row, line)
-                written.flush()
-        self._check_floor(table, written.rows)
-
-    def _rows(self, table: str, columns: tuple[str, ...], opened: tabular.Table) -> Iterator[tuple[int, list[str]]]:
-        """The usable rows, claim facts already tokens; the others go to the rejects. A repeated key refuses the delivery."""
-        seen: dict[str, int] = {}
-        name = f"{table}.csv"
-        tokenise = self._tokeniser(columns)
-        layout = LAYOUTS[self._delivery.version][table]
-        for item in opened.rows:
-            if isinstance(item, tabular.BadRow):
-                self._reject(layout, name, item.line, item.cells[0] if opened.columns[0] == "sourcedId" else "", item.why)
-                continue
-            line, row = item
-            key = row[0]
-            if key in seen:
-                self._delivery.package.refuse(
-                    f"{name}:{line}:",
-                    f"repeats sourcedId {key!r} of row {seen[key]}",
-                    "two rows claim to be the same one; have the export corrected",
-                )
-            if not key:
-                self._reject(layout, name, line, "", "sourcedId is empty")
-                continue
-            seen[key] = line
-            if tokenise is not None:
-                tokenise(row)
-            yield line, row
-
-    def _tokeniser(self, columns: tuple[str, ...]) -> Callable[[list[str]], None] | None:
-        """Replaces the claim facts of a row, in place; None where the table has none."""
-        facts = [
-            (place, "birth_date" if column == "birthDate" else column)
-            for place, column in enumerate(columns)
-            if column == "birthDate" or column in CLAIM_FACTS
-        ]
-        if not facts:
-            return None
-
-        def tokenise(row: list[str]) -> None:
-            for place, fact in facts:
-                row[place] = self._facts.token(fact, SourceKey(row[0]), row[place])
-
-        return tokenise
-
-    def _reject(self, layout: Layout, name: str, line: int, key: str, why: str) -> None:
-        """A row of cells nobody can trust. Its own key is the first cell; whose enrolment or role it is cannot be known."""
-        shielded = "" if layout.belongs_to_another else key
-        self._rejects.write((name, key, layout.subject, shielded, why), line)
-
-    def _remember(self, table: str, columns: tuple[str, ...]) -> None:
-        """Note where a table about to be copied keeps what supplements join by."""
-        if table == "users":
-            self._users = columns
-        if table == "roles":
-            self._role_places = (columns.index("userSourcedId"), columns.index("role"))
-        elif table == "users" and "role" in columns:
-            self._role_places = (0, columns.index("role"))
-        else:
-            self._role_places = None
-
-    def _check_floor(self, table: str, rows: int) -> None:
-        name = f"{table}.csv"
-        if table == "users" and rows == 0:
-            self._delivery.package.refuse(name, "holds a header and no user", "an empty roster is never believed; export again")
-        floor = self._source.floors.get(table, 0)
-        if rows < floor:
-            self._delivery.package.refuse(
-                name,
-                f"has {rows} rows, fewer than its floor of {floor}",
-                f"if that is right, lower `floors: {table}`; else export again",
-            )
-
-    # --- delta ---------------------------------------------------------------------------------------------------
-
-    def _previous(self, table: str, columns: tuple[str, ...]) -> Spool:
-        """The spool to merge onto, if it has the same columns."""
-        previous = self._spool.previous
-        assert previous is not None  # noqa: S101 — a delta without one was refused before anything was copied
-        before = previous.columns(table)
-        if before and before != columns:
-            unlike = sorted(set(before) ^ set(columns))
-            self._delivery.package.refuse(
-                f"{table}.csv",
-                f"is a delta with other columns than the full file had ({', '.join(unlike)})",
-                "ask for a bulk export",
-            )
-        return previous
-
-    def _merge(self, table: str) -> None:
-        shape, declared = self._source.shape(table, self._delivery.version)
-        name = f"{table}.csv"
-        with tabular.open_table(self._delivery.package, name, self._scans[table], shape) as opened:
-            columns = _columns(opened.columns, declared)
-            changed: dict[str, tuple[int, list[str]]] = {}
-            for line, row in self._rows(table, columns, opened):
-                status = row[columns.index("status")].lower() if "status" in columns else ""
-                if status not in STATUS[1:]:
-                    said = f"status {status!r}" if status else "no status"
-                    self._delivery.package.refuse(
-                        f"{name}:{line}:",
-                        f"has {said}: in a delta each row is active or tobedeleted",
-                        "ask for a bulk export, or a delta with its status column filled",
-                    )
-                changed[row[0]] = (line, row)
-        self._remember(table, columns)
-        previous = self._previous(table, columns)
-        modified = columns.index("dateLastModified") if "dateLastModified" in columns else None
-        with self._spool.table(table, columns) as written:
-            for line, row in previous.rows(table):
-                newer = changed.pop(row[0], None)
-                if newer is not None and modified is not None and newer[1][modified] < row[modified]:
-                    newer = None  # an older delta delivered late: ISO times compare as text
-                self._write(table, written, *(newer or (line, row)))
-            for line, row in changed.values():
-                self._write(table, written, line, row)
-        self._carry_rejects(previous, name, delivered=changed)
-        self._check_floor(table, written.rows)
-
-    def _write(self, table: str, written: TableWriter, line: int, row: list[str]) -> None:
-        if table in ("users", "roles"):
-            self._learn(table, row)
-        written.write(row, line)
-
-    def _learn(self, table: str, row: list[str]) -> None:
-        """Keep what supplements join by: the users, and who of them is a student or staff."""
-        if table == "users":
-            self._joins.append(row)
-        if self._role_places is not None:
-            role = row[self._role_places[1]].lower()
-            if role == "student":
-                self._students.add(row[self._role_places[0]])
-            elif role not in GUARDIANS:
-                self._staff.add(row[self._role_places[0]])
-
-    def _keep(self, table: str) -> None:
-        previous = self._spool.previous
-        assert previous is not None  # noqa: S101 — as in _previous
-        columns = previous.columns(table)
-        if columns:
-            _, declared = self._source.shape(table, self._delivery.version)
-            if set(declared) - set(columns):
-                self._delivery.package.refuse(
-                    f"{table}.csv",
-                    f"is left out, and the full file was read without {', '.join(declared)}",
-                    "ask for a bulk export",
-                )
-            self._remember(table, columns)
-            with self._spool.table(table, columns) as written:
-                for line, row in previous.rows(table):
-                    self._write(table, written, line, row)
-            self._carry_rejects(previous, f"{table}.csv", delivered={})
-
-    def _carry_rejects(self, previous: Spool, name: str, delivered: Collection[str]) -> None:
-        """A row that could not be used stays unusable until it is sent again: its person stays shielded."""
-        for line, row in previous.rows(REJECTS):
-            if row[0] == name and row[1] not in delivered:
-                self._rejects.write(row, line)
-
-
-def _columns(found: tuple[str, ...], declared: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns as spooled: declared ones, which come last, under the name of the field they feed."""
-    return (*found[: len(found) - len(declared)], *declared)

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 from syncd.core.model import Campus, Reject, Role, RowRef, Section, SourceKey, SourceName, Subject, SubjectKey
 from syncd.errors import EndpointError
-from syncd.sources.oneroster_layout import DELETED, ROLES
+from syncd.sources.oneroster_layout import DELETED, GUARDIANS, ROLES
 from syncd.sources.spool import Spool, row_bytes
 from syncd.sources.values import read_date
 
@@ -234,7 +234,10 @@ def _roles_of_users(users: Table, grounds: Grounds, found: Roles) -> None:
             continue
         try:
             held = read_word(role(row), ROLES)
-            campuses = [_campus(grounds, org) for org in dict.fromkeys(split_list(orgs(row)))]
+            listed = dict.fromkeys(split_list(orgs(row)))
+            if not listed and held not in GUARDIANS:
+                raise ValueError("orgSourcedIds is empty")  # noqa: TRY301 — one place turns every problem into a Reject
+            campuses = [_campus(grounds, org, "orgSourcedIds") for org in listed]
         except ValueError as error:
             found.rejects.append(Reject(grounds.source, RowRef(users.file, line), str(error), SourceKey(row[0])))
             continue
@@ -253,13 +256,13 @@ def exit_day(cells: Mapping[str, str]) -> date | None:
         return None
 
 
-def _campus(grounds: Grounds, org: str) -> Campus | None:
-    """The org; None where it is marked tobedeleted."""
+def _campus(grounds: Grounds, org: str, column: str) -> Campus | None:
+    """The org; None where it is marked tobedeleted. Raises ValueError on any other."""
     if org in grounds.campuses:
         return grounds.campuses[org]
     if (Subject.CAMPUS, org) in grounds.gone:
         return None
-    raise ValueError(f"org {org!r} is no usable org")
+    raise ValueError(f"org {org!r} is no usable org" if org else f"{column} is empty")
 
 
 def read_word(text: str, known: Mapping[str, str]) -> str:
@@ -283,7 +286,7 @@ def _read_role(cells: Mapping[str, str], grounds: Grounds, primary_org: str) -> 
         raise ValueError(f"roleType {cells['roleType']!r} is neither primary nor secondary")
     begin, end = (read_date(cells[column]) if cells.get(column) else None for column in ("beginDate", "endDate"))
     org = cells["orgSourcedId"]
-    campus = _campus(grounds, org)
+    campus = _campus(grounds, org, "orgSourcedId")
     if campus is None:
         return None
     return Role(campus, role, org == primary_org if primary_org else kind == "primary", begin, end)

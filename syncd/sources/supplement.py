@@ -28,6 +28,7 @@ REJECT_COLUMNS = ("file", "id", "subject", "key", "why")
 """The table every tabular source keeps its unusable rows in; an empty key is one that could not be read."""
 
 _PREFIX = "supplement."
+_CASELESS: frozenset[Joins] = frozenset({"sis_username", "email"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ class SupplementConfig:
         default_factory=dict, metadata={"doc": "field: {what the file says: what it means}"}
     )
     date_formats: tuple[str, ...] = field(default=(), metadata={"doc": "how dates are written besides YYYY-MM-DD, as in %m/%d/%Y"})
-    floor: int = field(default=1, metadata={"doc": "fewer rows than this count as a missing file"})
+    floor: int = field(
+        default=1,
+        metadata={"doc": "fewer rows than this count as a missing file. With 0 the first one may be about nobody in the roster"},
+    )
     everyone: bool = field(
         default=False,
         metadata={"doc": "true where every person must have a row: one without counts as opted out and confidential"},
@@ -68,6 +72,11 @@ class SupplementConfig:
             raise ValueError(f"supplement {self.name}: {exposed}")
         if self.delimiter and self.delimiter not in tabular.DELIMITERS:
             raise ValueError(f"supplement {self.name}: delimiter {self.delimiter!r} is none of , ; | or tab")
+
+
+def joined(joins: Joins, text: str) -> str:
+    """The text as it is compared when joining: usernames and addresses whatever their case."""
+    return text.casefold() if joins in _CASELESS else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,8 @@ class Supplement:
         """Write its table: from its file, or else as the previous spool has it. `index` finds persons; None is two of them."""
         try:
             rows, bad, strangers = self._read(index(self.config.joins))
+            if not rows and not bad:
+                self._check_strangers(strangers, writer.previous)
         except EndpointError as error:
             self._keep(writer, rejects, error)
             return
@@ -132,11 +143,11 @@ class Supplement:
                     count += 1
                     if isinstance(item, tabular.BadRow):
                         # Which of its cells is the key nobody knows: whoever any of them names is shielded.
-                        owners = sorted({owner for owner in map(index.get, item.cells) if owner})
+                        owners = sorted({owner for cell in item.cells if (owner := index.get(joined(config.joins, cell)))})
                         bad += [(item.line, (name, "", Subject.PERSON, owner, item.why)) for owner in owners or [SourceKey("")]]
                         continue
                     line, cells = item
-                    theirs = cells[0]
+                    theirs = joined(config.joins, cells[0])
                     key = index.get(theirs, SourceKey(""))
                     if theirs in seen:
                         package.refuse(
@@ -161,6 +172,18 @@ class Supplement:
             package.refuse(f"{name}:{nobodys[0]}:", f"{nobodys[1]}, so that nobody knows whom it hides", "correct that row")
         return rows, bad, strangers
 
+    def _check_strangers(self, strangers: int, previous: Spool | None) -> None:
+        """Refuse what is about nobody: where as many rows as ever match nobody, it is the key that is written otherwise now."""
+        before = previous.counts.get(self.table) if previous is not None else None
+        least = 2  # one row alone may well be about somebody who left
+        doubtful = before <= strangers if before else before is None and self.config.floor > 0
+        if doubtful and strangers >= least and (before is None or before >= least):
+            raise EndpointError(
+                self._endpoint,
+                f"none of its {strangers} rows is about anybody in the roster",
+                "look at `key` and `joins`, and at how the file writes its key",
+            )
+
     def _cells(self, key: SourceKey, cells: list[str], facts: Facts, index: Mapping[str, SourceKey | None]) -> Iterator[str]:
         """The cells as they may lie at rest; a manager by the source's own key, none where the roster has no such person."""
         for name, cell in zip(self.fields, cells, strict=True):
@@ -168,7 +191,7 @@ class Supplement:
             if name in CLAIM_FACTS:
                 yield facts.token(name, key, translated)
             elif name == MANAGER:
-                yield index.get(translated) or ""
+                yield index.get(joined(self.config.joins, translated)) or ""
             else:
                 yield translated
 

@@ -11,6 +11,7 @@ import codecs
 import csv
 import hashlib
 import io
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from syncd.sources.archive import Package
 
 ENCODINGS = ("auto", "utf-8", "utf-16", "latin-1")
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+
+_MARKED = re.compile(rb"\xc3[\xa0-\xbf]")
+"""What the small letters of Latin-1 with an accent are in UTF-8. In Latin-1 it would be a capital A with a tilde before a sign."""
 
 _BLOCK = 1024 * 1024
 _LIMIT = 131072
@@ -117,6 +121,9 @@ def _encoding(package: Package, name: str, wanted: str, first: bytes, *, is_utf8
         row = _first_row(package, name, lambda line: not _is_utf8(line))
         package.refuse(f"{name}:{row}:", "is not UTF-8", "save it as CSV UTF-8, or set `encoding: auto`")
     plain = _first_row(package, name, lambda line: not _is_utf8(line))
+    both = _first_row(package, name, lambda line: _MARKED.search(line) is not None and not _is_utf8(line))
+    if both:
+        package.refuse(f"{name}:{both}:", "mixes UTF-8 and Latin-1 in one row", "have it exported in one piece, as UTF-8")
     marked = _first_row(package, name, lambda line: not line.isascii() and _is_utf8(line))
     if marked:
         package.refuse(
@@ -295,7 +302,7 @@ def clean(cell: str) -> str:
     if cell.isascii() and cell.isprintable():
         return cell.strip()
     kept = []
-    for character in unicodedata.normalize("NFC", cell):
+    for character in unicodedata.normalize("NFC", cell.replace("\r\n", "\n")):
         category = unicodedata.category(character)
         if category in ("Zs", "Zl", "Zp") or character in "\t\r\n":
             kept.append(" ")

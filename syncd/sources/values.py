@@ -7,14 +7,14 @@ A text that cannot be read raises ValueError with what was expected; it never be
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
 from functools import lru_cache
 
 from syncd.core.fields import CLAIM_FACTS, SCALARS, FieldType
-from syncd.core.model import SourceKey, SourceName, Value
+from syncd.core.model import Enrolment, Role, Section, SourceKey, SourceName, Value
 from syncd.vault import Vault
 
 EXTRA = "extra."
@@ -138,6 +138,24 @@ def put_fields(into: dict[str, Value], facts: dict[str, str], cells: Mapping[str
             into.pop("grade_index", None)
             if index is not None:
                 into["grade_index"] = index
+
+
+def ordered(roles: Iterable[Role], enrolments: Iterable[Enrolment]) -> tuple[tuple[Role, ...], tuple[Enrolment, ...]]:
+    """Both in an order of their own: that of the rows is in no digest, so nothing may depend on it (R4)."""
+    begun = date.min
+    return (
+        tuple(sorted(roles, key=lambda one: (not one.primary, one.campus.key, one.role, one.begin or begun, one.end or begun))),
+        tuple(
+            sorted(enrolments, key=lambda one: (one.section.key, one.role, not one.primary, one.begin or begun, one.end or begun))
+        ),
+    )
+
+
+def homeroom_of(enrolments: Iterable[Enrolment]) -> Section | None:
+    """The homeroom whose teacher is the student's: of several with a teacher the newest, then the first by key."""
+    rooms = [one for one in enrolments if one.section.kind == "homeroom" and one.role == "student" and one.section.teachers]
+    newest = min(rooms, key=lambda one: (-(one.begin or one.section.begin or date.min).toordinal(), one.section.key), default=None)
+    return newest.section if newest else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ tried on a real one.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from syncd.targets.ldap import Ldap, LdapConfig
 from syncd.vault import Credentials
 from tests.conftest import as_admin
 from tests.fixtures.broken_rosters import BROKEN, GOOD_SUPPLEMENT, PEOPLE, BrokenRoster, with_supplement
-from tests.fixtures.engine_world import MAIN, SIS, World, kinds, pupil, roster_of, world
+from tests.fixtures.engine_world import MAIN, SIS, World, found, kinds, pupil, roster_of, world
 
 Holding = tuple[object, frozenset[str], str]
 
@@ -90,7 +90,7 @@ def test_only_people_with_sound_rows_change(roster: BrokenRoster, tmp_path: Path
         assert roster.message in told
         touched = changed(before, holdings(district))
         assert touched <= PEOPLE
-        if roster.expect == "refused":
+        if roster.expect == "refused" or roster.unchanged:
             assert touched == set()
         assert touched.isdisjoint(roster.shielded)
 
@@ -110,6 +110,57 @@ def test_a_sound_delivery_heals_what_a_broken_one_did(roster: BrokenRoster, tmp_
             district.engine.sync(MAIN)
         assert holdings(district) == before
         assert kinds(district.plan("reconcile")) == []
+
+
+FERPA, STAFF = "ferpa.csv", "staff.csv"
+
+
+def unlinked(path: Path) -> None:
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7] + b'"')
+
+
+def emptied(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+
+
+def misspelled(path: Path) -> None:
+    path.write_text(path.read_text(encoding="utf-8").replace("_number", "_nubmer", 1), encoding="utf-8")
+
+
+def renumbered(path: Path) -> None:
+    head, *rows = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([head, *(f"00{line}" for line in rows), ""]), encoding="utf-8")
+
+
+def overwritten(path: Path) -> None:
+    path.write_bytes(b"<html>\0<body>Your session has expired</body></html>")
+
+
+@pytest.mark.parametrize("damage", [unlinked, cut, emptied, misspelled, renumbered, overwritten])
+@pytest.mark.parametrize("file", [FERPA, STAFF])
+def test_a_supplement_lost_or_damaged_empties_nothing(file: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
+    """Opt-outs and managers stay as the last good copy told them, in every kind of run, beside changes of the roster itself."""
+    roster = roster_of().with_students(pupil(1, optout=True), pupil(2, confidential=True))
+    with world(tmp_path, roster) as district:
+        district.begin()
+        before = holdings(district)
+        assert district.account("t2").attributes["manager"]
+        for kind in ("delta", "reconcile", "delta"):
+            damage(district.drop / file)
+            planned = district.day(1, kind)
+            assert not changed(before, holdings(district))
+            assert [note for note in found(planned, "source note") if "keeps the values of" in note]
+            district.deliver()
+        district.students(pupil(3, family="Newname"))
+        damage(district.drop / file)
+        district.day()
+        assert changed(before, holdings(district)) == {"s3"}
+        fields = {str(records[0].key): records[0].fields for records in district.store.records().values()}
+        assert (fields["s1"]["directory_optout"], fields["s2"]["confidential"]) == (True, True)
 
 
 # --- a real directory -----------------------------------------------------------------------------------------------------

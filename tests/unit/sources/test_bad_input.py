@@ -29,6 +29,7 @@ def test_a_broken_roster_gets_its_documented_answer(roster: BrokenRoster, tmp_pa
     else:
         assert not told.rejects
         assert keys == PEOPLE
+        assert roster.message in " ".join(told.notes)
 
 
 def test_there_are_at_least_forty() -> None:

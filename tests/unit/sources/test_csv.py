@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.core.model import Record, Reject
+from syncd.core.model import Record, Reject, SourceKey
 from syncd.errors import EndpointError
 from syncd.sources import build, extract
 from syncd.sources.csv import CsvConfig, CsvTable
@@ -106,6 +107,78 @@ def test_options_that_feed_nothing_are_refused(columns: dict[str, str], why: str
         CsvConfig(CsvTable(Path("x.csv"), "id", columns))
 
 
+def district(folder: Path, more: str, roles: str) -> CsvConfig:
+    """Three people in one file, a bus in a second, a role in a third."""
+    (folder / "people.csv").write_text("id,first\n1,Ada\n2,Bob\n3,Cy\n")
+    (folder / "more.csv").write_text(more)
+    (folder / "roles.csv").write_text(roles)
+    return CsvConfig(
+        CsvTable(folder / "people.csv", "id", {"given": "first"}),
+        joins=(CsvTable(folder / "more.csv", "id", {"extra.bus": "bus"}),),
+        roles=CsvTable(folder / "roles.csv", "id", {"campus": "site", "role": "kind"}),
+    )
+
+
+MORE, ROLES = "id,bus\n1,10\n2,20\n3,30\n", "id,site,kind\n1,012,student\n2,012,student\n3,012,teacher\n"
+
+
+def test_several_files_are_joined_by_key(tmp_path: Path) -> None:
+    """Order does not matter, and whoever a file leaves out has none of its fields."""
+    found, rejects = told(tmp_path, district(tmp_path, "id,bus\n3,30\n1,10\n", ROLES))
+    assert not rejects
+    assert {key: one.fields.get("extra.bus") for key, one in found.items()} == {"1": "10", "2": None, "3": "30"}
+    assert [role.role for role in found["3"].roles] == ["teacher"]
+
+
+@pytest.mark.parametrize(
+    ("more", "roles", "file"),
+    [
+        (MORE.replace("\n1", "\n001").replace("\n2", "\n002").replace("\n3", "\n003"), ROLES, "more.csv"),
+        (MORE, ROLES.replace("\n1", "\n001").replace("\n2", "\n002").replace("\n3", "\n003"), "roles.csv"),
+    ],
+)
+def test_a_file_about_nobody_is_refused(tmp_path: Path, more: str, roles: str, file: str) -> None:
+    """A key written otherwise in one file would empty what that file tells of everybody."""
+    with pytest.raises(EndpointError, match=f"{file}: none of its 3 rows is about anybody in people.csv"):
+        told(tmp_path, district(tmp_path, more, roles))
+
+
+def test_a_role_of_nobody_shields_whoever_has_none(tmp_path: Path) -> None:
+    """R3: one mistyped key among the roles; the person it was meant for has no role now and must not count as leaving."""
+    found, rejects = told(tmp_path, district(tmp_path, MORE, ROLES.replace("\n2,", "\n22,")))
+    assert set(found) == {"1", "3"}
+    assert {str(one.key) for one in rejects} == {"2", "22"}
+    options = district(tmp_path, MORE, ROLES.replace("\n2,", "\n22,"))
+    source = build("csv", SIS, options, VAULT)
+    spool = extract(SIS, source, tmp_path / "spools", VAULT, None, NOW)
+    assert [type(one) for one in source.records(spool, [SourceKey("2")])] == [Reject]
+
+
+def test_row_order_does_not_matter(tmp_path: Path) -> None:
+    """A shuffled export tells the same of everybody (R4), also where its rows about a class do not agree."""
+    seats = [
+        "1,h2,South,student,homeroom,",
+        "1,h1,North,student,homeroom,",
+        "2,h1,North Wing,teacher,homeroom,yes",
+        "3,h2,South,teacher,homeroom,",
+        "2,h2,South,teacher,homeroom,",
+    ]
+    roles = ["1,012,student", "1,007,student", "2,012,teacher", "3,012,teacher"]
+
+    def records(folder: Path, order: int) -> dict[str, Record]:
+        folder.mkdir()
+        options = district(folder, MORE, "\n".join(["id,site,kind", *roles[::order], ""]))
+        (folder / "seats.csv").write_text("\n".join(["id,class,name,who,sort,first", *seats[::order], ""]))
+        columns = {"class": "class", "title": "name", "role": "who", "kind": "sort", "primary": "first"}
+        found, rejects = told(folder, replace(options, enrolments=CsvTable(folder / "seats.csv", "id", columns)))
+        assert not rejects
+        return {key: replace(one, rows=()) for key, one in found.items()}
+
+    one, other = records(tmp_path / "one", 1), records(tmp_path / "other", -1)
+    assert one == other
+    assert one["1"].related == {"homeroom.teacher": "2"}
+
+
 rosters = st.dictionaries(
     st.sampled_from(["1", "2", "3", "4", "5"]),
     st.tuples(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6), st.text("ab \u200f", max_size=3)),
@@ -113,6 +186,7 @@ rosters = st.dictionaries(
 )
 
 
+@settings(deadline=None)  # each example waits for the disk
 @given(rosters, rosters)
 def test_exactly_those_whose_used_cells_differ_are_touched(
     one: dict[str, tuple[str, str]], other: dict[str, tuple[str, str]]

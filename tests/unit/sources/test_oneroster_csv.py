@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,17 +18,21 @@ from syncd.sources import Source, Spool, build, extract
 from syncd.sources.oneroster_csv import OneRosterCsvConfig
 from syncd.vault import Vault
 from tests.contract.source_contract import summed
+from tests.contract.test_sources import as_11
 from tests.fixtures.broken_rosters import (
     NOW,
     SIS,
     Delivery,
+    Rows,
     broken,
     cell,
     delta,
+    drop_column,
     every,
     header,
     healthy,
     manifest,
+    only_header,
     row,
     rows_of,
     without,
@@ -148,6 +154,29 @@ def test_columns_not_in_use_are_not_spooled(district: District) -> None:
     assert spool.columns("demographics") == ("sourcedId", "status", "dateLastModified", "birthDate")
 
 
+PROFILES: Rows = [
+    ["sourcedId", "status", "dateLastModified", "userSourcedId", "profileType", "vendorId", "applicationId", "description",
+     "credentialType", "username", "password"],
+    ["p1", "", "", "s1", "library", "v", "a", "", "", "anna.reads", "hunter2"],
+    ["p2", "", "", "s2", "other", "v", "a", "", "", "bo.elsewhere", "hunter2"],
+]  # fmt: skip
+
+
+def with_profiles(delivery: Delivery) -> None:
+    """The delivery has user profiles too."""
+    delivery["userProfiles.csv"] = [list(line) for line in PROFILES]
+    manifest("file.userProfiles", "bulk")(delivery)
+
+
+def test_user_profiles_are_read_where_a_field_is_made_of_them(tmp_path: Path) -> None:
+    """The username of a declared profile feeds its field; without one the file is not even copied (R38)."""
+    (tmp_path / "told").mkdir()
+    (tmp_path / "plain").mkdir()
+    told = District(tmp_path / "told", profiles={"extra.library": "library"}).records(with_profiles)
+    assert (told["s1"].fields["extra.library"], "extra.library" in told["s2"].fields) == ("anna.reads", False)
+    assert "userProfiles" not in District(tmp_path / "plain").deliver(with_profiles).counts
+
+
 def test_declared_metadata_columns_feed_fields_and_facts(tmp_path: Path) -> None:
     """`metadata.*` columns are read where declared, claim facts among them as tokens; an unreadable opt-out is an opt-out (R37)."""
     district = District(
@@ -217,7 +246,7 @@ def test_a_digest_changes_exactly_with_what_is_used(
 
 
 def test_row_order_does_not_matter(district: District) -> None:
-    """A shuffled export is the same roster."""
+    """A shuffled export is the same roster: no digest differs and no record, or what is not dirty would have changed (R4)."""
 
     def shuffle(delivery: Delivery) -> None:
         for rows in delivery.values():
@@ -226,7 +255,17 @@ def test_row_order_does_not_matter(district: District) -> None:
                 random.Random(4).shuffle(rest)
                 rows[1:] = rest
 
-    assert summed(district.source, district.deliver()) == summed(district.source, district.deliver(shuffle))
+    second = (
+        row("orgs", "o0", "", "", "South", "school", "013", "d"),
+        row("roles", "r0", "", "", "s1", "primary", "student", "", "", "o0", ""),
+    )
+    spools = district.deliver(*second), district.deliver(*second, shuffle)
+    assert summed(district.source, spools[0]) == summed(district.source, spools[1])
+    told = [
+        {one.key: replace(one, rows=()) for one in district.source.records(spool, None) if isinstance(one, Record)}
+        for spool in spools
+    ]
+    assert told[0] == told[1]
 
 
 # --- deltas -------------------------------------------------------------------------------------------------------------
@@ -278,12 +317,139 @@ def test_a_delta_does_not_forget_whom_to_shield(district: District) -> None:
     assert not [one for one in district.source.digests(mended) if isinstance(one, Reject)]
 
 
+def test_a_row_that_was_broken_once_counts_again_when_it_is_sent_again(district: District) -> None:
+    """A delta may break a row the full file had; the next delta that holds it whole ends the shield."""
+    district.deliver()
+    short = district.deliver(delta("users"), without("users", "s1"), row("users", "s1", "active", "2026-08-30T00:00:00.000Z"))
+    assert {one.key for one in district.source.digests(short) if isinstance(one, Reject)} == {"s1"}
+    mended = district.deliver(delta("users"), cell("users", "s1", "givenName", "Anne"))
+    assert not [one for one in district.source.digests(mended) if isinstance(one, Reject)]
+    told = {one.key: one for one in district.source.records(mended, None) if isinstance(one, Record)}
+    assert told[SourceKey("s1")].fields["given"] == "Anne"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "newer"),
+    [
+        ("2026-08-30T00:00:00.000Z", "", True),
+        ("9/5/2026", "9/10/2026", True),
+        ("2026-08-30T00:00:00Z", "2026-08-30T00:00:00.500Z", True),
+        ("2026-08-30T06:00:00+05:00", "2026-08-30T02:00:00Z", True),
+        ("2026-08-30", "2026-08-30T02:00:00Z", True),
+        ("2026-08-30T02:00:00Z", "2026-08-30T02:00:00Z", True),
+        ("2026-08-30T02:00:00Z", "2026-08-30T01:00:00Z", False),
+        ("2026-08-30T02:00:00.000Z", "2026-08-30T04:00:00+05:00", False),
+    ],
+)
+def test_a_delta_row_is_dropped_only_when_it_is_surely_older(district: District, before: str, after: str, *, newer: bool) -> None:
+    """Times are compared as times; a row whose time is missing or unreadable is taken: to send it is to say it is new."""
+    district.deliver(every("users", "dateLastModified", before))
+    told = district.records(
+        cell("users", "s1", "givenName", "Anne"), delta("users"), cell("users", "s1", "dateLastModified", after)
+    )
+    assert told["s1"].fields["given"] == ("Anne" if newer else "Anna")
+
+
+def test_a_delta_of_a_file_the_full_delivery_did_not_have_is_refused(district: District) -> None:
+    """R1: merged onto nothing it would pass for the whole file."""
+
+    def without_birth_dates(delivery: Delivery) -> None:
+        del delivery["demographics.csv"]
+        manifest("file.demographics", "absent")(delivery)
+
+    district.deliver(without_birth_dates)
+    with pytest.raises(EndpointError, match=r"demographics\.csv is a delta, and the last full delivery had no such file"):
+        district.deliver(delta("demographics"))
+
+
+# --- what was there before and is missing now ---------------------------------------------------------------------------
+
+
+def absent(table: str) -> Callable[[Delivery], None]:
+    """The delivery says that it leaves out a file."""
+
+    def change(delivery: Delivery) -> None:
+        del delivery[f"{table}.csv"]
+        manifest(f"file.{table}", "absent")(delivery)
+
+    return change
+
+
+LOST = [
+    (absent("enrollments"), "enrollments", r"enrollments\.csv is missing; the last delivery had 6 rows of it"),
+    (only_header("enrollments"), "enrollments", r"enrollments\.csv holds no usable row; the last delivery had 6"),
+    (absent("demographics"), "demographics", r"demographics\.csv is missing; the last delivery had 3 rows of it"),
+    (only_header("classes"), "classes", r"classes\.csv holds no usable row; the last delivery had 2"),
+    (drop_column("users", "email"), "users.email", r"users\.csv: column 'email' is missing; the last delivery had it"),
+    (drop_column("users", "grades"), "users.grades", r"users\.csv: column 'grades' is missing; the last delivery had it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lose", "name", "why"), LOST, ids=[f"{name} {number}" for number, (_, name, _) in enumerate(LOST)])
+def test_what_the_last_delivery_had_may_not_go_missing(
+    tmp_path: Path, lose: Callable[[Delivery], None], name: str, why: str
+) -> None:
+    """R1: an optional file or column that was there is an error when it is not, unless `may_lack` says so."""
+    for may_lack in ((), (name,)):
+        district = District(tmp_path / "-".join(("d", *may_lack)), may_lack=may_lack)
+        district.folder.mkdir()
+        before = district.deliver()
+        if not may_lack:
+            with pytest.raises(EndpointError, match=why) as refused:
+                district.deliver(lose)
+            assert f"may_lack: [{name}]" in refused.value.remedy
+        else:
+            assert district.deliver(lose).id != before.id
+
+
+@pytest.mark.parametrize(
+    ("table", "message"), [("roles", "no usable row"), ("orgs", "no usable row"), ("users", "a header and no user")]
+)
+def test_a_roster_without_people_roles_or_schools_is_refused_at_first_contact(district: District, table: str, message: str) -> None:
+    """Zero is a number to be suspicious of: without roles everybody would leave."""
+    with pytest.raises(EndpointError, match=rf"{table}\.csv holds {message}"):
+        district.deliver(only_header(table))
+
+
+def test_what_may_be_lacking_must_be_a_file_or_a_column() -> None:
+    """A misspelled name is found when the settings are loaded, and what nobody can do without cannot be named."""
+    with pytest.raises(ValueError, match=r"may_lack: no file or column 'users\.mail'"):
+        OneRosterCsvConfig(Path("x"), may_lack=("users.mail",))
+    with pytest.raises(ValueError, match=r"may_lack: no roster can do without 'users'"):
+        OneRosterCsvConfig(Path("x"), may_lack=("users",))
+
+
 # --- the rest -----------------------------------------------------------------------------------------------------------
 
 
 def test_without_manifest_the_version_shows(district: District) -> None:
     """Lenient reading needs no manifest: roles.csv is the mark of 1.2."""
     assert len(district.records(lambda delivery: delivery.pop("manifest.csv") and None)) == 6
+
+
+def as_version_11(delivery: Delivery) -> None:
+    """The same roster as OneRoster 1.1."""
+    as_11(delivery)
+
+
+def test_a_user_of_1_1_without_a_school_is_shielded(district: District) -> None:
+    """An empty `orgSourcedIds` is a row that cannot be used, not a person without a role: they must not count as leaving."""
+    spool = district.deliver(as_version_11, cell("users", "s1", "orgSourcedIds", ""), cell("users", "g1", "orgSourcedIds", ""))
+    rejects = [one for one in district.source.digests(spool) if isinstance(one, Reject)]
+    assert [(one.key, str(one.row), one.why) for one in rejects] == [("s1", "users.csv:4", "orgSourcedIds is empty")]
+
+
+def test_facts_of_nobody_are_passed_over_in_digests_and_records_alike(district: District) -> None:
+    """A birth date that cannot be read, of somebody who is not in the roster, shields nobody and is no finding."""
+    spool = district.deliver(row("demographics", "s9", "", "", "2013-13-01", *[""] * 12))
+    assert not [one for one in district.source.digests(spool) if isinstance(one, Reject)]
+    assert not [one for one in district.source.records(spool, None) if isinstance(one, Reject)]
+
+
+def test_an_empty_reference_is_called_empty(district: District) -> None:
+    """Nobody looks for an org called ''."""
+    spool = district.deliver(cell("roles", "r3", "orgSourcedId", ""))
+    assert [one.why for one in district.source.digests(spool) if isinstance(one, Reject)] == ["orgSourcedId is empty"]
 
 
 def test_unknown_columns_are_ignored(district: District) -> None:
@@ -317,18 +483,81 @@ def test_options_that_feed_nothing_are_refused() -> None:
         OneRosterCsvConfig(Path("x"), metadata={"directory_optut": "metadata.x"})
 
 
-@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("oneroster-1.*/moodle-samples/*.zip")), ids=lambda path: path.name)
-def test_published_samples_load_or_are_refused_in_plain_words(sample: Path, tmp_path: Path) -> None:
-    """Samples of other makers: loaded leniently, or refused with what to correct."""
-    source = build("oneroster_csv", SIS, OneRosterCsvConfig(sample), VAULT)
-    if "v1p2" in sample.name:
-        with pytest.raises(EndpointError) as refused:
-            extract(SIS, source, tmp_path, VAULT, None, NOW)
-        assert refused.value.remedy
-        return
-    told = list(source.records(extract(SIS, source, tmp_path, VAULT, None, NOW), None))
-    assert told
-    assert not [one for one in told if isinstance(one, Reject) and one.subject is Subject.PERSON]
+def published(version: str) -> list[Path]:
+    """The samples of other makers, where their folder is present."""
+    return sorted(SAMPLES.glob(f"oneroster-{version}/moodle-samples/*.zip"))
+
+
+def test_published_samples_of_1_1_load(tmp_path: Path) -> None:
+    """Whoever made them, they are read to their end and everybody in them is told."""
+    for sample in published("1.1"):
+        source = build("oneroster_csv", SIS, OneRosterCsvConfig(sample), VAULT)
+        told = list(source.records(extract(SIS, source, tmp_path, VAULT, None, NOW), None))
+        assert told, sample
+        assert not [one for one in told if isinstance(one, Reject) and one.subject is Subject.PERSON]
+
+
+def test_a_published_malformed_sample_loads_when_what_is_said_is_done(tmp_path: Path) -> None:
+    """It is refused twice, with every fault of manifest and names, then with every fault of the headers; mended so, it loads."""
+    for sample in (one for one in published("1.2") if "full" in one.name):
+        path = tmp_path / "roster.zip"
+        source = build("oneroster_csv", SIS, OneRosterCsvConfig(path), VAULT)
+
+        def refusal(files: dict[str, bytes], path: Path = path, source: Source = source) -> str:
+            write_zip(dict(files), path)
+            with pytest.raises(EndpointError) as refused:
+                extract(SIS, source, tmp_path / "spools", VAULT, None, NOW)
+            return str(refused.value)
+
+        with zipfile.ZipFile(sample) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        said = refusal(files)
+        assert "manifest.csv has no value for file.userProfiles, it must be bulk, delta or absent" in said
+        assert "holds userprofiles.csv, which must be called userProfiles.csv" in said
+
+        files["userProfiles.csv"] = files.pop("userprofiles.csv")
+        files["manifest.csv"] = files["manifest.csv"].replace(b"userProfiles,", b"userProfiles,bulk")
+        said = refusal(files)
+        assert "users.csv:1: unknown column 'prefferedGivenName'; did you mean 'preferredGivenName'?" in said
+        assert "roles.csv:1: unknown column 'dataLastModified'; did you mean 'dateLastModified'?" in said
+
+        files["users.csv"] = files["users.csv"].replace(b"preffered", b"preferred")
+        files["roles.csv"] = files["roles.csv"].replace(b"dataLastModified", b"dateLastModified")
+        write_zip(dict(files), path)
+        told = list(source.records(extract(SIS, source, tmp_path / "spools", VAULT, None, NOW), None))
+        assert [one.fields["family"] for one in told if isinstance(one, Record)] == [
+            "Doe",
+            "Jones",
+            "Jones",
+            "Smith",
+            "Jones",
+            "Brown",
+        ]
+
+
+def test_a_published_delta_is_refused_alone_and_merged_onto_a_full_delivery(tmp_path: Path) -> None:
+    """A clean delta of another maker adds its person to the roster there was."""
+    for sample in (one for one in published("1.2") if "delta" in one.name):
+        district = District(tmp_path)
+        (tmp_path / "roster.zip").write_bytes(sample.read_bytes())
+        with pytest.raises(EndpointError, match="ask for a bulk export first"):
+            extract(SIS, district.source, tmp_path / "spools", VAULT, None, NOW)
+        full = district.deliver()
+        (tmp_path / "roster.zip").write_bytes(sample.read_bytes())
+        spool = extract(SIS, district.source, tmp_path / "spools", VAULT, full.id, NOW)
+        told = {str(one.key): one for one in district.source.records(spool, None) if isinstance(one, Record)}
+        assert told["USER_0"].fields["family"] == "Wayne"
+        assert len(told) == 7
+
+
+def test_the_faults_of_all_headers_come_together(district: District) -> None:
+    """Nobody should have to export once for every file with a misspelled column."""
+    with pytest.raises(EndpointError) as refused:
+        district.deliver(header("users", "familyName", "familyNmae"), header("orgs", "name", "nmae"), drop_column("roles", "role"))
+    assert "users.csv:1: unknown column 'familyNmae'" in str(refused.value)
+    assert "roles.csv:1: column 'role' is missing" in str(refused.value)
+    assert "orgs.csv:1: column 'name' is missing" in str(refused.value)
+    assert str(refused.value).count("correct the header in the export") == 1
 
 
 def test_a_sample_of_every_fault_at_once_names_them(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.core.model import SourceName
@@ -32,6 +32,7 @@ def written(folder: Path, table: list[list[str]], previous: Spool | None = None)
     return writer.commit()
 
 
+@settings(deadline=None)  # each example waits for the disk
 @given(rows)
 def test_any_text_comes_back_as_written(table: list[list[str]]) -> None:
     """Whatever the cells hold: what is read is what was written, in order, with its lines."""

@@ -111,3 +111,39 @@ def test_rows_of_nobody_are_counted_not_kept(tmp_path: Path) -> None:
     spool = School(tmp_path).deliver(GOOD + "7777,01/01/2010,1111,,,\n")
     assert spool.notes == ("supplement extra: 1 rows belong to nobody in the roster",)
     assert spool.counts["supplement.extra"] == 2
+
+
+STRANGERS = GOOD.replace("1001", "0001001").replace("1002", "0001002")
+
+
+def test_one_whose_key_changed_its_form_keeps_the_last_good_values(tmp_path: Path) -> None:
+    """As many rows as ever and none about anybody in the roster: nobody is unmasked and nothing emptied (R37)."""
+    school = School(tmp_path)
+    before = school.records(GOOD)
+    spool = school.deliver(STRANGERS)
+    assert {str(one.key): one for one in school.source.records(spool, None) if isinstance(one, Record)} == before
+    assert "none of its 2 rows is about anybody in the roster" in spool.notes[0]
+
+
+def test_one_that_joins_by_the_wrong_field_is_an_error_at_first_contact(tmp_path: Path) -> None:
+    """A mistake in `joins` is told before anybody has an account that should be hidden."""
+    with pytest.raises(EndpointError, match="none of its 2 rows is about anybody in the roster") as refused:
+        School(tmp_path, joins="state_id").deliver(GOOD)
+    assert "`key` and `joins`" in refused.value.remedy
+
+
+def test_a_list_may_become_one_of_people_who_are_gone(tmp_path: Path) -> None:
+    """Fewer rows than there were people on it: some were taken off, the last one left the district; that is no damage."""
+    school = School(tmp_path)
+    school.deliver(GOOD)
+    told = school.records(GOOD.split("\n", maxsplit=1)[0] + "\n7777,,,,,\n")
+    assert told["s1"].fields["directory_optout"] is False
+    assert "extra.bus" not in told["s1"].fields
+
+
+@pytest.mark.parametrize("joins", ["email", "sis_username"])
+def test_addresses_and_usernames_join_whatever_their_case(tmp_path: Path, joins: str) -> None:
+    """Two systems seldom agree on capitals; what nobody writes apart is not told apart."""
+    theirs = {"email": "MLopez@Example.org", "sis_username": "MLopez"}[joins]
+    told = School(tmp_path, joins=joins, columns={"extra.bus": "bus"}).records(f"number,bus\n{theirs},7\n")
+    assert told["t1"].fields["extra.bus"] == "7"

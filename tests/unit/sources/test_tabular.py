@@ -8,9 +8,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import open_file
 from syncd.sources.tabular import clean
@@ -20,6 +21,7 @@ from tests.fixtures.broken_rosters import text_of
 cells = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=30)
 
 
+@settings(deadline=None)  # each example waits for the disk
 @given(
     st.lists(st.tuples(cells, cells), min_size=1, max_size=8),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
@@ -101,3 +103,34 @@ def test_flags_and_dates() -> None:
 def test_careful_flags_are_true_when_in_doubt(name: str, text: str, *, meant: bool) -> None:
     """An unreadable opt-out is an opt-out (R37); an empty cell is none."""
     assert read_field(name, text) is meant
+
+
+@pytest.mark.parametrize(
+    ("row", "mixed"),
+    [
+        ("García,".encode() + "Muñoz".encode("latin-1"), True),
+        ("García,Muñoz".encode("latin-1"), False),
+        ("Strauß’ Straße,é".encode("cp1252"), False),
+    ],
+)
+def test_a_row_in_two_encodings_is_refused_by_its_number(tmp_path: Path, row: bytes, *, mixed: bool) -> None:
+    """One cell from a system that writes UTF-8 and one that does not: read either way, one of the two names is wrong."""
+    (tmp_path / "t.csv").write_bytes(b"key,name\na,b\n" + row + b"\n")
+    with open_file(tmp_path / "t.csv", "source sis") as package:
+        if mixed:
+            with pytest.raises(EndpointError, match=r"t\.csv:3: mixes UTF-8 and Latin-1"):
+                tabular.scan(package, "t.csv")
+            assert tabular.scan(package, "t.csv", "latin-1").encoding == "cp1252"
+        else:
+            assert tabular.scan(package, "t.csv").encoding == "cp1252"
+
+
+def test_a_cell_may_hold_delimiters_quotes_and_line_breaks(tmp_path: Path) -> None:
+    """RFC 4180: what is quoted is text; a line break inside reads as a blank, and rows are numbered as an editor shows them."""
+    (tmp_path / "t.csv").write_text('key,name\r\n1,"Lee, ""Bo""\r\nJunior"\r\n2,Ann\r\n', newline="")
+    shape = tabular.Shape(("key", "name"), frozenset(("key", "name")), ("key", "name"))
+    with (
+        open_file(tmp_path / "t.csv", "test") as package,
+        tabular.open_table(package, "t.csv", tabular.scan(package, "t.csv"), shape) as table,
+    ):
+        assert list(table.rows) == [(3, ["1", 'Lee, "Bo" Junior']), (4, ["2", "Ann"])]
