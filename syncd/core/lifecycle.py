@@ -163,7 +163,7 @@ class _Case:
     @property
     def ends(self) -> date | None:
         """The first day without access, where an exit is still to come."""
-        return None if self.presence.exit is None else self.presence.exit + ONE_DAY
+        return None if self.presence.exit is None else _shifted(self.presence.exit, 1)
 
     def stands(self, state: State, due: date | None, why: str) -> Standing:
         return _standing(state, self.since if state is self.before else self.today, due, why)
@@ -329,11 +329,16 @@ def _vanished(case: _Case) -> Standing:
 
 
 def _ahead(start: date | None, days: int | None) -> date | None:
-    return None if start is None or days is None else start - timedelta(days=days)
+    return None if start is None or days is None else _shifted(start, -days)
 
 
 def _later(since: date, days: int | None) -> date | None:
     return None if days is None else since + timedelta(days=days)
+
+
+def _shifted(told: date, days: int) -> date:
+    """A day of a roster, so many days later, as far as there are days: sources write 9999-12-31 for `never`."""
+    return date.fromordinal(max(date.min.toordinal(), min(told.toordinal() + days, date.max.toordinal())))
 
 
 def _earliest(*days: date | None) -> date | None:

@@ -9,7 +9,7 @@ The chapters before this one, as a text travels: mapping_spec, syntax, paths, fi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -20,6 +20,7 @@ from syncd.core.expression import Function
 from syncd.core.fields import FieldType
 from syncd.core.filters import Unmappable
 from syncd.core.mapping_spec import (
+    ATTRIBUTE,
     AccountSpec,
     AttributeSpec,
     GroupForm,
@@ -39,7 +40,7 @@ from syncd.core.syntax import suggestion
 from syncd.errors import Problem
 
 REFERENCES = ("manager", "homeroom.teacher")
-ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9._;:-]*")
+PASSWORDS = frozenset({"userpassword", "unicodepwd", "authpassword"})
 EACH = {"classes": FieldType.CLASS, "campuses": FieldType.CAMPUS}
 
 
@@ -128,7 +129,15 @@ class TargetMapping:
             return None
         rdn, container, attributes, find, groups = made
         return Wanted(
-            rdn, container, attributes, account.policies, find, account.person_attributes, groups, account.password, account.carriers
+            rdn,
+            container,
+            attributes,
+            account.policies,
+            find,
+            account.person_attributes,
+            groups,
+            account.password,
+            account.carriers,
         )
 
     def explain(self, population: PopulationName) -> Mapping[str, Mark]:
@@ -161,6 +170,7 @@ def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str
         compiled[population][1].compile()
         functions.append(function)
         problems += function.problems
+    problems += _spelt_twice(spec)
     raise_problems(problems)
 
     accounts: dict[PopulationName, AccountRules] = {}
@@ -174,14 +184,19 @@ def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str
             frozenset(account_code.carriers),
             account_code.rdn_carries,
         )
-    unique = frozenset(attribute for name_spec in people.spec.names.values() for attribute in name_spec.unique_in)
     codes = [code for _, code in compiled.values()]
     references = frozenset(attribute for code in codes for attribute in code.person_attributes)
+    listed = [attribute for name_spec in people.spec.names.values() for attribute in name_spec.unique_in]
+    read = [attribute for code in codes for attribute in (*code.policies, *code.person_attributes)]
+    read += [attribute for code in codes for attribute in code.found]
+    # One attribute is asked for once, spelled as it is written: what a target tells of it is compared under that name.
+    spelt = {attribute.lower(): attribute for attribute in reversed([*read, *listed])}
+    unique = frozenset(spelt[attribute.lower()] for attribute in listed)
     return TargetMapping(
         spec=spec,
         target=TargetName(spec.target),
         fingerprint=fingerprint_of(spec.target, spec.accounts, *used(functions, vocabulary)),
-        attributes=references.union(unique, *((*code.policies, *code.found) for code in codes)),
+        attributes=frozenset(spelt.values()),
         relations=frozenset(relation for function in functions for relation in function.relations),
         relation_attributes=references,
         populations=frozenset(accounts),
@@ -189,6 +204,17 @@ def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str
         carriers=unique.union(*(account.carriers for account in accounts.values())),
         rdn_carries=any(account.rdn_carries for account in accounts.values()),
     )
+
+
+def _spelt_twice(spec: TargetSpec) -> Iterator[Problem]:
+    """Attributes that two populations spell differently: a target tells each under one name only."""
+    first: dict[str, str] = {}
+    for account in spec.accounts.values():
+        for attribute, form in account.attributes.items():
+            known = first.setdefault(attribute.lower(), attribute)
+            if known != attribute and known not in account.attributes:
+                mark = first_mark(form) or account.rdn.mark
+                yield Problem(str(mark), f"'{attribute}' is spelled '{known}' further up; spell it alike")
 
 
 class _Account:
@@ -216,6 +242,8 @@ class _Account:
             self.rdn_carries |= rule == "rdn" and bool(function.named)
             function.add(f"{rule} = {code.source if code else ''}", rule)
         function.add("if not rdn.strip(): raise Unmappable('it is empty for this person')", "rdn")
+        # Told so, an account is one that others named by another attribute (`\cn=Ana`): no roster may choose that.
+        function.add("if rdn[0] == '\\\\': raise Unmappable('it begins with a backslash for this person')", "rdn")
         for at, key in enumerate(spec.find):
             self._find(at, key)
         lower: dict[str, str] = {}
@@ -224,6 +252,8 @@ class _Account:
             mark = first_mark(form) or spec.rdn.mark
             if not ATTRIBUTE.fullmatch(attribute):
                 self._problem(mark, f"'{attribute}' is not the name of an attribute")
+            if attribute.lower() in PASSWORDS:
+                self._problem(mark, f"'{attribute}' is a password, which no mapping computes: say `password:` beside `attributes:`")
             if lower.setdefault(attribute.lower(), attribute) != attribute:
                 self._problem(mark, f"'{attribute}' is given twice, as '{lower[attribute.lower()]}' too")
             self.marks[attribute] = mark
@@ -255,10 +285,11 @@ class _Account:
             self.function.add(f"f{at} = (({attribute!r}, t),) if (t := {code.source if code else ''}) else ()", f"find[{at}]")
 
     def _reference(self, attribute: str, form: ReferenceSpec, mark: Mark) -> None:
-        if form.person not in REFERENCES:
-            self._problem(mark, f"{attribute}: no relation '{form.person}'{suggestion(form.person, REFERENCES)}")
-        self.function.relations.add(form.person)
-        self.person_attributes[attribute] = form.person
+        relation = form.person.text
+        if relation not in REFERENCES:
+            self._problem(mark, f"{attribute}: no relation '{relation}'{suggestion(relation, REFERENCES)}")
+        self.function.relations.add(relation)
+        self.person_attributes[attribute] = relation
 
     def _values(self, attribute: str, form: Text | AttributeSpec | tuple[Text, ...]) -> str:
         """Python source for the attribute's values: a tuple, () for no value."""

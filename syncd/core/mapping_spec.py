@@ -7,6 +7,7 @@ the key in YAML where Python cannot spell it (`try`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -32,6 +33,9 @@ class Text:
     mark: Mark
 
 
+ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9._;:-]*")
+"""How the name of a target's attribute may look."""
+
 Policy = Literal["enforce", "initial", "if_empty"]
 OnRename = Literal["keep", "propose", "automatic"]
 ConfigValue = str | bool | int
@@ -47,6 +51,13 @@ class PopulationSpec:
 
     when: Text = field(
         metadata={"doc": "Expression: true for the persons of this population. The first population that fits wins."}
+    )
+    staff: bool | None = field(
+        default=None,
+        metadata={
+            "doc": "Whether these persons are staff: whoever was known as something else and would become staff is held for a "
+            "human. Unset: true for the population called `staff` only."
+        },
     )
 
 
@@ -86,7 +97,11 @@ class NameSpec:
         metadata={"doc": "When the person's own name changes: `keep` the name, `propose` a new one, or `automatic`."},
     )
     unique_in: tuple[str, ...] = field(
-        default=(), metadata={"doc": "Target attributes this name appears in: asked before a create."}
+        default=(),
+        metadata={
+            "doc": "Attributes that hold such names on every target, besides those a mapping makes of them: searched before a "
+            "create, and what stands in them is never issued."
+        },
     )
 
 
@@ -200,7 +215,7 @@ class AttributeSpec:
 class ReferenceSpec:
     """An attribute whose value is another person's account."""
 
-    person: str = field(metadata={"doc": "Whose account: `manager` or `homeroom.teacher`."})
+    person: Text = field(metadata={"doc": "Whose account: `manager` or `homeroom.teacher`."})
 
 
 AttributeForm = Text | AttributeSpec | ReferenceSpec | tuple[Text, ...]

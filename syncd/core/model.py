@@ -191,6 +191,11 @@ class Account:
     attributes: Attributes
     groups: frozenset[str] = frozenset()
 
+    @property
+    def named_otherwise(self) -> bool:
+        r"""True for an account named by another attribute than accounts here are, which it is told with: `\cn=Ana Ruiz`."""
+        return self.rdn.startswith("\\")
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from syncd.core.codegen import Vocabulary
 from syncd.core.expression import Function
 from syncd.core.lifecycle import ANY, Keep, LifecycleSpec
-from syncd.core.mapping_spec import CandidatesSpec, LifecycleRules, Mark, NameSpec, PeopleSpec, Text
+from syncd.core.mapping_spec import ATTRIBUTE, CandidatesSpec, LifecycleRules, Mark, NameSpec, PeopleSpec, Text
 from syncd.core.model import Person, PopulationName
 from syncd.core.naming import FOLDS, NameRequest, cut, fold
 from syncd.core.rules import Rules, fingerprint_of, finished, first_mark, raise_problems, used
@@ -41,6 +41,7 @@ class People:
     populations: Rules[str | None]
     names: Mapping[PopulationName, tuple[NameRule, ...]]
     campus_settles_after: int  # days
+    staff: frozenset[PopulationName]  # into which nobody rises unseen (R40)
 
     def population(self, person: Person) -> PopulationName | None:
         """The first population the person fits, in the order of the file, or None. Raises MappingFailure."""
@@ -163,6 +164,7 @@ def compile_people(spec: PeopleSpec, extra_fields: Collection[str] = ()) -> Peop
         populations=finished(populations, "population", "person", marks, start.file),
         names=MappingProxyType({name: tuple(rule_set) for name, rule_set in names.items()}),
         campus_settles_after=spec.campus_settles_after,
+        staff=frozenset(map(PopulationName, _staff(spec))),
     )
 
 
@@ -196,6 +198,9 @@ def _name_problems(kind: str, spec: NameSpec, start: Mark) -> Iterator[Problem]:
         yield Problem(str(mark), f"names.{kind}: max_length must be between 4 and 256")
     if not set(spec.keep) <= set("._-"):
         yield Problem(str(mark), f"names.{kind}: keep may hold . _ and - only")
+    for attribute in spec.unique_in:
+        if not ATTRIBUTE.fullmatch(attribute):
+            yield Problem(str(mark), f"names.{kind}: unique_in: '{attribute}' is not the name of an attribute")
     if not kind.isidentifier():
         yield Problem(str(mark), f"names: '{kind}' is no name for a name; use letters, digits and _")
     for form in spec.populations.values():
@@ -262,6 +267,12 @@ def _is_yearly(month: int, day: int) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _staff(spec: PeopleSpec) -> Iterator[str]:
+    """The populations that are staff; one called so is, even when it is not in the file any more."""
+    told = {"staff": None} | {name: population.staff for name, population in spec.populations.items()}
+    return (name for name, staff in told.items() if (name == "staff" if staff is None else staff))
 
 
 def _table_problems(spec: PeopleSpec) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from syncd.errors import ConfigError, Problem
 from syncd.settings.document import Entries, Items, Scalar, Tree
 from syncd.settings.keys import (
     DAYS,
+    MOST_DAYS,
     Key,
     branches,
     describe,
@@ -193,6 +194,8 @@ class Builder:
 
     def _duration(self, tree: Tree, name: str) -> object:
         if isinstance(tree, Scalar) and isinstance(tree.value, str) and (match := DAYS.fullmatch(tree.value.strip())):
+            if len(match[1]) > len(str(MOST_DAYS)) or int(match[1]) > MOST_DAYS:
+                return self.problem(tree.mark, f"{name}: at most {MOST_DAYS} days, found {tree.raw}")
             return int(match[1])
         return self._mismatch(tree, name, "a time in days, written like `14 days`")
 

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from syncd.core.fields import SCALARS
 from syncd.core.lifecycle import ANY
-from syncd.core.mapping_spec import PeopleSpec
+from syncd.core.mapping_spec import GroupSpec, Mark, PeopleSpec, TargetSpec
 from syncd.core.model import SourceName
 from syncd.settings.building import Builder
 from syncd.settings.document import Document, Entries, Scalar, Step, Tree
-from syncd.settings.keys import keys_of, suggestion
+from syncd.settings.keys import MOST_DAYS, keys_of, suggestion
 from syncd.settings.model import District, Pipeline, Retention, SourceSettings, TargetSettings
+from syncd.targets.ldap_dn import NotADn, parse
 
 Steps = tuple[Step, ...]
 Trouble = tuple[Steps, str]
@@ -26,6 +27,10 @@ Trouble = tuple[Steps, str]
 
 _EXTRA = "extra."
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+_FILLED = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
+_FILLING = "x=x"
+"""What stands for a filled-in value: right as a value and as a step of its own, for a table may hold whole steps."""
+FEWEST_SNAPSHOTS = 3
 _PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@")
 _Block = TypeVar("_Block")
 
@@ -84,6 +89,40 @@ def kept_nowhere(people: PeopleSpec, targets: Collection[str]) -> Iterator[Troub
                 if targets and target != ANY and target not in targets:
                     steps = ("lifecycle", population, "exits", reason, target)
                     yield steps, f"no target '{target}'{suggestion(target, sorted(targets))}"
+
+
+def unsafe_stages(people: PeopleSpec) -> Iterator[Trouble]:
+    """Stages of people.yaml that could not be meant; the steps are those of people.yaml."""
+    for population, rules in people.lifecycle.items():
+        grace = ("lifecycle", population, "grace")
+        if not 0 <= rules.grace.days <= MOST_DAYS:
+            yield (*grace, "days"), f"must be from 0 to {MOST_DAYS}"
+        if rules.grace.snapshots < FEWEST_SNAPSHOTS:
+            yield (*grace, "snapshots"), f"must be at least {FEWEST_SNAPSHOTS}: one bad roster proves nothing, nor do two (R13)"
+        if rules.park is not None and not _is_place(rules.park.container):
+            yield ("lifecycle", population, "park", "container"), _no_place(rules.park.container)
+
+
+def no_places(spec: TargetSpec) -> Iterator[tuple[Mark, str]]:
+    """Containers and groups of a mapping that no person could make a place of, with where they stand."""
+    for account in spec.accounts.values():
+        named = (group.name if isinstance(group, GroupSpec) else group for group in account.groups)
+        for text in (account.container, *named):
+            if not _is_place(_FILLED.sub(_FILLING, text.text)):
+                yield text.mark, _no_place(text.text)
+
+
+def _is_place(name: str) -> bool:
+    """Whether this is a distinguished name: all kinds of target there are spell places so."""
+    try:
+        parse(name)
+    except NotADn:
+        return False
+    return True
+
+
+def _no_place(name: str) -> str:
+    return f"'{name}' is no place in a directory: write `type=value`, from the inside out, as in ou=Grade 07,ou=Students"
 
 
 def _spoken_of(document: Document | None) -> frozenset[str]:

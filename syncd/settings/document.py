@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from math import isfinite
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -185,6 +186,8 @@ def _scalar(node: ScalarNode, mark: Mark, problems: list[Problem]) -> Scalar:
                 value = raw  # one problem is enough: what is read on is the text that was meant
         elif kind == "float":
             value = float(raw.replace("_", ""))
+            if not isfinite(value):  # 1e400: no limit is meant by a number nobody can reach
+                value = raw
         elif kind == "bool":
             value = raw.lower() == "true"
         elif kind == "null":

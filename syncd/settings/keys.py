@@ -26,7 +26,9 @@ from typing import Annotated, Literal, NewType, TypeGuard, Union, get_args, get_
 
 from syncd.core.mapping_spec import Text
 
-DAYS = re.compile(r"(\d+) days?")
+DAYS = re.compile(r"([0-9]+) days?")
+MOST_DAYS = 36500
+"""A hundred years: what is longer was not meant, and no calendar could hold the end of it."""
 
 
 @dataclass(frozen=True, slots=True)

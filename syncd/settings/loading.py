@@ -18,13 +18,14 @@ from syncd.core.golden import run_golden
 from syncd.core.mapping import compile_target
 from syncd.core.mapping_spec import Mark, PeopleSpec, TargetSpec
 from syncd.core.model import SourceName, TargetName
-from syncd.core.people import compile_people
+from syncd.core.people import People, compile_people
 from syncd.errors import ConfigError, EndpointError, Problem
 from syncd.settings.building import Builder
-from syncd.settings.cross_check import Steps, Trouble, cross_check, extra_fields, kept_nowhere, parts_of
+from syncd.settings.cross_check import Steps, Trouble, cross_check, extra_fields, kept_nowhere, no_places, parts_of, unsafe_stages
 from syncd.settings.document import Document, read
 from syncd.settings.keys import Key, keys_of, suggestion
 from syncd.settings.model import Config, SourceSettings, SyncdFile, TargetSettings
+from syncd.settings.salvage import outline, salvaged
 from syncd.vault import STATE_KEY, Credentials
 
 SYNCD = "config/syncd.yaml"
@@ -45,19 +46,28 @@ def load(folder: Path) -> Config:
     people = _built(PeopleSpec, documents.get(PEOPLE), builder)
     parts = parts_of(documents.get(SYNCD))
     specs: dict[TargetName, TargetSpec] = {}
+    judged: list[TargetSpec] = []
     for file, document in documents.items():
         if file not in (SYNCD, PEOPLE):
             spec = _built(TargetSpec, document, builder)
             if spec:
                 _refer(document, spec.target, parts.names["targets"], builder)
                 specs[TargetName(spec.target)] = spec
+            left = spec or salvaged(TargetSpec, document)
+            if left:
+                judged.append(left)
+                for mark, what in no_places(left):
+                    builder.problem(mark, what)
     if SYNCD in documents:
         for steps, what in (*cross_check(parts), *_unmapped(parts.names["targets"], folder)):
             builder.problem(documents[SYNCD].mark(*steps), what)
-    if people:
-        for steps, what in kept_nowhere(people, parts.names["targets"]):
-            builder.problem(documents[PEOPLE].mark(*steps), what)
-        _compile(people, specs.values(), parts.extra_fields, builder)
+    if PEOPLE in documents:
+        left_people = people or salvaged(PeopleSpec, documents[PEOPLE])
+        if left_people:
+            for steps, what in (*kept_nowhere(left_people, parts.names["targets"]), *unsafe_stages(left_people)):
+                builder.problem(documents[PEOPLE].mark(*steps), what)
+        compiled = _compiled(left_people, outline(documents[PEOPLE]), parts.extra_fields, builder)
+        _compile(compiled, judged, builder)
     if builder.problems or not main or not people:
         raise ConfigError(_sorted(builder.problems))
     return _config(folder, main, people, specs)
@@ -117,16 +127,26 @@ def _unmapped(targets: Sequence[str], folder: Path) -> Iterator[Trouble]:
             yield ("targets", name), f"the target '{name}' has no mapping; write {MAPPINGS}/{name}.yaml"
 
 
-def _compile(people: PeopleSpec, specs: Collection[TargetSpec], extra: frozenset[str], builder: Builder) -> None:
-    """Compile every mapping for its problems; a target is judged only against people that compile."""
+def _compiled(people: PeopleSpec | None, told: PeopleSpec, extra: frozenset[str], builder: Builder) -> People | None:
+    """People compiled, with their problems noted; where they do not compile, what they are told to be, for judging mappings."""
+    if people:
+        try:
+            return compile_people(people, extra)
+        except ConfigError as error:
+            builder.problems.extend(error.problems)
     try:
-        compiled = compile_people(people, extra)
-    except ConfigError as error:
-        builder.problems.extend(error.problems)
+        return compile_people(told, extra)
+    except ConfigError:
+        return None  # not even an outline, and the reasons are noted already
+
+
+def _compile(people: People | None, specs: Collection[TargetSpec], builder: Builder) -> None:
+    """Compile every mapping for its problems."""
+    if people is None:
         return
     for spec in specs:
         try:
-            compile_target(spec, compiled)
+            compile_target(spec, people)
         except ConfigError as error:
             builder.problems.extend(error.problems)
 

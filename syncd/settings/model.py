@@ -76,6 +76,12 @@ class TargetSettings:
     limits: Limits = field(
         default=Limits(), metadata={"doc": "How much one run may change. What breaks a limit is held until a human has looked."}
     )
+    create_containers: bool = field(
+        default=True,
+        metadata={
+            "doc": "Whether missing containers are made. `false`: whoever needs one is listed and waits until somebody made it."
+        },
+    )
     rate: float | None = field(default=None, metadata={"doc": "Requests per second at most; unset: as fast as it answers."})
     error_budget: int = field(
         default=25, metadata={"doc": "After this many refused changes the target is left alone for the rest of the run."}

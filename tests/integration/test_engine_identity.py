@@ -227,6 +227,44 @@ def test_names_found_in_the_directory_are_taken(district: World) -> None:
     assert Kind.CREATE not in kinds(planned)
 
 
+@pytest.mark.parametrize("kind", ["delta", "reconcile"])
+def test_a_full_name_that_folds_like_a_user_name_takes_none(district: World, kind: str) -> None:
+    """R9, R35: `cn: José de la Cruz` is what a student is called, not a name we issued: `jose.delacruz` is free for a teacher."""
+    district.students(pupil(7, given="José", family="de la Cruz"))
+    district.day(kind=kind)
+    assert district.account("s7").attributes["cn"] == ("José de la Cruz",)
+    district.staff(employee(4, given="José", family="de la Cruz"))
+    planned = district.day(kind=kind)
+    assert found(planned, "disputed") == []
+    assert district.account("t4").rdn == "jose.delacruz"
+
+
+def with_nicknames(district: World) -> None:
+    """The names shall be unique in an attribute that the mapping does not write."""
+    district.edit("mappings/people.yaml", "unique_in: [uid]", "unique_in: [uid, mailNickname]")
+    district.day()
+
+
+@pytest.mark.parametrize("kind", ["delta", "reconcile"])
+def test_an_attribute_listed_as_unique_is_asked_about_though_nothing_writes_it(district: World, kind: str) -> None:
+    """R7: `unique_in` names what else on the target holds people's names; whoever has the name there disputes it."""
+    with_nicknames(district)
+    district.by_hand("somebody", cn="Somebody Else", mailNickname="ggray")
+    district.students(pupil(7))
+    planned, _ = district.sync(kind)
+    assert found(planned, "disputed")
+    assert Kind.CREATE not in kinds(planned)
+
+
+def test_names_in_an_attribute_listed_as_unique_are_taken(district: World) -> None:
+    """R9: a reconcile seeds the ledger from every attribute under `unique_in`, written by the mapping or not."""
+    with_nicknames(district)
+    native = district.by_hand("somebody", cn="Somebody Else", mailNickname="Z.Zulu")
+    district.day(kind="reconcile")
+    assert district.store.holders(["zzulu"]) == {"zzulu": f"ldap:{native}"}
+    assert district.store.holders(["somebodyelse"]) == {}
+
+
 # --- R10: names freed and taken -------------------------------------------------------------------------------------------
 
 

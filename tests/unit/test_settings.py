@@ -143,6 +143,58 @@ def test_a_mistake_in_one_block_hides_none_elsewhere(folder: Path, edit: Edit) -
     assert len(problems) == 5
 
 
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [(PEOPLE, "\"'parent' in roles", "\"'parent' in rolls")],  # what people.yaml computes
+        [(PEOPLE, "max_length: 20", "max_lenght: 20")],  # how it is written
+        [(PEOPLE, '"KG": ', '"KG": 5\n    "KX": ')],  # a table
+        [(PEOPLE, "staff_domain: ", "staff_domain: [x]\n  other: ")],  # a value
+        [(PEOPLE, "    when: \"'student' in roles", "    wen: \"'student' in roles")],  # a population
+        [(LDAP, "policy: initial", "polcy: initial")],  # the mapping itself
+        [(LDAP, "{ person: manager }", "{ persn: manager }")],
+        [(LDAP, "    password:\n", "    pasword:\n")],
+    ],
+)
+def test_a_mistake_hides_none_in_the_same_file_or_the_next(folder: Path, edit: Edit, edits: list[tuple[str, str, str]]) -> None:
+    """A misspelled field is told beside whatever else is wrong, and nothing is told that is right."""
+    for file, old, new in edits:
+        edit(file, old, new)
+    alone = _problems(folder)
+    assert alone
+    edit(LDAP, "sn: display_family", "sn: display_famly")
+    edit(PEOPLE, "\"'teacher' in roles", "\"'teacher' in rols")
+    (field,) = set(_problems(folder)) - set(alone) - {each for each in _problems(folder) if "'rols'" in each}
+    assert "no field 'display_famly'; did you mean 'display_family'?" in field
+
+
+def test_two_mistakes_of_people_are_told_at_once(folder: Path, edit: Edit) -> None:
+    """A misspelled key does not hide a misspelled field of the same file."""
+    edit(PEOPLE, "max_length: 20", "max_lenght: 20")
+    edit(PEOPLE, "\"'student' in roles", "\"'student' in rolls")
+    edit(PEOPLE, '"ou=Disabled"', '"Disabled"')
+    problems = _problems(folder)
+    assert [word for word in ("max_lenght", "rolls", "Disabled") if not any(word in each for each in problems)] == []
+    assert len(problems) == 3
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "{{ campus.code | lookup('places') }}",
+        "ou={{ grade }},{{ campus.code | lookup('places') }},{{ config.top }}",
+        "{{ config.top }}",
+        "OU={{ family }}+L={{ campus.name }},OU=A\\\\, B",
+    ],
+)
+def test_a_place_that_is_only_known_for_a_person_loads(folder: Path, edit: Edit, place: str) -> None:
+    """A table or value of the district may hold whole steps; only what can be right for nobody is a mistake."""
+    edit(PEOPLE, "tables:\n", 'tables:\n  places: { "012": "ou=North" }\n')
+    edit(PEOPLE, "config:\n", 'config:\n  top: "ou=Schools"\n')
+    edit(LDAP, "ou=Grade {{ grade | default('none') }},ou={{ campus.code }},ou=Students", place)
+    settings.load(folder)
+
+
 def test_a_column_of_the_districts_own_may_be_read_once_a_source_tells_it(folder: Path, edit: Edit) -> None:
     """`extra.bus` is known from the settings of the source, and unknown without them."""
     edit(LDAP, "departmentNumber: campus.code", "departmentNumber: extra.bus")
@@ -182,11 +234,20 @@ def test_a_column_of_the_districts_own_may_be_read_once_a_source_tells_it(folder
         (SYNCD, "directory_optout: directory_optout", "directory_optot: directory_optout", "no field 'directory_optot'"),
         (SYNCD, "ldaps://ldap.", "ldap://ldap.", "would send the password in clear"),
         (SYNCD, "    ca_file:", "\tca_file:", "use spaces"),
+        (SYNCD, "spools: 30 days", "spools: 99999999999 days", "retention.spools: at most 36500 days"),
+        (SYNCD, "percent: 20", "percent: 1e400", "expected a number, found the text 1e400"),
+        (PEOPLE, "days: 10", "days: 99999999999", "must be from 0 to 36500"),
+        (PEOPLE, "snapshots: 3", "snapshots: 2", "must be at least 3: one bad roster proves nothing"),
+        (PEOPLE, '"ou=Disabled"', '"Disabled"', "'Disabled' is no place in a directory: write `type=value`"),
+        (PEOPLE, "unique_in: [uid]", 'unique_in: [uid, "user name"]', "unique_in: 'user name' is not the name of an attribute"),
         (PEOPLE, "max_length: 20", "max_lenght: 20", "unknown key 'max_lenght' in names.username; did you mean 'max_length'?"),
         (PEOPLE, "max_length: 20", "max_length: 20\n    max_length: 21", "the key 'max_length' stands twice"),
         (PEOPLE, "\"'student' in roles", "\"'student' in rolls", "did you mean 'roles'?"),
         (LDAP, "sn: display_family", "sn: display_famly", "did you mean 'display_family'?"),
         (LDAP, "{{ campus.code }},ou=Students", "{{ campus.cod }},ou=Students", "did you mean 'code'?"),
+        (LDAP, '"ou=Grade {{', '"Grade {{', "is no place in a directory"),
+        (LDAP, '"cn=All Students,ou=Groups"', '"All Students"', "'All Students' is no place in a directory"),
+        (LDAP, "sn: display_family", "userPassword: \"'secret'\"", "'userPassword' is a password, which no mapping computes"),
         (LDAP, "policy: initial", "policy: inital", "did you mean 'initial'?"),
         (LDAP, "{ person: manager }", "{ persn: manager }", "unknown key 'persn' in accounts.staff.attributes.manager"),
         (LDAP, '"104233"', "0104233", 'would lose its zero; put it in quotes: "0104233"'),
@@ -268,6 +329,7 @@ def test_a_kinds_own_keys_never_collide_with_those_every_kind_has(owner: type) -
 def _complete(folder: Path) -> None:
     for name in ("credentials/state_key", "credentials/ldap_bind"):
         (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch(mode=0o600)
         (folder / name).write_bytes(b"k" * 32)
     (folder / "roster").mkdir()
     for name in ("oneroster.zip", "claim_facts.csv", "ferpa.csv", "exits.csv", "staff.csv"):

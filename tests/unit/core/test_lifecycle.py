@@ -292,6 +292,20 @@ def test_a_district_names_its_staff_populations() -> None:
     assert rises_to_staff("seniors", "office", staff)
 
 
+@pytest.mark.parametrize(
+    ("presence", "expected"),
+    [
+        (replace(HERE, exit=date.max), (State.ACTIVE, True, True, date.max)),
+        (replace(HERE, start=date.min), (State.ACTIVE, True, True, None)),
+        (replace(HERE, exit=date.min), (State.PENDING, False, False, None)),
+        (replace(HERE, start=date.max), (State.PENDING, False, False, date.max - days(14))),
+    ],
+)
+def test_the_first_and_the_last_of_all_days_are_days(presence: Presence, expected: tuple[object, ...]) -> None:
+    """Sources write 9999-12-31 for `never` and 0001-01-01 for `always`: nothing is counted beyond them."""
+    assert told(decide(SPEC, presence, None, TODAY)) == expected
+
+
 def test_every_setting_is_documented() -> None:
     """The reference is generated from the settings' own words."""
     assert all(setting.metadata.get("doc") for setting in fields(LifecycleSpec))

@@ -15,6 +15,7 @@ from syncd.core.mapping_spec import (
     AttributeSpec,
     GroupSpec,
     Mark,
+    NameSpec,
     PasswordSpec,
     PeopleSpec,
     PopulationSpec,
@@ -119,7 +120,7 @@ def test_policies_are_told_for_every_attribute() -> None:
 
 def test_a_reference_names_the_relation_and_has_no_value() -> None:
     """`manager: {person: manager}` is resolved by the engine, and counts as an attribute and a relation of the mapping."""
-    mapping = compiled(replace(ACCOUNT, attributes={"manager": ReferenceSpec("manager")}))
+    mapping = compiled(replace(ACCOUNT, attributes={"manager": ReferenceSpec(text("manager"))}))
     made = mapping.desire(ANA, STUDENTS, {}, {}, TODAY)
     assert made is not None
     assert (made.person_attributes, made.attributes) == ({"manager": "manager"}, {})
@@ -136,6 +137,71 @@ def test_attributes_found_by_are_part_of_the_scope() -> None:
     """The attributes a read must ask for are those written and those found by."""
     mapping = compiled(replace(ACCOUNT, find=({"employeeID": text("student_number")},), attributes={"sn": text("family")}))
     assert mapping.attributes == {"employeeID", "sn"}
+
+
+NAMED = replace(
+    PEOPLE,
+    names={
+        "username": NameSpec({"students": text("{{ given }}")}, unique_in=("uid", "mailNickname")),
+        "alias": NameSpec({"students": text("{{ given }}.{{ family }}")}),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("form", "carries"),
+    [
+        (text("names.username"), True),
+        (text("{{ names.username }}@{{ config.domain }}"), True),
+        ((text("given"), text("smtp:{{ names.alias }}@x.org")), True),
+        (AttributeSpec(text("names.alias | upper"), "if_empty"), True),
+        (AttributeSpec(text("given"), when=text("names.username != ''")), False),
+        (text("display_name"), False),
+        (ReferenceSpec(text("manager")), False),
+    ],
+)
+def test_an_attribute_carries_a_name_where_its_rule_reads_one(form: AttributeForm, carries: bool) -> None:
+    """R9: what holds people's names is told by the rules, not by values that look alike; a condition gives no value."""
+    mapping = compiled(replace(ACCOUNT, attributes={"x": form, "sn": text("family")}), NAMED)
+    made = mapping.desire(ANA, STUDENTS, {"username": "ana", "alias": "ana.ruiz"}, {}, TODAY)
+    assert made is not None
+    assert made.carriers == ({"x"} if carries else set())
+    assert mapping.carriers == {"uid", "mailNickname"} | made.carriers
+
+
+def test_attributes_that_shall_be_unique_are_read() -> None:
+    """R7: what people.yaml lists under `unique_in` is part of what a read asks for, written or not."""
+    mapping = compiled(replace(ACCOUNT, attributes={"uid": text("names.username")}), NAMED)
+    assert mapping.attributes == {"uid", "mailNickname"}
+    assert mapping.accounts[STUDENTS].carriers == {"uid"}
+
+
+@pytest.mark.parametrize(
+    ("rdn", "carries"), [("{{ names.username }}", True), ("{{ given }} ({{ names.alias }})", True), ("{{ display_name }}", False)]
+)
+def test_an_accounts_own_name_carries_one_where_its_rule_reads_one(rdn: str, carries: bool) -> None:
+    """R9: an account called after the person holds no issued name, whatever its attributes and groups read."""
+    account = replace(ACCOUNT, rdn=text(rdn), container=text("OU={{ names.username }}"), attributes={"uid": text("names.username")})
+    assert compiled(account, NAMED).rdn_carries is carries
+
+
+def test_an_attribute_is_read_under_the_spelling_it_is_written_with() -> None:
+    """`find` and `unique_in` may spell it otherwise: asked for under two names, a value written would never be seen again."""
+    account = replace(ACCOUNT, attributes={"MailNickname": text("names.username")}, find=({"mailnickname": text("given")},))
+    mapping = compiled(account, NAMED)
+    assert mapping.attributes == {"MailNickname", "uid"}
+    assert mapping.carriers == {"MailNickname", "uid"}
+
+
+def test_two_populations_spell_an_attribute_alike() -> None:
+    """A target tells each attribute under one name; the second spelling is told where it stands."""
+    people = replace(PEOPLE, populations={**PEOPLE.populations, "staff": PopulationSpec(text("'teacher' in roles"))})
+    accounts = {
+        "students": replace(ACCOUNT, attributes={"sn": text("family", 4)}),
+        "staff": replace(ACCOUNT, attributes={"SN": text("family", 9)}),
+    }
+    with pytest.raises(ConfigError, match=r"mappings/ad\.yaml:9:5: 'SN' is spelled 'sn' further up"):
+        compile_target(TargetSpec("ad", accounts), compile_people(people))
 
 
 def test_groups_follow_each_class_and_condition() -> None:
@@ -180,6 +246,7 @@ def test_values_are_escaped_as_rfc_4514_says(value: str, escaped: str) -> None:
     [
         ({"container": text("OU={{ campus.code }}", 7)}, "mappings/ad.yaml:7:5", "container", "'campus.code' is empty"),
         ({"rdn": text("{{ middle }} ", 8)}, "mappings/ad.yaml:8:5", "rdn", "it is empty"),
+        ({"rdn": text("\\\\{{ given }}", 8)}, "mappings/ad.yaml:8:5", "rdn", "it begins with a backslash"),
         ({"groups": (text("CN={{ campus.name }}", 9),)}, "mappings/ad.yaml:9:5", "groups[0]", "'campus.name' is empty"),
         (
             {"attributes": {"a": text("given"), "lic": text("campus.code | lookup('licence')", 11)}},
@@ -216,10 +283,13 @@ def test_no_account_where_when_is_false_or_the_population_has_none() -> None:
 def test_every_rule_can_be_explained() -> None:
     """For each rule of a population's account, where it stands."""
     account = replace(
-        ACCOUNT, attributes={"sn": text("family", 9)}, groups=(text("CN=x", 11),), find=({"employeeID": text("student_number", 5)},)
+        ACCOUNT,
+        attributes={"sn": text("family", 9), "manager": ReferenceSpec(text("manager", 10))},
+        groups=(text("CN=x", 11),),
+        find=({"employeeID": text("student_number", 5)},),
     )
     lines = {rule: mark.line for rule, mark in compiled(account).explain(STUDENTS).items()}
-    assert lines == {"container": 2, "rdn": 3, "find[0]": 5, "sn": 9, "groups[0]": 11}
+    assert lines == {"container": 2, "rdn": 3, "find[0]": 5, "sn": 9, "manager": 10, "groups[0]": 11}
 
 
 def test_the_password_rule_is_passed_on() -> None:
@@ -237,7 +307,7 @@ def test_all_problems_are_told_at_once_in_file_order() -> None:
             "sn": text("family", 7),
             "bad name": text("given", 8),
             "c": text("campus", 9),
-            "m": ReferenceSpec("mananger"),
+            "m": ReferenceSpec(text("mananger", 10)),
             "t": text("today", 11),
         },
         find=({"a": text("given", 12), "b": text("given", 13)}, {"c": text("roles", 14)}),
@@ -251,7 +321,7 @@ def test_all_problems_are_told_at_once_in_file_order() -> None:
         "7:5: 'sn' is given twice, as 'SN' too",
         "8:5: 'bad name' is not the name of an attribute",
         "9:5: a campus is not a value: name one of its fields, as in campus.code",
-        "m: no relation 'mananger'; did you mean 'manager'?",
+        "10:5: m: no relation 'mananger'; did you mean 'manager'?",
         "11:5: 'today' may stand only",
         "12:5: each entry of find is one `attribute: expression`",
         "14:5: an account is found by a text, not by a list of text",

@@ -1,0 +1,74 @@
+"""Where a plan's accounts are to stand and what they belong to: missing containers and groups are made where that is allowed.
+
+Where it is not, whoever needs one is listed and waits; whoever leaves loses access all the same. Decides nothing about persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from syncd.core import plan
+from syncd.core.model import Change, Kind, PersonId
+from syncd.store import Finding
+from syncd.targets.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The changes with what they need in front, what could not be had, and who waits for it (R5)."""
+
+    changes: list[Change]
+    findings: list[Finding]
+    waiting: frozenset[PersonId]
+
+
+def placed(target: Target, changes: Sequence[Change], may_create: Collection[str], *, create_containers: bool) -> Placed:
+    """The changes of one target completed. `may_create` are the groups a mapping allows to be made, canonical."""
+    joined = {change.group for change in changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
+    missing = target.missing_groups(joined) if joined else set()
+    groups = missing & set(may_create)
+    needed = plan.needed_containers(changes) | {plan.parent(name) for name in groups}
+    absent = target.missing_containers(needed - {""})
+    refused = missing - groups
+    findings = [Finding("missing group", name, _no_group(target, name), None, None, target.name, {}) for name in sorted(refused)]
+    kept = list(changes)
+    if absent and not create_containers:
+        findings += [
+            Finding("missing container", name, _no_container(target, name), None, None, target.name, {}) for name in sorted(absent)
+        ]
+        refused |= {name for name in groups if plan.parent(name) in absent}
+        kept = _without_places(kept, absent)
+        absent = set()
+    kept = [change for change in kept if change.group not in refused]
+    left_out = set(map(id, changes)) - set(map(id, kept))
+    containers = [
+        Change(target.name, Kind.CREATE_CONTAINER, "something is to stand in it", group=name)
+        for name in sorted(absent, key=lambda name: (name.count(","), name))
+    ]
+    made = [Change(target.name, Kind.CREATE_GROUP, "somebody belongs to it", group=name) for name in sorted(groups - refused)]
+    waiting = frozenset(change.person for change in changes if change.person is not None and id(change) in left_out)
+    return Placed([*containers, *made, *kept], findings, waiting)
+
+
+def _without_places(changes: Sequence[Change], absent: Collection[str]) -> list[Change]:
+    """The changes without those that need one of the containers, and without what would have followed them.
+
+    Somebody who is to arrive or to move there stays as they are (R16); somebody who leaves loses everything but is not parked.
+    """
+    nowhere = [change for change in changes if change.after is not None and change.after.container in absent]
+    staying = {change.person for change in nowhere if change.kind in (Kind.CREATE, Kind.MOVE)}
+    unparked = {change.person for change in nowhere if change.kind is Kind.PARK}
+    last = (Kind.PARK, Kind.DELETE)
+    return [one for one in changes if one.person not in staying and not (one.kind in last and one.person in unparked)]
+
+
+def _no_group(target: Target, name: str) -> str:
+    return f"{target.name} has no group {name} and the mapping does not say `create: true`"
+
+
+def _no_container(target: Target, name: str) -> str:
+    return f"{target.name} has no container {name} and its settings say `create_containers: false`"
+
+
+__all__ = ["Placed", "placed"]
