@@ -174,7 +174,8 @@ class Csv:
                 *(f"{name} {scans[name].digest}" for name in sorted(scans)),
             ]
             said += [f"{supplement.table} {supplement.mark()}" for supplement in self._supplements]
-            if spool.content(hashlib.sha256("\n".join(said).encode()).hexdigest()):
+            digest = hashlib.sha256("\n".join(said).encode()).hexdigest()
+            if spool.is_known(digest) or spool.content(digest):
                 return
             people: dict[str, list[str]] = {}
             rejects = stack.enter_context(spool.table(REJECTS, REJECT_COLUMNS))

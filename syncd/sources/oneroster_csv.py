@@ -120,6 +120,8 @@ class OneRosterCsv:
     def fetch(self, spool: SpoolWriter) -> None:
         """Copy the delivery into the spool, merged onto the previous one where it is a delta."""
         with open_package(self._options.path, f"source {self._name}") as package:
+            if spool.is_known(self._digest([package.fingerprint()])):
+                return
             delivery = self._judge(package)
             if delivery.is_delta and spool.previous is None:
                 self._refuse(
@@ -128,11 +130,12 @@ class OneRosterCsv:
                 )
             used = [table for table in delivery.modes if table != "userProfiles" or self._options.profiles]
             scans = {
-                table: tabular.scan(package, f"{table}.csv", self._options.encoding)
+                table: tabular.scan(package, f"{table}.csv", self._options.encoding, self._vault.row_digest())
                 for table in used
                 if delivery.modes[table] != "absent"
             }
-            if spool.content(self._digest(delivery, scans), onto_previous=delivery.is_delta):
+            said = [delivery.version, repr(dict(delivery.modes)), *(f"{table} {one.said}" for table, one in sorted(scans.items()))]
+            if spool.content(self._digest(said), onto_previous=delivery.is_delta):
                 return
             with ExitStack() as stack:
                 rejects = stack.enter_context(spool.table(REJECTS, REJECT_COLUMNS))
@@ -156,12 +159,11 @@ class OneRosterCsv:
     def _refuse(self, why: str, remedy: str) -> NoReturn:
         raise EndpointError(f"source {self._name}", why, remedy)
 
-    def _digest(self, delivery: Delivery, scans: Mapping[str, tabular.Scan]) -> str:
-        """Equal for equal files under an equal configuration and key."""
-        said = [str(_MEANING), repr(self._options), self._vault.key_id, delivery.version, repr(dict(delivery.modes))]
-        said += [f"{table} {found.digest}" for table, found in sorted(scans.items())]
-        said += [f"{supplement.table} {supplement.mark()}" for supplement in self._supplements]
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    def _digest(self, said: Collection[str]) -> str:
+        """Equal where all this and the supplements are equal, under an equal configuration and key."""
+        told = [str(_MEANING), repr(self._options), self._vault.key_id, *said]
+        told += [f"{supplement.table} {supplement.mark()}" for supplement in self._supplements]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
     def _judge(self, package: Package) -> Delivery:
         """Version and modes; every problem of the manifest and the file names in one message."""

@@ -45,8 +45,9 @@ class _Table:
 class Spool:
     """One stored snapshot of one source.
 
-    `content` identifies what was said: equal for equal files under an equal configuration. `read` identifies the files alone,
-    which for a delta file is less than the content. `notes` are for people: what was not as it should be, though nothing was lost.
+    `content` identifies what was said: equal for files that say the same under an equal configuration. `read` identifies the bytes
+    of the files, which for a delta file is less than the content. `notes` are for people: what was not as it should be, though
+    nothing was lost.
     """
 
     id: str
@@ -136,16 +137,22 @@ class SpoolWriter:
         self._tables: dict[str, _Table] = {}
         self._notes: list[str] = []
 
-    def content(self, read: str, *, onto_previous: bool = False) -> bool:
-        """Say what was read (a digest). True means that the previous spool already holds it: there is nothing to write.
-
-        `onto_previous`: what was read is a delta, so that the content depends on the previous spool as well.
-        """
+    def is_known(self, read: str) -> bool:
+        """Say which bytes were read (a digest). True means that the previous spool was made of these: nothing is to be done."""
         self._read = read
-        self._content = read
-        if onto_previous and self.previous is not None:
-            self._content = f"{read}+{self.previous.content[:32]}"
         self.unchanged = self.previous is not None and self.previous.read == read
+        return self.unchanged
+
+    def content(self, said: str, *, onto_previous: bool = False) -> bool:
+        """Say what was said (a digest). True means that the previous spool already holds it: there is nothing to write.
+
+        `onto_previous`: what was said is a delta, so that the content depends on the previous spool as well.
+        """
+        self._content = said
+        if onto_previous and self.previous is not None:
+            self._content = f"{said}+{self.previous.content[:32]}"
+        else:
+            self.unchanged = self.unchanged or (self.previous is not None and self.previous.content == said)
         return self.unchanged
 
     def note(self, text: str) -> None:

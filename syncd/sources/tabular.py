@@ -21,6 +21,7 @@ from operator import itemgetter
 from typing import Protocol
 
 from syncd.sources.archive import Package
+from syncd.sources.sameness import RowSum
 
 ENCODINGS = ("auto", "utf-8", "utf-16", "latin-1")
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
@@ -43,10 +44,14 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What the first pass found: the encoding to read with, and a digest of the bytes."""
+    """What the first pass found: the encoding to read with, a digest of the bytes, and, where asked for, what they say.
+
+    `said` is equal for the same rows in another order or with other quotes (`sameness`); for what is no plain table, the digest.
+    """
 
     encoding: str
     digest: str
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,12 @@ class Table:
     rows: Iterator[tuple[int, list[str]] | BadRow]
 
 
-def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
-    """The encoding and digest of a file. Raises EndpointError on NUL bytes and on bytes that no one encoding explains."""
+def scan(package: Package, name: str, encoding: str = "auto", digest_row: Callable[[bytes], int] | None = None) -> Scan:
+    """The encoding and digest of a file, and with `digest_row` what it says (comma-separated files only).
+
+    Raises EndpointError on NUL bytes and on bytes that no one encoding explains.
+    """
+    rows = RowSum(digest_row) if digest_row is not None else None
     digest = hashlib.sha256()
     utf8 = codecs.getincrementaldecoder("utf-8")()
     is_utf8 = True
@@ -88,6 +97,8 @@ def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
         while block := file.read(_BLOCK):
             first = first or block[:4]
             digest.update(block)
+            if rows is not None:
+                rows.feed(block)
             nul = nul or b"\0" in block
             if is_utf8:
                 try:
@@ -102,7 +113,8 @@ def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
     if not first:
         package.refuse(name, "is empty", "it must hold at least its header")
     found = _encoding(package, name, encoding, first, is_utf8=is_utf8, nul=nul)
-    return Scan(found, digest.hexdigest())
+    said = rows.told() if rows is not None and found != "utf-16" else ""
+    return Scan(found, digest.hexdigest(), f"{found} {said}" if said else digest.hexdigest())
 
 
 def _encoding(package: Package, name: str, wanted: str, first: bytes, *, is_utf8: bool, nul: bool) -> str:

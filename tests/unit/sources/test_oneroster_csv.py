@@ -572,3 +572,18 @@ def test_a_sample_of_every_fault_at_once_names_them(tmp_path: Path) -> None:
         extract(SIS, source, tmp_path / "spools", VAULT, None, NOW)
     assert "holds userprofiles.csv, which must be called userProfiles.csv" in str(refused.value)
     assert "has no value for file.userProfiles" in str(refused.value)
+
+
+def written_otherwise(delivery: Delivery) -> None:
+    """The same rows from the last to the first, every cell in quotes, lines ended as Unix does."""
+    for name, rows in delivery.items():
+        if name != "manifest.csv" and not isinstance(rows, bytes):
+            head, *body = [",".join(rows[0]), *(",".join(f'"{one}"' for one in cells) for cells in reversed(rows[1:]))]
+            delivery[name] = "\n".join([head, *body, ""]).encode()
+
+
+def test_the_same_rows_written_otherwise_are_the_same_spool(district: District) -> None:
+    """R2: order, quotes and line ends are no news; one cell that differs is."""
+    before = district.deliver()
+    assert district.deliver(written_otherwise).id == before.id
+    assert district.deliver(cell("users", "s1", "givenName", "Another"), written_otherwise).id != before.id

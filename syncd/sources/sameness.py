@@ -1,0 +1,64 @@
+"""Whether a table says what it said last time: its rows counted and their keyed digests added up, while its bytes stream by.
+
+A roster system writes its files anew every night, in another order and with other quotes, though nothing changed. Neither counts
+here; what is no plain table (a quoted line break, an encoding other than one byte or UTF-8) is known by its bytes alone. A sum says
+nothing about which row is different: whoever finds one that differs reads the table.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+
+_LONGEST = 4 * 1024 * 1024  # bytes of a line: what has longer ones is no table
+_RING = 1 << 128  # digests of rows are summed in this ring, never XORed: two equal rows would cancel
+
+
+class RowSum:
+    """Takes the bytes of one table block by block. `digest` is keyed: what lies at rest tells nothing about a row (R23)."""
+
+    def __init__(self, digest: Callable[[bytes], int]) -> None:
+        self._digest = digest
+        self._rest = b""
+        self._header: bytes | None = None
+        self._rows = 0
+        self._sum = 0
+        self._plain = True
+
+    def feed(self, block: bytes) -> None:
+        """The next bytes of the table, as many as there are."""
+        if not self._plain:
+            return
+        lines = (self._rest + block).replace(b"\r\n", b"\n").split(b"\n")
+        self._rest = lines.pop()
+        self._plain = len(self._rest) <= _LONGEST
+        if self._header is None and lines:
+            self._header = lines.pop(0)
+        if lines:
+            self._add(lines, quoted=b'"' in block or b'"' in lines[0])
+
+    def _add(self, lines: list[bytes], *, quoted: bool) -> None:
+        self._rows += len(lines)
+        try:
+            self._sum += sum(map(self._digest, self._unquoted(lines) if quoted else lines))
+        except csv.Error:  # whoever reads the table says what is wrong with it, and where
+            self._plain = False
+
+    def _unquoted(self, lines: list[bytes]) -> Iterator[bytes]:
+        """The rows of these lines, each without the quotes it does not need."""
+        if any(line.count(b'"') % 2 for line in lines):
+            self._plain = False  # a cell goes on in the next line
+            return
+        for cells in csv.reader(line.decode("latin-1") for line in lines):
+            joined = ",".join(cells)
+            bare = joined.count(",") < max(len(cells), 1) and '"' not in joined
+            yield joined.encode("latin-1") if bare else b"\0" + "\x1f".join(cells).encode("latin-1")
+
+    def told(self) -> str:
+        """Header, number and sum of the rows; "" where the table is not plain. To be called when all bytes were fed."""
+        if self._rest:
+            last, self._rest = self._rest, b""
+            self._add([last.removesuffix(b"\r")], quoted=b'"' in last)
+        if not self._plain or self._header is None:
+            return ""
+        return f"{self._digest(self._header):032x} {self._rows} {self._sum % _RING:032x}"
