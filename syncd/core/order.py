@@ -22,44 +22,59 @@ _FREES = frozenset({Kind.MOVE, Kind.PARK, Kind.DELETE})
 def waves(changes: Sequence[Change]) -> list[list[Change]]:
     """All changes, in waves; each wave may start when the one before has ended. A cycle of renames is broken by a temporary rdn."""
     steps = _break_cycles(changes)
-    needs = _needs(steps)
+    needs, wishes = _needs(steps)
     level: dict[int, _Level] = {}
     for index in range(len(steps)):
-        _settle(index, steps, needs, level)
+        _settle(index, steps, needs, wishes, level)
     grouped: dict[_Level, list[Change]] = {}
     for index, change in enumerate(steps):
         grouped.setdefault(level[index], []).append(change)
     return [grouped[key] for key in sorted(grouped)]
 
 
-def _settle(start: int, steps: Sequence[Change], needs: Sequence[set[int]], level: dict[int, _Level]) -> None:
-    """Compute a change's level: its kind's place in the order, or just behind what it needs last. Iterative: chains may be long."""
-    stack = [start]
+def _settle(
+    start: int, steps: Sequence[Change], needs: Sequence[set[int]], wishes: Sequence[set[int]], level: dict[int, _Level]
+) -> None:
+    """Compute a change's level: its kind's place in the order, or just behind what it waits for last. Iterative: chains are long.
+
+    What waits for itself through others gives up its wishes: it may be refused and planned again, but nothing waits for ever.
+    """
+    stack, entered = [start], set[int]()
     while stack:
         index = stack[-1]
         if index in level:
             stack.pop()
             continue
-        open_needs = [need for need in needs[index] if need not in level]
-        if open_needs:
-            stack.extend(open_needs)
+        entered.add(index)
+        behind = needs[index] | wishes[index]
+        unsettled = [other for other in behind if other not in level]
+        around = [other for other in unsettled if other in entered]
+        if around:
+            for other in stack[min(map(stack.index, around)) :]:
+                wishes[other].clear()
+            entered.clear()
             continue
-        behind = ((level[need][0], level[need][1] + 1) for need in needs[index])
-        level[index] = max([(KIND_ORDER[steps[index].kind], 0), *behind])
+        if unsettled:
+            stack.extend(unsettled)
+            continue
+        after = ((level[other][0], level[other][1] + 1) for other in behind)
+        level[index] = max([(KIND_ORDER[steps[index].kind], 0), *after])
         stack.pop()
 
 
-def _needs(steps: Sequence[Change]) -> list[set[int]]:
-    """For each change, the changes it must wait for."""
+def _needs(steps: Sequence[Change]) -> tuple[list[set[int]], list[set[int]]]:
+    """For each change, the changes it must wait for, and those that free the place it takes."""
     containers = {_fold(step.group): index for index, step in enumerate(steps) if step.kind is Kind.CREATE_CONTAINER}
     groups = {_fold(step.group): index for index, step in enumerate(steps) if step.kind is Kind.CREATE_GROUP}
     frees = {_place(step.before): index for index, step in enumerate(steps) if step.kind in _FREES and step.before}
     last: dict[str, int] = {}
     edges: dict[tuple[str, str], int] = {}
     needs: list[set[int]] = []
+    wishes: list[set[int]] = []
     removals: dict[str, set[int]] = {}  # left where the account still stands, before it moves
     for index, step in enumerate(steps):
         mine: set[int] = set()
+        wish: set[int] = set()
         if step.person is not None and step.kind not in (Kind.ADD_MEMBER, Kind.REMOVE_MEMBER):
             if step.person in last:
                 mine.add(last[step.person])
@@ -76,14 +91,15 @@ def _needs(steps: Sequence[Change]) -> list[set[int]]:
             place = _place(step.after)
             mine.update(_above(step.after.container, containers))
             if place in frees and frees[place] != index and steps[frees[place]].person != step.person:
-                mine.add(frees[place])
+                wish.add(frees[place])
         if step.group is not None:
             made = groups.get(_fold(step.group))
             mine.update({made} if made is not None else ())
             mine.update(_above(parent(step.group), containers))
             mine.discard(index)
         needs.append(mine)
-    return needs
+        wishes.append(wish)
+    return needs, wishes
 
 
 def _above(container: str, containers: dict[str, int]) -> set[int]:
@@ -105,9 +121,9 @@ def _place(account: Account) -> Place:
 
 
 def _break_cycles(changes: Iterable[Change]) -> list[Change]:
-    """The changes, with one move of every ring of renames replaced by two: to a temporary rdn, and from there home (R10)."""
+    """The changes, with one step of every ring of renames replaced by two: to a temporary rdn, and from there home (R10)."""
     steps = list(changes)
-    moves = {index: step for index, step in enumerate(steps) if step.kind is Kind.MOVE}
+    moves = {index: step for index, step in enumerate(steps) if step.kind in (Kind.MOVE, Kind.PARK)}
     by_start = {_place(step.before): index for index, step in moves.items() if step.before}
     seen: set[int] = set()
     broken: set[int] = set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from syncd.core.model import Account, Change, Kind, PersonId, TargetName
@@ -93,6 +93,7 @@ def test_any_permutation_of_names_is_carried_out_without_two_on_one_name(order: 
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(Kind)), st.integers(0, 4), st.sampled_from("abc")), max_size=30))
+@example([(Kind.PARK, 1, "a"), (Kind.MOVE, 2, "c"), (Kind.PARK, 1, "c"), (Kind.PARK, 2, "a")])  # each waits for the next
 def test_no_wave_holds_two_changes_of_one_account_and_nothing_is_lost(drawn: list[tuple[Kind, int, str]]) -> None:
     """Pipelining keeps no order (slapd): what shares a wave must not depend on each other."""
     changes = []
