@@ -105,6 +105,13 @@ class Store:
         with transaction(self._engine) as connection:
             connection.execute(update(tables.runs).where(tables.runs.c.seq == _number(run)).values(values))
 
+    def bury(self, now: datetime) -> None:
+        """Say of the runs a dead process left what became of them; whoever asks has the right to run, so none of them goes on."""
+        ended = {"planning": "failed", "applying": "interrupted"}
+        with transaction(self._engine) as connection:
+            for status, told in ended.items():
+                connection.execute(update(tables.runs).where(tables.runs.c.status == status).values(status=told, ended=_utc(now)))
+
     def runs(self, limit: int = 20) -> list[RunRow]:
         """The newest runs first."""
         with transaction(self._engine) as connection:
@@ -160,6 +167,11 @@ class Store:
         """Keys of one source and their persons."""
         with transaction(self._engine) as connection:
             return reading.keys(connection, source, keys)
+
+    def only_planned(self) -> set[tuple[SourceName, SourceKey]]:
+        """Keys whose person was minted by a plan that nobody applied: whose they are is still to be told (R35)."""
+        with transaction(self._engine) as connection:
+            return reading.only_planned(connection)
 
     def keys_of(self, persons: Collection[PersonId] | None = None) -> dict[PersonId, list[KnownKey]]:
         """Every key of each person."""
@@ -314,6 +326,14 @@ class Store:
         with transaction(self._engine) as connection:
             sealed = connection.execute(select(tables.plans.c.sealed).where(tables.plans.c.run == _number(run))).scalar()
             return None if sealed is None else self._vault.open(sealed, f"plan {_number(run)}")
+
+    def reject(self, run: RunId) -> int:
+        """Drop a kept plan, and the names it promised that were never sent; how many names (R9)."""
+        rejected = update(tables.runs).where(tables.runs.c.seq == _number(run)).values(status="rejected")
+        with transaction(self._engine) as connection:
+            connection.execute(delete(tables.plans).where(tables.plans.c.run == _number(run)))
+            connection.execute(rejected)
+            return writing.release(connection, tables.ledger.c.run == _number(run))
 
     def accept(self, run: RunId, acceptance: Acceptance, now: datetime) -> None:
         """Everything a clear plan makes true before its first change is sent."""

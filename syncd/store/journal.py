@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from syncd.core.model import (
     Account,
@@ -31,7 +31,7 @@ from syncd.store.reading import chunks, number
 from syncd.store.rows import Known
 from syncd.vault import Vault
 
-_NAMING = frozenset({Kind.CREATE, Kind.MOVE})
+_NAMING = frozenset({Kind.CREATE, Kind.MOVE, Kind.UPDATE})  # a mail address is a name, whatever the account is called
 _UNREMARKABLE = frozenset({Failure.STALE, Failure.WAITS})  # not the target's refusal: nothing to set aside
 
 
@@ -45,7 +45,6 @@ def intend(
 ) -> list[int]:
     """The journal's numbers for these changes, in their order. Sealed first passwords are part of the same transaction (R21)."""
     row = int(run[1:])
-    statement = insert(tables.journal).returning(tables.journal.c.seq, sort_by_parameter_order=True)
     rows = [
         {
             "run": row,
@@ -56,13 +55,12 @@ def intend(
         }
         for change in changes
     ]
-    seqs = [told.seq for told in connection.execute(statement, rows)] if rows else []
+    seqs = statements.add_numbered(connection, tables.journal, rows)
     images = [
         {"seq": seq, "sealed": vault.seal(codec.dumps(codec.change_to_json(change)), history.journal_context(seq))}
         for seq, change in zip(seqs, changes, strict=True)
     ]
-    if images:
-        connection.execute(insert(tables.images), images)
+    statements.add(connection, tables.images, images)
     sealed = [
         {
             "target": changes[index].target,
@@ -74,8 +72,7 @@ def intend(
         for index, (secret, expires) in passwords.items()
         if (person := changes[index].person) is not None
     ]
-    if sealed:
-        connection.execute(insert(tables.passwords), sealed)
+    statements.add(connection, tables.passwords, sealed)
     writing.issue(connection, {change.person for change in changes if change.kind in _NAMING and change.person is not None})
     return seqs
 
@@ -85,8 +82,9 @@ def record(connection: Connection, vault: Vault, outcomes: Iterable[tuple[int, O
     listed = list(outcomes)
     if not listed:
         return
-    connection.execute(
-        insert(tables.outcomes),
+    statements.add(
+        connection,
+        tables.outcomes,
         [
             {
                 "seq": seq,
@@ -196,11 +194,12 @@ def _quarantine(connection: Connection, vault: Vault, target: TargetName, outcom
 def expire(connection: Connection, now: datetime, plans_before: datetime, images_before: datetime) -> int:
     """Delete passwords past their day, and plans and before-images older than these times (R38); how many plans and images went.
 
-    What has no outcome yet keeps its image.
+    What has no outcome yet keeps its image. A name that only an expired plan promised is nobody's any more (R9).
     """
     late = tables.passwords.c.expires <= now.isoformat()
     connection.execute(update(tables.passwords).where(late).values(sealed=None))
     old_runs = select(tables.runs.c.seq).where(tables.runs.c.started < plans_before.isoformat())
+    writing.release(connection, tables.ledger.c.run.in_(old_runs))
     gone = connection.execute(delete(tables.plans).where(tables.plans.c.run.in_(old_runs))).rowcount
     answered = (
         select(tables.journal.c.seq)

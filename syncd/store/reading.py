@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, exists, select
 
 from syncd.core.lifecycle import LEFT, PersonState
 from syncd.core.model import (
@@ -107,6 +107,18 @@ def keys(connection: Connection, source: SourceName, wanted: Collection[SourceKe
     table = tables.source_keys
     query = select(table).where(table.c.source == source)
     return {SourceKey(row.key): _known_key(row) for row in _rows(connection, query, table.c.key, wanted)}
+
+
+def only_planned(connection: Connection) -> set[tuple[SourceName, SourceKey]]:
+    """Keys whose person was minted by a plan, and of which no record was ever accepted."""
+    person, key, record = tables.persons, tables.source_keys, tables.records
+    accepted = exists().where(record.c.source == key.c.source, record.c.key == key.c.key)
+    query = (
+        select(key.c.source, key.c.key)
+        .select_from(person.join(key, key.c.person == person.c.seq))
+        .where(person.c.since.is_(None), ~accepted)
+    )
+    return {(SourceName(row.source), SourceKey(row.key)) for row in connection.execute(query)}
 
 
 def keys_of(connection: Connection, persons: Collection[PersonId] | None) -> dict[PersonId, list[KnownKey]]:

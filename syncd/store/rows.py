@@ -96,7 +96,7 @@ class JournalRow:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run. `status`: planning, planned, held, applying, done, partly failed, failed, interrupted."""
+    """One run. `status`: planning, planned, held, applying, done, partly failed, failed, interrupted, rejected; tried: not kept."""
 
     id: RunId
     pipeline: str

@@ -1,14 +1,18 @@
-"""The two statements both databases spell alike but the standard does not: overwrite, and insert only what is not there."""
+"""Writing many rows at once, in the statements both databases spell alike but the standard does not.
+
+Rows are given to the driver as they are: a district has 200,000 enrolments, and SQLAlchemy looks at every cell of every row it
+is told of. So a row holds only what both drivers take alike: texts, whole numbers, truth values, bytes, nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, insert, text
 
-Cell = str | int | bool | None
+Cell = str | int | bool | bytes | None
 
 
 def upsert(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]], keep: Collection[str] = ()) -> None:
@@ -16,32 +20,53 @@ def upsert(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any
     listed = list(rows)
     if not listed:
         return
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(table)
+    quote = connection.dialect.identifier_preparer.quote
     key = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in listed[0] if name not in key and name not in keep}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=key, set_=changed)
-        if changed
-        else statement.on_conflict_do_nothing(index_elements=key),
-        listed,
-    )
+    changed = [quote(name) for name in listed[0] if name not in key and name not in keep]
+    what = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}" if changed else "NOTHING"
+    _insert(connection, table, listed, f"ON CONFLICT ({', '.join(map(quote, key))}) DO {what}")
+
+
+def add(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert the rows."""
+    _insert(connection, table, list(rows))
 
 
 def add_if_absent(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
     """Insert the rows whose primary key is not there yet."""
-    listed = list(rows)
-    if listed:
-        make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        connection.execute(make(table).on_conflict_do_nothing(), listed)
+    _insert(connection, table, list(rows), "ON CONFLICT DO NOTHING")
+
+
+def add_numbered(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Insert the rows under new numbers in `seq`, never used before, even by rows deleted since; the numbers, in order."""
+    if not rows:
+        return []
+    if connection.dialect.name == "postgresql":
+        statement = insert(table).returning(table.c.seq, sort_by_parameter_order=True)
+        return [row.seq for row in connection.execute(statement, list(rows))]
+    # SQLite would return them one row at a time. Nobody else is in here: the transaction began IMMEDIATE.
+    last = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name}).scalar() or 0
+    numbers = list(range(last + 1, last + 1 + len(rows)))
+    _insert(connection, table, [{"seq": number, **row} for number, row in zip(numbers, rows, strict=True)])
+    return numbers
 
 
 def fill(connection: Connection, table: Table, rows: Sequence[tuple[Cell, ...]]) -> None:
-    """Insert many rows, each with a cell for every column. Given to the driver as they are: a district has 200,000 enrolments."""
+    """Insert many rows, each with a cell for every column, in the table's order."""
+    if rows:
+        connection.exec_driver_sql(_text(connection, table, [column.name for column in table.columns]), list(rows))
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], conflict: str = "") -> None:
     if not rows:
         return
+    names = list(rows[0])
+    cells = map(itemgetter(*names), rows) if len(names) > 1 else ((row[names[0]],) for row in rows)
+    connection.exec_driver_sql(f"{_text(connection, table, names)} {conflict}", list(cells))
+
+
+def _text(connection: Connection, table: Table, names: Collection[str]) -> str:
     quote = connection.dialect.identifier_preparer.quote
-    columns = ", ".join(quote(column.name) for column in table.columns)
-    marks = ", ".join("%s" if connection.dialect.name == "postgresql" else "?" for _ in table.columns)
-    statement = f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608 — our own names, quoted
-    connection.exec_driver_sql(statement, list(rows))
+    mark = "%s" if connection.dialect.name == "postgresql" else "?"
+    columns = ", ".join(map(quote, names))
+    return f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({', '.join([mark] * len(names))})"  # noqa: S608 — our own names, quoted

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from syncd.core.lifecycle import PersonState
@@ -16,7 +16,7 @@ from syncd.errors import ChangeError
 from syncd.store import codec, roster, tables
 from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
-from syncd.store.statements import add_if_absent, fill, upsert
+from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
 from syncd.vault import Vault
 
 RecordKey = tuple[SourceName, SourceKey]
@@ -42,19 +42,15 @@ def mint(connection: Connection, wanted: Sequence[RecordKey]) -> dict[RecordKey,
         {"source": source, "key": key, "person": row, "missing_since": None, "absences": 0}
         for (source, key), row in zip(fresh, numbers, strict=True)
     ]
-    if rows:
-        connection.execute(insert(table), rows)
+    add(connection, table, rows)
     found.update({key: person_id(row) for key, row in zip(fresh, numbers, strict=True)})
     return {key: found[key] for key in wanted}
 
 
 def _new_persons(connection: Connection, count: int) -> list[int]:
     """Numbers for new persons, in order, never used before, even by somebody deleted."""
-    if not count:
-        return []
     blank = {"state": "pending", "likeness": "", "given": "", "campus": "", "claimed": False}
-    statement = insert(tables.persons).returning(tables.persons.c.seq, sort_by_parameter_order=True)
-    return [row.seq for row in connection.execute(statement, [blank] * count)]
+    return add_numbered(connection, tables.persons, [blank] * count)
 
 
 def attach(connection: Connection, keys: Iterable[KnownKey]) -> None:
@@ -115,7 +111,10 @@ def lease(connection: Connection, name: str, holder: str, now: str, until: str) 
 
 
 def reserve(connection: Connection, run: RunId | None, wanted: Mapping[str, PersonId], now: datetime) -> None:
-    """Names for persons (R9). Raises ChangeError where somebody else has one: the unique key decides, not a look before."""
+    """Names for persons (R9), promised by this run from now on. Raises ChangeError where somebody else has one.
+
+    The unique key decides, not a look before.
+    """
     rows = [
         {
             "name": ledger_key(name),
@@ -133,6 +132,24 @@ def reserve(connection: Connection, run: RunId | None, wanted: Mapping[str, Pers
         for row in connection.execute(query):
             if row.holder != by_key[row.name]:
                 raise ChangeError("name taken", f"{row.name} belongs to {row.holder}, not to {by_key[row.name]}")
+        if run is not None:
+            promised = tables.ledger.c.name.in_(piece), tables.ledger.c.state == "reserved"
+            connection.execute(update(tables.ledger).where(*promised).values(run=int(run[1:])))
+
+
+def release(connection: Connection, of: ColumnElement[bool]) -> int:
+    """Give up those of these reserved names that were never sent and that their holders are not called; how many (R9)."""
+    table = tables.ledger
+    query = select(table.c.name, table.c.holder).where(table.c.state == "reserved", of)
+    promised = {row.name: row.holder for row in connection.execute(query)}
+    called: set[tuple[str, str]] = set()
+    for piece in chunks({int(holder[1:]) for holder in promised.values()}):
+        for row in connection.execute(select(tables.names).where(tables.names.c.person.in_(piece))):
+            called.add((ledger_key(row.value), person_id(row.person)))
+    gone = [name for name, holder in promised.items() if (name, holder) not in called]
+    for piece in chunks(gone):
+        connection.execute(delete(table).where(table.c.name.in_(piece), table.c.state == "reserved"))
+    return len(gone)
 
 
 def found_names(connection: Connection, found: Mapping[str, str], now: datetime) -> None:
@@ -202,6 +219,8 @@ def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, n
     _references(connection, told.refs)
     mark(connection, told.dirty)
     set_names(connection, told.names, now)
+    for piece in chunks([str(person) for person in told.names]):
+        release(connection, tables.ledger.c.holder.in_(piece))  # what an older plan promised them, and nobody was sent
     found_names(connection, told.found, now)
     put_known(connection, vault, told.links)
     upsert(connection, tables.meta, ({"key": f"fingerprint {name}", "value": value} for name, value in told.fingerprints.items()))
@@ -286,8 +305,7 @@ def _findings(connection: Connection, vault: Vault, run: RunId, found: Iterable[
                 "sealed": vault.seal(told, f"finding {int(run[1:])} {one.kind} {one.person or ''}"),
             }
         )
-    if rows:
-        connection.execute(insert(tables.findings), rows)
+    add(connection, tables.findings, rows)
 
 
 def mark(connection: Connection, persons: Iterable[PersonId]) -> None:
@@ -346,8 +364,7 @@ def put_memberships(connection: Connection, target: TargetName, owned: Mapping[P
     rows = [
         {"target": target, "person": number(person), "name": name} for person, groups in owned.items() for name in sorted(groups)
     ]
-    if rows:
-        connection.execute(insert(table), rows)
+    add(connection, table, rows)
 
 
 def drop_memberships(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -82,6 +84,14 @@ def test_the_migrated_schema_is_the_one_the_program_describes(store: Store) -> N
     with transaction(store._engine) as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, tables.metadata) == []
+
+
+def test_every_table_is_told_in_the_reference() -> None:
+    """Whoever keeps the store can look up what each of its tables holds, and whether it is sealed."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "store.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    told = {name for cell in rows for name in re.findall(r"`(\w+)`", cell)}
+    assert set(tables.metadata.tables) - told == set()
 
 
 def test_migrating_twice_changes_nothing(store: Store) -> None:
