@@ -47,6 +47,7 @@ class Ldap:
         self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
         self._ids: dict[str, set[NativeId]] = {}  # member value, folded -> whom the last whole read found there
         self._untouchable: frozenset[str] | None = None
+        self._context: str | None = None  # the part of the server's tree that holds the base; asked for once
         self._privileged_ids: set[NativeId] = set()
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -68,11 +69,38 @@ class Ldap:
         self._ids = ids
 
     def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
-        """Each account that answers a question. What stands at an asked place is told even if it is no account: as privileged."""
+        """Each account that answers a question. What stands at an asked place is told even if it is no account: as privileged.
+
+        Who is asked for by id is also found outside the base (R8), and then stands in a container told by its full name.
+        """
         fields = self._fields(scope, [question.attribute for question in questions if not isinstance(question, ById | ByLocation)])
         asked = list(dict.fromkeys(questions))
         for start in range(0, len(asked), _BATCH):
-            yield from self._ask(asked[start : start + _BATCH], fields)
+            batch = asked[start : start + _BATCH]
+            found: set[Question] = set()
+            for question, observed in self._ask(batch, fields):
+                found.add(question)
+                yield question, observed
+            if missing := [question for question in batch if isinstance(question, ById) and question not in found]:
+                yield from self._elsewhere(missing, fields)
+
+    def _elsewhere(self, questions: Sequence[ById], fields: _Fields) -> Iterator[tuple[Question, Observed]]:
+        """Those that are on this server, but no longer below the base. Nobody, where we may not read there."""
+        if self._context is None:
+            root = self._wires["ask"].entry("", ["namingContexts"])
+            contexts = (_text(value) for value in (root[1] if root else {}).get("namingcontexts", ()))
+            base = names.fold(self._tree.base)
+            holding = [context for context in contexts if base[len(base) - len(top := names.fold(names.parse(context))) :] == top]
+            self._context = max(holding, key=len, default=self.config.base)
+        conditions = "".join(map(self._condition, questions))
+        try:
+            entries = list(self._wires["ask"].search_here(self._context, f"(|{conditions})", fields.ask))
+        except EndpointError:
+            return
+        for dn, raw in entries:
+            observed = self._observed(dn, raw, fields, names.Tree((), self._tree.naming))
+            if observed is not None:
+                yield ById(observed.native_id), observed
 
     def _ask(self, questions: Sequence[Question], fields: _Fields) -> Iterator[tuple[Question, Observed]]:
         for dn, raw in self._matching(questions, fields):
@@ -131,9 +159,11 @@ class Ldap:
         wanted = self.config.account_class.lower()
         return any(_text(value).lower() == wanted for value in raw.get("objectclass", ()))
 
-    def _observed(self, dn: str, raw: Mapping[str, list[bytes]], fields: _Fields) -> Observed | None:
+    def _observed(
+        self, dn: str, raw: Mapping[str, list[bytes]], fields: _Fields, tree: names.Tree | None = None
+    ) -> Observed | None:
         parsed = names.parse(dn)
-        place = self._tree.place(parsed)
+        place = (tree or self._tree).place(parsed)
         if place is None:
             return None
         ids = raw.get(_ID.lower())
@@ -150,6 +180,9 @@ class Ldap:
         if privileged:
             self._privileged_ids.add(native_id)
         container, rdn = place
+        if names.is_foreign(rdn) and raw.get(self._tree.naming):
+            # Not its name here, but what its owner signs in with: to be kept when it is adopted (R34).
+            attributes[self.config.rdn_attribute] = self._values(self._tree.naming, map(_text, raw[self._tree.naming]))
         return Observed(native_id, Account(rdn, container, enabled=not disabled, attributes=attributes), privileged=privileged)
 
     def _values(self, lower: str, values: Iterable[str]) -> tuple[str, ...]:

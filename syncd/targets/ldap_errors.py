@@ -102,18 +102,18 @@ def refusal(endpoint: str, doing: str, code: int, why: str) -> SyncdError:
 
 def broken(endpoint: str, doing: str, error: Exception) -> SyncdError:
     """The error for a connection that could not be made or was lost: a certificate is a human's matter, the rest passes."""
-    told = f"{doing}: {error}"
     if isinstance(error, LDAPOperationResult):
         return refusal(endpoint, doing, error.result, error.message)
-    seen: BaseException | None = error
-    text = str(error).lower()
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError) or "certificate" in text:
-            return EndpointError(endpoint, told, "check ca_file, and that the host in the url stands in the server's certificate")
-        seen = seen.__cause__ or seen.__context__
-        text = str(seen).lower()
-    return TransientError(f"{endpoint}: {told}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        remedy = _OUT_OF_DATE if error.verify_code in _DATES else _NOT_OURS
+        return EndpointError(endpoint, f"{doing}: the server's certificate is refused: {error.verify_message}", remedy)
+    remedy = "; is the server up, and are host and port in urls right?" if doing == "connect" else ""
+    return TransientError(f"{endpoint}: {doing}: {error}{remedy}")
 
+
+_DATES = frozenset({9, 10})  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
+_NOT_OURS = "check ca_file, and that the host in the url stands in the server's certificate"
+_OUT_OF_DATE = "renew it on the server, or set the clock of the machine that is wrong"
 
 WIRE_ERRORS = (LDAPExceptionError, LDAPSocketOpenError, OSError)
 """What the library and the socket raise when the wire, not a change, is at fault."""

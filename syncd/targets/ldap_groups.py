@@ -94,20 +94,29 @@ class Memberships:
         """Wait until no group holds these old members; what went wrong, or the empty string.
 
         slapd's refint overlay rewrites members after it has answered the rename (seen with 2.5.13, 2026-11). Taking the new name
-        out of a group before that finds nothing to take out, and the member is back a moment later.
+        out of a group before that finds nothing to take out, and the member is back a moment later. Given up only when a while has
+        passed in which none of the names went.
         """
-        old, end = sorted(renamed), time.monotonic() + _PATIENCE
-        for start in range(0, len(old), _ASKED):
-            held = "".join(f"({self._holds}={escape_filter(name)})" for name in old[start : start + _ASKED])
-            condition = f"(&(objectClass={self._config.group_class})(|{held}))"
-            try:
-                while groups := [dn for dn, _ in self._ask.search(self._config.base, condition, ["1.1"])]:
+        old = sorted(renamed)
+        try:
+            for start in range(0, len(old), _ASKED):
+                left, end = len(old) - start, time.monotonic() + _PATIENCE
+                while groups := self._holding(old[start : start + _ASKED]):
                     if time.monotonic() > end:
-                        return f"{groups[0]} still holds an old name; where no refint overlay is, set references_kept_by: syncd"
+                        before, left = left, sum(1 for name in old[start:] if self._holding([name]))
+                        if left >= before:
+                            return f"{groups[0]} still holds an old name; where no refint overlay is, set references_kept_by: syncd"
+                        end = time.monotonic() + _PATIENCE
                     time.sleep(_PAUSE)
-            except (TransientError, EndpointError) as error:
-                return f"groups not searched for the old name: {error}"
+        except (TransientError, EndpointError) as error:
+            return f"groups not searched for the old name: {error}"
         return ""
+
+    def _holding(self, members: Collection[str]) -> list[str]:
+        """The groups that hold any of these."""
+        held = "".join(f"({self._holds}={escape_filter(name)})" for name in members)
+        condition = f"(&(objectClass={self._config.group_class})(|{held}))"
+        return [dn for dn, _ in self._ask.search(self._config.base, condition, ["1.1"])]
 
     def _sort(self, changes: Sequence[Change]) -> Iterator[Outcome]:
         edges: dict[tuple[str, Kind], list[tuple[Change, str]]] = defaultdict(list)

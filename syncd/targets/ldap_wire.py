@@ -58,15 +58,19 @@ class _VerifiedTls(Tls):
     `validate` it would accept any certificate.
     """
 
-    def __init__(self, ca_file: str) -> None:
-        super().__init__(validate=ssl.CERT_REQUIRED, ca_certs_file=ca_file or None)
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(validate=ssl.CERT_REQUIRED)
+        self._context = context
+        self.refused: ssl.SSLError | None = None  # as OpenSSL said it: the library tells it as text within text
 
     def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:  # noqa: FBT002 — the library calls it so
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=self.ca_certs_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        connection.socket = context.wrap_socket(
-            connection.socket, server_hostname=connection.server.host, do_handshake_on_connect=do_handshake
-        )
+        try:
+            connection.socket = self._context.wrap_socket(
+                connection.socket, server_hostname=connection.server.host, do_handshake_on_connect=do_handshake
+            )
+        except ssl.SSLError as error:
+            self.refused = error
+            raise
 
 
 class Wire:
@@ -96,11 +100,12 @@ class Wire:
     def _bound(self, url: str) -> Connection:
         parts = urlsplit(url)
         secure = parts.scheme == "ldaps"
+        tls = _VerifiedTls(self._trusting())
         server = Server(
             parts.hostname or "",
             port=parts.port or (636 if secure else 389),
             use_ssl=secure,
-            tls=_VerifiedTls(self._dial.ca_file),
+            tls=tls,
             get_info=NONE,
             connect_timeout=self._dial.connect_timeout,
         )
@@ -126,13 +131,25 @@ class Wire:
                 raise refusal(f"{self.endpoint} ({url})", f"bind as {self._dial.bind_dn}", code, why)
         except WIRE_ERRORS as error:
             _hang_up(connection)
-            raise broken(f"{self.endpoint} ({url})", "connect", error) from error
+            raise broken(f"{self.endpoint} ({url})", "connect", tls.refused or error) from error
         except (EndpointError, TransientError):
             _hang_up(connection)
             raise
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer.clear()
         return connection
+
+    def _trusting(self) -> ssl.SSLContext:
+        """What vouches for the server. Raises EndpointError naming a `ca_file` that cannot be read or holds no certificate."""
+        ca_file = self._dial.ca_file
+        try:
+            context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file or None)
+        except OSError as error:  # an SSLError is one
+            why = "it holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+            remedy = "name a file with the certificate of the authority that signed the server's"
+            raise EndpointError(self.endpoint, f"ca_file {ca_file} cannot be used: {why}", remedy) from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
     def refresh(self) -> None:
         """Open, and prove with one small question that the connection still lives, so that no write is spent on a dead one."""
@@ -159,8 +176,12 @@ class Wire:
         """Every entry below the base that matches, streamed page by page. Raises unless the server reached the end."""
         return self._search(base, condition, attributes, scope=SUBTREE, missing_is_none=False)
 
+    def search_here(self, base: str, condition: str, attributes: Sequence[str]) -> Iterator[Entry]:
+        """As search(), but only of what this server holds itself: parts on other servers are passed over."""
+        return self._search(base, condition, attributes, scope=SUBTREE, missing_is_none=False, whole=False)
+
     def _search(
-        self, base: str, condition: str, attributes: Sequence[str], *, scope: Any, missing_is_none: bool
+        self, base: str, condition: str, attributes: Sequence[str], *, scope: Any, missing_is_none: bool, whole: bool = True
     ) -> Iterator[Entry]:
         self.open()
         cookie: bytes | None = None
@@ -186,7 +207,7 @@ class Wire:
                     return
                 raise refusal(self.endpoint, f"search below {base}", result["result"], result["message"])
             for found in response:
-                if found["type"] == "searchResRef":  # whoever stands there was not read, and not read is not gone
+                if found["type"] == "searchResRef" and whole:  # whoever stands there was not read, and not read is not gone
                     where = ", ".join(found["uri"])
                     why = f"search below {base}: a part of it lies on another server ({where}), which is not followed"
                     raise EndpointError(self.endpoint, why, "choose a base without referrals below it")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from syncd.errors import ChangeError, EndpointError
 from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope
 from syncd.targets.ldap_dn import NotADn, Tree, canonical, fold_value, parse, render
 from syncd.vault import Credentials
+
+_AT_ONCE = 200  # changes written to the file at first; then twice as many each time, for the file is written whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Memory:
         self._places: dict[tuple[str, str], NativeId] = {}
         self._minted = 0
         self._load()
+        self._written = self._kept()
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -138,20 +143,30 @@ class Memory:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
-        """One outcome for every change, in order."""
+        """One outcome for every change, in order; where there is a file, told when it has been written."""
+        if not self.config.path:
+            yield from (self._outcome(change, password) for change in changes)
+            return
+        coming, size = iter(changes), _AT_ONCE
+        while batch := list(islice(coming, size)):
+            outcomes = [self._outcome(change, password) for change in batch]
+            try:
+                self._save()
+            except EndpointError as error:
+                self._restore(self._written)  # as the file still has it
+                outcomes = [Outcome(change, Result.FAILED, failure=Failure.WAITS, why=f"not written: {error}") for change in batch]
+            yield from outcomes
+            size *= 2
+
+    def _outcome(self, change: Change, password: PasswordOf) -> Outcome:
         try:
-            for change in changes:
-                try:
-                    native_id = self._do(change, password)
-                except _No as error:
-                    result, failure, why = error.outcome
-                    yield Outcome(change, result, failure=failure, why=why)
-                except (NotADn, ChangeError) as error:
-                    yield Outcome(change, Result.FAILED, failure=Failure.INVALID, why=str(error))
-                else:
-                    yield Outcome(change, Result.DONE, native_id=native_id)
-        finally:
-            self._save()
+            native_id = self._do(change, password)
+        except _No as error:
+            result, failure, why = error.outcome
+            return Outcome(change, result, failure=failure, why=why)
+        except (NotADn, ChangeError) as error:
+            return Outcome(change, Result.FAILED, failure=Failure.INVALID, why=str(error))
+        return Outcome(change, Result.DONE, native_id=native_id)
 
     def _do(self, change: Change, password: PasswordOf) -> NativeId | None:
         match change.kind:
@@ -274,8 +289,7 @@ class Memory:
         return NativeId(f"m{self._minted:06d}")
 
     def close(self) -> None:
-        """Keep what is to be kept; idempotent."""
-        self._save()
+        """Nothing is left open: what was applied is in the file."""
 
     # --- the file -----------------------------------------------------------------------------------------------------
 
@@ -285,25 +299,28 @@ class Memory:
         try:
             kept = json.loads(Path(self.config.path).read_text(encoding="utf-8"))
             self._restore(kept)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
             raise EndpointError(
-                self._name, f"{self.config.path} cannot be read: {error}", "remove the file to begin empty"
+                self._name, f"{self.config.path} cannot be read: {error.strerror}", "look at its owner and mode"
+            ) from error
+        except (ValueError, KeyError, TypeError, ChangeError) as error:
+            raise EndpointError(
+                self._name, f"{self.config.path} is damaged: {error}", "put a copy of it back, or remove it to begin empty"
             ) from error
 
     def _restore(self, kept: Mapping[str, Any]) -> None:
         self._minted = kept["minted"]
-        self.containers |= set(kept["containers"])
+        self.containers = {canonical(container) for container in self.config.containers} | set(kept["containers"])
         self.groups = {name: (NativeId(told[0]), {NativeId(one) for one in told[1]}) for name, told in kept["groups"].items()}
+        self.accounts, self._places = {}, {}
         for native_id, (rdn, container, enabled, attributes) in kept["accounts"].items():
             account = Account(rdn, container, enabled, {name: tuple(values) for name, values in attributes.items()})
             self.accounts[NativeId(native_id)] = account
             self._places[_place(account)] = NativeId(native_id)
 
-    def _save(self) -> None:
-        """Write the file anew and rename it into place. Passwords are not in it."""
-        if not self.config.path:
-            return
-        kept = {
+    def _kept(self) -> dict[str, Any]:
+        """Everything that goes into the file; passwords do not."""
+        return {
             "minted": self._minted,
             "containers": sorted(self.containers),
             "groups": {name: [native_id, sorted(members)] for name, (native_id, members) in sorted(self.groups.items())},
@@ -312,14 +329,22 @@ class Memory:
                 for native_id, account in self.accounts.items()
             },
         }
-        path = Path(self.config.path)
+
+    def _save(self) -> None:
+        """Write the file anew and rename it into place. Raises EndpointError with the old one untouched."""
+        kept, path = self._kept(), Path(self.config.path)
         work = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             work.touch(mode=0o600)
             work.write_text(json.dumps(kept, ensure_ascii=False, indent=1), encoding="utf-8")
             work.replace(path)
         except OSError as error:
-            raise EndpointError(self._name, f"{path} cannot be written: {error.strerror}") from error
+            with suppress(OSError):
+                work.unlink(missing_ok=True)
+            raise EndpointError(
+                self._name, f"{path} cannot be written: {error.strerror}", "look at the disk, and at the folder's owner and mode"
+            ) from error
+        self._written = kept
 
 
 def _canonical(name: str) -> str:

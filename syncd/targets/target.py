@@ -185,7 +185,10 @@ class Target:
 
         def give_up(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            raise EndpointError(self.name, f"{error} (tried {state.attempt_number} times)") from error
+            endpoint, _, why = str(error).partition(": ")  # a connector says which server it was: not to be said twice
+            if not why or not endpoint.startswith(self.name):
+                endpoint, why = self.name, str(error)
+            raise EndpointError(endpoint, f"{why} (tried {state.attempt_number} times)") from error
 
         return Retrying(
             retry=retry_if_exception_type(TransientError),

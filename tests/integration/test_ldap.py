@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,7 +21,7 @@ from syncd.errors import EndpointError, TransientError
 from syncd.targets import ByAttribute, ById, ByLocation, Scope
 from syncd.targets.ldap import Ldap, LdapConfig
 from syncd.vault import Credentials
-from tests.conftest import Ldif, as_admin, config_for, fresh_base, run_as
+from tests.conftest import Ldif, as_admin, config_for, fresh_base, run_as, write_secret
 from tests.contract.target_contract import SCOPE, account, no_password, place
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -87,6 +88,27 @@ def test_a_certificate_for_another_host_is_refused(slapd_binaries: Binaries, tmp
         list(dial(server, "dc=district,dc=test", secure).read(SCOPE))
 
 
+def test_a_certificate_that_ran_out_is_refused_and_said_to_have(own_slapd: PrivateSlapd) -> None:
+    """The right authority and the right name help nobody after its last day; what to do is renew it."""
+    base = fresh_base(own_slapd)
+    own_slapd.stop()
+    write_certificates(own_slapd.folder, own_slapd.certificate_names, made=datetime.now(UTC) - timedelta(days=60))
+    own_slapd.start()
+    with pytest.raises(EndpointError, match="certificate is refused: certificate has expired; renew it"):
+        list(dial(own_slapd, base).read(SCOPE))
+
+
+@pytest.mark.parametrize(("holds", "why"), [(None, "No such file"), ("no certificate", "holds no certificate in PEM form")])
+def test_a_ca_file_that_vouches_for_nobody_is_named(
+    slapd: PrivateSlapd, ldap_base: str, tmp_path: Path, holds: str | None, why: str
+) -> None:
+    """A file that is missing or something else is a matter for a human, and no reason to trust everybody."""
+    if holds is not None:
+        (tmp_path / "ca.pem").write_text(holds)
+    with pytest.raises(EndpointError, match=rf"ca_file .*ca\.pem cannot be used: .*{why}"):
+        list(dial(slapd, ldap_base, ca_file=str(tmp_path / "ca.pem")).read(SCOPE))
+
+
 def test_the_system_authorities_do_not_vouch_for_a_private_one(slapd: PrivateSlapd, ldap_base: str) -> None:
     """No ca_file means the system's, not none."""
     with pytest.raises(EndpointError, match="check ca_file"):
@@ -98,7 +120,7 @@ def test_a_wrong_password_is_a_matter_for_a_human(
     slapd: PrivateSlapd, ldap_base: str, tmp_path: Path, secure: Mapping[str, object]
 ) -> None:
     """Retrying it would lock the account."""
-    (tmp_path / "service.password").write_text("wrong")
+    write_secret(tmp_path / "service.password", "wrong")
     told = dial(slapd, ldap_base, secure).config
     with pytest.raises(EndpointError, match="invalid credentials"):
         list(Ldap("t", replace(told, bind_dn=ADMIN_DN), Credentials(tmp_path)).read(SCOPE))
@@ -316,6 +338,30 @@ def test_containers_keep_the_spelling_of_the_mapping(ldap: Ldap, slapd: PrivateS
     made(ldap, wanted)
     told = as_admin(slapd, "ldapsearch", "-LLL", "-b", ldap.config.base, "(uid=a)", "dn")
     assert f"dn: uid=a,ou=Grade 07,ou=Students,{ldap.config.base}" in told.replace("\n ", "")
+
+
+def test_an_account_that_others_moved_out_of_the_base_is_still_found_by_its_id(slapd: PrivateSlapd, ldif: Ldif) -> None:
+    """R8: it strayed, it was not deleted: it is told where it is, nothing is written to it, and no delete is called done."""
+    outer = fresh_base(slapd)
+    ldap = dial(slapd, f"ou=Students,{outer}")
+    wanted = ldap.canonical(account("a, b", ""))
+    native_id, other = made(ldap, wanted), made(ldap, account("c", ""))
+    ldif(
+        f"dn: uid=a\\, b,ou=Students,{outer}\nchangetype: modrdn\nnewrdn: uid=a\\, b\ndeleteoldrdn: 0\n"
+        f"newsuperior: ou=Staff,{outer}\n"
+    )
+    assert [observed.native_id for observed in ldap.read(SCOPE)] == [other]
+    nobody = NativeId("00000000-0000-0000-0000-000000000000")
+    told = dict(ldap.lookup([ById(native_id), ById(other), ById(nobody)], SCOPE))
+    assert told.keys() == {ById(native_id), ById(other)}
+    strayed = told[ById(native_id)].account
+    assert (strayed.rdn, strayed.container) == ("a, b", f"ou=staff,{outer.lower()}")
+    delete = Change(TargetName("t"), Kind.DELETE, "", native_id=native_id, before=wanted)
+    off = replace(place(wanted), enabled=False)
+    disable = Change(TargetName("t"), Kind.DISABLE, "", native_id=native_id, before=place(wanted), after=off)
+    assert [outcome.failure for outcome in ldap.apply([delete], no_password)] == [Failure.STALE]
+    assert [outcome.failure for outcome in ldap.apply([disable], no_password)] == [Failure.STALE]
+    assert "dn: " in as_admin(slapd, "ldapsearch", "-LLL", "-b", f"ou=Staff,{outer}", "(uid=a, b)", "dn")
 
 
 def test_privileged_accounts_are_marked_and_refused(slapd: PrivateSlapd, ldap_base: str, ldif: Ldif) -> None:
