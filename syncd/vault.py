@@ -40,14 +40,24 @@ class Credentials:
         return self.folder / name
 
     def read(self, name: str) -> bytes:
-        """The secret without one trailing newline. Raises EndpointError naming the file that is missing, empty or unreadable."""
+        """The secret without one trailing newline.
+
+        Raises EndpointError naming the file that is missing, empty, unreadable, or readable by others than its owner.
+        """
         path = self.path(name)
         try:
-            secret = path.read_bytes().removesuffix(b"\n")
+            with path.open("rb") as file:
+                others = os.fstat(file.fileno()).st_mode & 0o077
+                secret = file.read().removesuffix(b"\n")
         except OSError as error:
+            remedy = "create the file, mode 0600" if isinstance(error, FileNotFoundError) else "look at its owner and mode"
+            raise EndpointError(f"credential {name}", f"cannot read {path}: {error.strerror}", remedy) from error
+        if others and path.parent == self.folder:  # systemd's own folder is guarded by systemd, and its modes show an access list
             raise EndpointError(
-                f"credential {name}", f"cannot read {path}: {error.strerror}", "create the file, mode 0600"
-            ) from error
+                f"credential {name}",
+                f"{path} can be read or written by others than its owner",
+                f"chmod 600 {path}, and consider whether the secret is still one",
+            )
         if not secret:
             raise EndpointError(f"credential {name}", f"{path} is empty", "write the secret into it")
         return secret

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -16,6 +17,8 @@ from syncd.cli.app import app
 from syncd.cli.exits import Ended, Exit
 from syncd.errors import ChangeError, ConfigError, EndpointError, SyncdError, TransientError
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+_STOPPED = "stopped by Ctrl-C. What was sent is journalled: `syncd resume` or the next run finds out what came of it.\n"
 _TYPER_USAGE = 2  # what Typer exits with when it was called wrongly; ours means "changes pending"
 
 
@@ -29,12 +32,21 @@ def main(arguments: list[str] | None = None) -> int:
         code = _code(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more when it ends
+        _forget_output()
         return Exit.PIPE
     except (SyncdError, OSError) as error:
         code, message = _answer(error)
         sys.stderr.write(f"{message}\n")
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _forget_output()
     return code
+
+
+def _forget_output() -> None:
+    """What cannot be written is not tried again: the interpreter flushes once more when it ends, and would say so once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _code(arguments: list[str] | None) -> int:
@@ -45,6 +57,8 @@ def _code(arguments: list[str] | None) -> int:
     except SystemExit as ended:
         if isinstance(ended.__context__, BrokenPipeError):  # Typer has taken it for a plain failure
             return Exit.PIPE
+        if ended.code == Exit.STOPPED:
+            sys.stderr.write(_STOPPED)
         return Exit.USAGE if ended.code == _TYPER_USAGE else int(ended.code or 0)
     return Exit.DONE
 
@@ -54,9 +68,12 @@ def _answer(error: SyncdError | OSError) -> tuple[Exit, str]:  # noqa: PLR0911 â
     match error:
         case ConfigError(problems=problems):
             count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
-            return Exit.CONFIG, f"{error}\n{count}; nothing was started"
+            where = "".join(f" in {note}" for note in getattr(error, "__notes__", ()))
+            return Exit.CONFIG, f"{error}\n{count}{where}; nothing was started"
         case EndpointError() if isinstance(error.__cause__, PermissionError):
             return Exit.NO_PERMISSION, str(error)
+        case EndpointError() if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
+            return Exit.IO, str(error)
         case EndpointError():
             return Exit.UNAVAILABLE, str(error)
         case TransientError():
@@ -67,8 +84,11 @@ def _answer(error: SyncdError | OSError) -> tuple[Exit, str]:  # noqa: PLR0911 â
             return Exit.NO_PERMISSION, f"{error.filename}: {error.strerror}; run as the user syncd's state belongs to"
         case FileExistsError():
             return Exit.CANNOT_CREATE, f"{error.filename}: is there already and was left alone"
+        case OSError():
+            what = error.filename or "a file, or standard output, could not be written"
+            return Exit.IO, f"{what}: {error.strerror or error}"
         case _:
-            return Exit.IO, str(error)
+            return Exit.UNAVAILABLE, str(error)
 
 
 def _bug(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

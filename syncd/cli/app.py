@@ -5,14 +5,31 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from syncd.cli import keep, look, run, setup
+from syncd.errors import ConfigError
+
+
+class _Verbs(TyperGroup):
+    """The verbs, whose complaints about settings say which folder they are about."""
+
+    def invoke(self, ctx: Any) -> Any:  # the context's type is Typer's own, and not exported
+        """Run one verb."""
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            if ctx.obj is not None and not getattr(error, "__notes__", ()):
+                error.add_note(str(ctx.obj))
+            raise
+
 
 app = typer.Typer(
     name="syncd",
+    cls=_Verbs,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,  # main() maps what is raised; a bug keeps its whole traceback

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
-from syncd.cli.console import say
+from syncd.cli.console import say, say_lines
 from syncd.cli.exits import Ended, Exit
 from syncd.core.model import PersonId, Record, RunId
-from syncd.core.rendering import Masked
+from syncd.core.rendering import Line, Masked
 from syncd.engine.planned import Planned
 from syncd.store import Store
+
+_STANDS = {
+    "disputed": "disputed, so nothing is created or changed for it until a human has decided",
+    "reject": "rejected, so whoever it is about is left alone",
+}
 
 
 def one_person(store: Store, text: str) -> PersonId:
     """The person this text names: our id, a source key, an issued name or a target's own id. Ends with 67 unless exactly one."""
     found = store.find_person(text)
     if not found:
-        nobody(text)
+        nobody(store, text)
     if len(found) > 1:
         say(f"{text!r} fits {len(found)} persons: {', '.join(found)}; name one of them")
         raise Ended(Exit.NO_PERSON)
     return found[0]
 
 
-def nobody(text: str) -> NoReturn:
-    """Say that no person is known by this text, and end."""
+def nobody(store: Store, text: str) -> NoReturn:
+    """Say that no person is known by this text, and what else is known by it, and end."""
     say(f"nobody is known by {text!r}; try a source key, a user name, or the id a plan prints (p17)")
+    say_lines(without_person(store, text))
     raise Ended(Exit.NO_PERSON)
+
+
+def without_person(store: Store, text: str) -> Iterator[Line]:
+    """What is known by this text that is nobody's: a record that is disputed or rejected, an account syncd does not own."""
+    for finding in store.findings():
+        named = {finding.subject, finding.subject.partition("/")[2], finding.detail.get("key", "")}
+        if finding.person is None and text in named:
+            yield Line(f"{finding.subject} is {_STANDS.get(finding.kind, finding.kind)}: {finding.why}", "yellow")
+    holders = {store.holders([text]).get(text, ""), *(row.holder for row in store.ledger() if row.holder.endswith(f":{text}"))}
+    for holder in sorted(holders):
+        target, colon, native_id = holder.partition(":")
+        if colon:
+            held = ", ".join(row.name for row in store.ledger(holder=holder))
+            yield Line(f"account {native_id} on {target} holds {held}: found there, linked to nobody, and left alone", "yellow")
 
 
 def run_id(text: str) -> RunId:
@@ -49,7 +69,8 @@ def masker(store: Store, persons: Iterable[PersonId]) -> Masked:
 
 def masker_of_plan(store: Store, planned: Planned) -> Masked:
     """As masker(), but by what this run has read as well: somebody new is in no stored record yet."""
-    stored = masker(store, {change.person for plan in planned.plans.values() for change in plan.changes if change.person})
+    changing = {change.person for plan in planned.plans.values() for change in plan.changes if change.person}
+    stored = masker(store, changing | {finding.person for finding in planned.findings if finding.person})
     people = [one.person for one in planned.decided.values() if one.person is not None]
     fresh = {person.id: bool(person.fields.get("confidential")) for person in people}
     known = store.records(fresh.keys())

@@ -14,6 +14,7 @@ from rich.table import Table
 from syncd.core.rendering import Line
 
 _WORTH_TELLING = 100  # fewer changes than this are over before a line about them is read
+_MANY = 1000
 _UNWRAPPED = 100_000  # a pipe has no width: a DN broken in two cannot be searched for
 
 
@@ -65,8 +66,11 @@ def working(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress(what: str, of: int) -> Iterator[Callable[[object], None]]:
-    """Something to call once for each of `of` parts: a bar on a terminal, a line for every tenth part elsewhere."""
+def progress(what: str, of: int | None) -> Iterator[Callable[[object], None]]:
+    """Something to call once for each part: a bar on a terminal, a line now and then elsewhere.
+
+    `of` is how many parts there will be, or None where nobody knows yet; a line is then written for every thousandth.
+    """
     if sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
@@ -78,7 +82,10 @@ def progress(what: str, of: int) -> Iterator[Callable[[object], None]]:
     def line(_: object) -> None:
         nonlocal done
         done += 1
-        if of >= _WORTH_TELLING and done * 10 // of > (done - 1) * 10 // of:
+        if of is None:
+            if done % _MANY == 0:
+                sys.stderr.write(f"{what}: {done:,} done\n")
+        elif of >= _WORTH_TELLING and done * 10 // of > (done - 1) * 10 // of:
             sys.stderr.write(f"{what}: {done:,} of {of:,}\n")
 
     yield line

@@ -11,9 +11,9 @@ class Exit(IntEnum):
     DONE = 0  # nothing to do, or everything done
     PENDING = 2  # plan --detailed-exitcode: there are changes
     HELD = 3  # a limit, a first apply or a changed plan waits for a human
-    PARTLY = 4  # some changes failed; they are in quarantine and the rest is done
+    PARTLY = 4  # some changes failed, or a source or target could not be used; the rest is done
     USAGE = 64
-    NO_INPUT = 66  # no such plan, run or file
+    NO_INPUT = 66  # no such plan or run, or none of its rosters
     NO_PERSON = 67  # nobody by that key
     UNAVAILABLE = 69  # a source, a target or the store is unusable now
     BUG = 70
@@ -22,6 +22,7 @@ class Exit(IntEnum):
     TRY_LATER = 75
     NO_PERMISSION = 77
     CONFIG = 78
+    STOPPED = 130  # by Ctrl-C: what a shell says of a program ended by SIGINT
     PIPE = 141  # who read our output went away: what a shell says of a program ended by SIGPIPE
 
 

@@ -61,4 +61,4 @@ def restore(
 
     with opened_store(load(context.obj)) as store:
         rows = store.restore(file)
-    say(f"restored {rows:,} rows; the next run is a full reconcile. Look at it first: syncd plan --reconcile")
+    say(f"restored {rows:,} rows; the next run reads every target, and what it would change waits for you. Look: syncd plan")

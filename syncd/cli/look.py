@@ -54,7 +54,7 @@ def show(
         newest = store.runs(1)
         row = (newest[0] if newest else None) if run == "last" else store.run(run_id(run))
         if row is None:
-            say(f"there is no run {run}; `syncd runs` lists them")
+            say("there was no run yet" if run == "last" else f"there is no run {run}; `syncd runs` lists them")
             raise Ended(Exit.NO_INPUT)
         say(f"run {row.id}: {row.kind} run of {row.pipeline}, {row.status}")
         say(f"started {row.started:%Y-%m-%d %H:%M:%S} UTC by {row.trigger}")
@@ -86,15 +86,17 @@ def explain(
 ) -> None:
     """Say why an account is as it is: rows, rules with file and line, values, names, groups, and what changed when."""
     from syncd.assembly import opened
-    from syncd.cli.asking import nobody
+    from syncd.cli.asking import nobody, without_person
     from syncd.cli.console import say_lines
     from syncd.cli.story import lines
     from syncd.settings import load
 
     with opened(load(context.obj)) as district:
         found = district.engine.explain(key)
-    if not found:
-        nobody(key)
+        others = [] if found else list(without_person(district.store, key))
+        if not found and not others:
+            nobody(district.store, key)
+    say_lines(others)
     for explanation in found:
         say_lines(lines(explanation))
 

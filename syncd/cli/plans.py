@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from syncd.core.model import PersonId, RunId, SourceName
 from syncd.core.rendering import Filter, Line, Masked, where
 from syncd.core.rendering import as_json as change_as_json
 from syncd.core.rendering import lines as plan_lines
-from syncd.engine.planned import Applied, Planned
+from syncd.engine.planned import Applied, Planned, Stopped
 from syncd.errors import EndpointError
-from syncd.store import Store
+from syncd.store import Finding, Store
 
 _ASK = {"disputed": "syncd disputes", "reject": "syncd rejects"}
 
@@ -20,26 +20,35 @@ def lines(planned: Planned, wanted: Filter, masked: Masked, most: int) -> Iterat
     """A whole plan as a person reads it."""
     for target in sorted(planned.plans):
         yield from plan_lines(planned.plans[target], wanted, masked, most)
-    yield from _findings(planned)
+    yield from _findings([one for one in planned.findings if wanted.person in (None, one.person)], masked)
+    yield from stopped_lines(planned.stopped, planned.unread)
     yield from verdict_lines(planned)
 
 
-def _findings(planned: Planned) -> Iterator[Line]:
-    counts = Counter(finding.kind for finding in planned.findings)
+def _findings(findings: Sequence[Finding], masked: Masked) -> Iterator[Line]:
+    counts = Counter(finding.kind for finding in findings if finding.kind != "source failed")  # told apart, in red
     if counts:
         yield Line("left alone, and why:", "bold")
     for kind, number in sorted(counts.items()):
-        first = next(finding for finding in planned.findings if finding.kind == kind)
         look = f"  (see: {_ASK[kind]})" if kind in _ASK else ""
-        example = "" if first.person else f", such as {first.subject}: {first.why}"
-        yield Line(f"  {number:,} {kind}{look}{example}")
-    yield from stopped_lines(planned)
+        open_ones = (one for one in findings if one.kind == kind and not (one.person and masked(one.person)))
+        first = next(open_ones, None)
+        yield Line(f"  {number:,} {kind}{look}" + (f", such as {first.subject}: {first.why}" if first else ""))
 
 
-def stopped_lines(planned: Planned) -> Iterator[Line]:
-    """Targets that could not be used."""
-    for name, error in sorted(planned.stopped.items()):
-        yield Line(f"{name} sits this run out: {error}", "red")
+def stopped_lines(stopped: Stopped, unread: Mapping[SourceName, EndpointError]) -> Iterator[Line]:
+    """Targets that could not be used, and sources whose last accepted roster was taken instead."""
+    for source, failed in sorted(unread.items()):
+        yield Line(f"source {source} was not read, and its last accepted roster stands in for it: {failed}", "red")
+    for target, error in sorted(stopped.items()):
+        yield Line(f"target {target} sits this run out: {error}", "red")
+
+
+def _nothing_to_do(stopped: Stopped, unread: Mapping[SourceName, EndpointError]) -> Line:
+    """Said only where it was seen: what could not be asked may need anything."""
+    if stopped or unread:
+        return Line("Nothing was found to do, but not everything could be looked at: see above.", "yellow")
+    return Line("Nothing to do: every account is as it should be.", "green")
 
 
 def verdict_lines(planned: Planned) -> Iterator[Line]:
@@ -47,7 +56,7 @@ def verdict_lines(planned: Planned) -> Iterator[Line]:
     verdict = planned.verdict
     yield from held_lines([str(finding) for finding in verdict.findings], verdict.first, planned.run)
     if not planned.changes:
-        yield Line("Nothing to do: every account is as it should be.", "green")
+        yield _nothing_to_do(planned.stopped, planned.unread)
     elif verdict.clear:
         yield Line(f"Apply it with: syncd apply {planned.run}")
 
@@ -58,24 +67,25 @@ def held_lines(findings: Sequence[str], first: Sequence[str], run: str) -> Itera
         yield Line(f"held: {finding}", "red")
     if first:
         yield Line(
-            f"held: syncd never wrote to {', '.join(first)} before, so its first apply is explicit. "
+            f"held: syncd never wrote to {', '.join(first)} before, or its store was restored since, "
+            "so the first apply is explicit. "
             f"When the plan is right: syncd apply {run} --first",
             "yellow",
         )
 
 
 def spools_of(store: Store, run: str, sources: Collection[SourceName]) -> dict[SourceName, str]:
-    """The rosters accepted by the end of this run (or `last`), by source. Raises EndpointError where they are not kept any more."""
+    """The rosters accepted by the end of this run (or `last`), by source. Raises LookupError, in words, where there is none."""
     newest = store.runs(1)
     row = (newest[0] if newest else None) if run == "last" else store.run(RunId(run))
     if row is None:
-        raise EndpointError(f"run {run}", "there is no such run", "`syncd runs` lists them")
+        raise LookupError(f"there is no run {run}; `syncd runs` lists them")
     end = row.ended or row.started
     found: dict[SourceName, str] = {}
     for source in sources:
         accepted = [kept for kept in store.snapshots(source, 1000) if kept.fetched_at <= end]
         if not accepted:
-            raise EndpointError(f"source {source}", f"no roster was accepted by the end of {run}", "name a later run")
+            raise LookupError(f"no roster of source {source} was accepted by the end of {run}; name a later run")
         found[source] = accepted[0].spool
     return found
 
@@ -121,9 +131,10 @@ def people_of(applied: Applied) -> set[PersonId]:
 
 
 def applied_lines(applied: Applied, masked: Masked, most: int = 20) -> Iterator[Line]:
-    """What came of a plan: counts, refusals in the target's own words, and what stayed held."""
+    """What came of a plan: counts, refusals in the target's own words, what stayed held, and what could not be used."""
+    yield from stopped_lines(applied.stopped, applied.unread)
     if not applied.reports and not applied.held:
-        yield Line("Nothing to do: every account is as it should be.", "green")
+        yield _nothing_to_do(applied.stopped, applied.unread)
     for target, report in sorted(applied.reports.items()):
         done = ", ".join(f"{number:,} {kind}" for kind, number in sorted(report.kinds.items())) or "nothing to do"
         yield Line(f"{target}: {done}", "green" if not report.failures else "")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from syncd.cli.exits import Ended, Exit
+from syncd.errors import ConfigError
 
 if TYPE_CHECKING:
     from syncd.core.rendering import Masked
@@ -23,7 +24,10 @@ ReconcileOption = Annotated[
     bool, typer.Option("--reconcile", help="Read the targets and look at everybody, instead of trusting what is remembered.")
 ]
 FirstOption = Annotated[
-    bool, typer.Option("--first", help="Yes, this is the first apply to a target that syncd never wrote to before.")
+    bool,
+    typer.Option(
+        "--first", help="Yes, this is the first apply to a target that syncd never wrote to before, or not since a restore."
+    ),
 ]
 MostOption = Annotated[int, typer.Option("--most", min=0, help="Show this many changes of each kind; 0 shows all.")]
 
@@ -66,7 +70,7 @@ def plan(  # noqa: PLR0913 — one parameter per option
     """Show what would change and why, like a diff, and store it as a plan. Writes nothing to any target."""
     from syncd.assembly import opened, with_mappings
     from syncd.cli.asking import masker_of_plan, one_person, run_id
-    from syncd.cli.console import say_json, say_lines, working
+    from syncd.cli.console import say, say_json, say_lines, working
     from syncd.cli.plans import as_json, lines, spools_of
     from syncd.core.rendering import Filter, kinds_named
     from syncd.engine import DELTA, EVERYTHING, RECONCILE
@@ -78,14 +82,20 @@ def plan(  # noqa: PLR0913 — one parameter per option
         raise typer.BadParameter(str(error), param_hint="--kind") from error
     config = load(context.obj)
     name = _pipeline(pipeline, config.pipelines)
-    config = with_mappings(config, mappings) if mappings else config
+    if mappings:
+        try:
+            config = with_mappings(config, mappings)
+        except ConfigError as error:
+            error.add_note(f"{mappings} under the settings of {context.obj}")
+            raise
     how = RECONCILE if reconcile else EVERYTHING if everything or spool or mappings else DELTA
     with opened(config) as district:
-        read = (
-            spools_of(district.store, spool if spool == "last" else run_id(spool), config.pipelines[name].sources)
-            if spool
-            else None
-        )
+        try:
+            kept = spool if spool in (None, "last") else run_id(spool)
+            read = spools_of(district.store, kept, config.pipelines[name].sources) if kept else None
+        except LookupError as error:
+            say(str(error))
+            raise Ended(Exit.NO_INPUT) from error
         with working("planning"):
             planned = district.engine.plan(name, how, spools=read, stored=not (spool or mappings))
         chosen = one_person(district.store, person) if person else None
@@ -99,7 +109,7 @@ def plan(  # noqa: PLR0913 — one parameter per option
         raise Ended(Exit.HELD)
     if detailed_exitcode and planned.changes:
         raise Ended(Exit.PENDING)
-    if planned.stopped:
+    if planned.stopped or planned.unread:
         raise Ended(Exit.UNAVAILABLE)
 
 
@@ -108,6 +118,9 @@ def apply(
     run: Annotated[str, typer.Argument(metavar="PLAN", help="The plan, by its run as `syncd plan` named it: r12.")],
     *,
     first: FirstOption = False,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Do not apply it: drop the plan, and the names it reserved that were never sent.")
+    ] = False,
 ) -> None:
     """Apply a stored plan: what replans identically is applied, the rest is shown and stays held."""
     from syncd.assembly import opened
@@ -121,8 +134,12 @@ def apply(
         if district.store.plan(plan) is None:
             say(f"there is no stored plan {run}; `syncd runs` lists the runs, `syncd plan` makes a plan")
             raise Ended(Exit.NO_INPUT)
+        if reject:
+            names = district.engine.reject(plan)
+            say(f"plan {plan} is rejected; {names:,} names it had reserved are free again")
+            return
         kept = district.engine.stored_plan(plan)
-        fresh = [target for target, one in kept.plans.items() if one.changes and not district.store.has_history(target)]
+        fresh = [target for target, one in kept.plans.items() if one.changes and district.engine.is_first(kept.pipeline, target)]
         with progress("applying", sum(len(one.changes) for one in kept.plans.values())) as told:
             applied = district.engine.apply_stored(plan, first=first, told=told)
         if applied is None:
@@ -141,8 +158,8 @@ def sync(
 ) -> None:
     """Plan and apply in one, as a timer does. Holds, and says why, where a plan breaks a limit or a target is new."""
     from syncd.assembly import opened
-    from syncd.cli.asking import masker
-    from syncd.cli.console import say_lines, working
+    from syncd.cli.asking import masker, nobody
+    from syncd.cli.console import progress, say_lines
     from syncd.cli.plans import people_of, stopped_lines, verdict_lines
     from syncd.engine import DELTA, RECONCILE
     from syncd.settings import load
@@ -150,16 +167,16 @@ def sync(
     config = load(context.obj)
     name = _pipeline(pipeline, config.pipelines)
     with opened(config) as district:
-        with working("syncing"):
-            planned, applied = district.engine.sync(name, RECONCILE if reconcile else DELTA, person=person)
-        say_lines(stopped_lines(planned))
+        with progress("syncing", None) as told:
+            planned, applied = district.engine.sync(name, RECONCILE if reconcile else DELTA, person=person, told=told)
+        if person and not planned.decided and not district.store.find_person(person):
+            nobody(district.store, person)
         if applied is None:
+            say_lines(stopped_lines(planned.stopped, planned.unread))
             say_lines(verdict_lines(planned))
             raise Ended(Exit.HELD)
         masked = masker(district.store, people_of(applied))
     _end(applied, masked)
-    if planned.stopped:
-        raise Ended(Exit.PARTLY)
 
 
 def resume(context: typer.Context) -> None:
@@ -178,7 +195,9 @@ def _end(applied: Applied, masked: Masked) -> None:
     from syncd.cli.plans import applied_lines
 
     say_lines(applied_lines(applied, masked))
-    if applied.failed:
+    if applied.stopped and not applied.reports:
+        raise Ended(Exit.UNAVAILABLE)
+    if applied.failed or applied.stopped or applied.unread:
         raise Ended(Exit.PARTLY)
     if applied.held:
         raise Ended(Exit.HELD)

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from syncd.cli.exits import Ended, Exit
+from syncd.errors import ConfigError
 
 
 def print_version(wanted: bool) -> None:
@@ -30,7 +31,12 @@ def init(
     from syncd.cli.console import say
     from syncd.settings import write_starting_set
 
-    for path in write_starting_set(folder):
+    try:
+        written = write_starting_set(folder)
+    except ConfigError as error:
+        error.add_note(str(folder))
+        raise
+    for path in written:
         say(f"wrote {path}")
     key = _write_state_key(folder / "credentials")
     if key is not None:
@@ -49,18 +55,24 @@ def _write_state_key(credentials: Path) -> Path | None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return None
-    with os.fdopen(descriptor, "wb") as file:
-        # hex, so that an editor or a trailing newline cannot change it
-        file.write(secrets.token_hex(32).encode() + b"\n")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            # hex, so that an editor or a trailing newline cannot change it
+            file.write(secrets.token_hex(32).encode() + b"\n")
+    except OSError:
+        path.unlink()  # half a key would be taken for one
+        raise
     return path
 
 
 def check(
     context: typer.Context,
     *,
-    offline: Annotated[bool, typer.Option("--offline", help="Only the files and the golden people: connect to nothing.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only the files and the golden people: read no source, connect to nothing.")
+    ] = False,
 ) -> None:
-    """Validate every file, run the mappings' golden people, and try every source, target and the store."""
+    """Validate every file, run the mappings' golden people, read every source, and ask every target and the store."""
     from syncd.cli.checking import check_district
 
     if not check_district(context.obj, offline=offline):

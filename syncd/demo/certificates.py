@@ -13,9 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
-def write_certificates(folder: Path, names: Sequence[str]) -> None:
-    """Leaves `ca.pem`, `server.pem` and `server.key` (mode 0600) in the folder; the names are the server's, or its addresses."""
-    now = datetime.now(UTC)
+def write_certificates(folder: Path, names: Sequence[str], *, made: datetime | None = None) -> None:
+    """Leaves `ca.pem`, `server.pem` and `server.key` (mode 0600) in the folder; the names are the server's, or its addresses.
+
+    `made` is the moment from which the month counts; now, unless told otherwise.
+    """
+    now = made or datetime.now(UTC)
     authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "syncd private authority")])
     server = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])

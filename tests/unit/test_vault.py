@@ -61,6 +61,7 @@ def test_a_credential_is_read_from_systemds_folder_first(tmp_path: Path, monkeyp
     (tmp_path / "own").mkdir()
     (tmp_path / "systemd").mkdir()
     (tmp_path / "own" / "bind").write_text("one\n")
+    (tmp_path / "own" / "bind").chmod(0o600)
     credentials = Credentials(tmp_path / "own")
     assert credentials.read("bind") == b"one"
     (tmp_path / "systemd" / "bind").write_text("two\n")
@@ -73,5 +74,18 @@ def test_a_missing_or_empty_credential_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(EndpointError, match=r"credential bind: cannot read .*bind"):
         Credentials(tmp_path).read("bind")
     (tmp_path / "bind").write_text("\n")
+    (tmp_path / "bind").chmod(0o600)
     with pytest.raises(EndpointError, match="is empty"):
         Credentials(tmp_path).read("bind")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
+def test_a_credential_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    """A secret that a group or everybody reads is none: the file is named, and what to do; what is in it is not told."""
+    (tmp_path / "bind").write_text("geheim")
+    (tmp_path / "bind").chmod(mode)
+    with pytest.raises(EndpointError, match=r"bind can be .* by others .*chmod 600 .*bind") as raised:
+        Credentials(tmp_path).read("bind")
+    assert "geheim" not in str(raised.value)
+    (tmp_path / "bind").chmod(0o400)
+    assert Credentials(tmp_path).read("bind") == b"geheim"
