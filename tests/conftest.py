@@ -75,6 +75,12 @@ def ldif(slapd: PrivateSlapd) -> Ldif:
     return lambda text: void(as_admin(slapd, "ldapmodify", "-a", ldif=text))
 
 
+def write_secret(path: Path, secret: str | bytes) -> None:
+    """A credential file that only its owner reads."""
+    path.touch(mode=0o600)
+    path.write_bytes(secret.encode() if isinstance(secret, str) else secret)
+
+
 def void(_: object) -> None:
     """Nothing."""
 

@@ -18,9 +18,9 @@ from pathlib import Path
 def by_syncd(url: str, ca: str, base: str, bind_dn: str, folder: str, attributes: list[str]) -> Iterator[int]:
     """How many values each account has."""
     from syncd.core.model import TargetName  # noqa: PLC0415 — the other side must not pay for these
-    from syncd.targets import Scope, Target  # noqa: PLC0415
-    from syncd.targets.ldap import Ldap, LdapConfig  # noqa: PLC0415
-    from syncd.vault import Credentials  # noqa: PLC0415
+    from syncd.targets import Scope, Target  # noqa: PLC0415 — as above
+    from syncd.targets.ldap import Ldap, LdapConfig  # noqa: PLC0415 — as above
+    from syncd.vault import Credentials  # noqa: PLC0415 — as above
 
     config = LdapConfig(urls=(url,), bind_dn=bind_dn, credential="service.password", base=base, ca_file=ca)
     target = Target(TargetName("ldap"), Ldap("ldap", config, Credentials(Path(folder))))

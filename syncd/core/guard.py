@@ -31,7 +31,7 @@ class Limit:
     def excess(self, count: int, accounts: int) -> str | None:
         """Which limit `count` changes break among `accounts` accounts, in words; None when neither."""
         if count > self.absolute:
-            return f"at most {self.absolute:,} in one run"
+            return f"at most {self.absolute:,} in one run, whatever their share of {accounts:,} accounts"
         if count > self.at_least and count * 100 > self.percent * accounts:
             return f"at most {self.percent:g} % of {accounts:,} accounts in one run"
         return None
@@ -73,7 +73,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may go on. `findings` hold the run; `first` names targets that were never applied to (R14)."""
+    """What may go on. `findings` hold the run; `first` names targets whose next apply must be explicit (R14, R25)."""
 
     findings: tuple[Finding, ...] = ()
     first: tuple[TargetName, ...] = ()

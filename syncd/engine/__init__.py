@@ -6,7 +6,8 @@ every later caller use these two. What is decided is decided in `core`; what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,12 +15,13 @@ from zoneinfo import ZoneInfo
 from syncd import telemetry
 from syncd.core import guard, mapping, plan
 from syncd.core.guard import Verdict
-from syncd.core.model import Change, Outcome, PersonId, RunId, SourceName, TargetName
+from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
 from syncd.engine import explain, gather, planned
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import Reading, SourceAccess
+from syncd.engine.laps import Laps
 from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching
 from syncd.engine.planned import Applied, Planned, StoredPlan
@@ -28,7 +30,7 @@ from syncd.errors import EndpointError, TransientError
 from syncd.settings import Config, extra_fields
 from syncd.sources import Source
 from syncd.sources.spool import open_spool, purge
-from syncd.store import Finding, Store
+from syncd.store import Store
 from syncd.targets import Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
@@ -107,16 +109,46 @@ class Engine:
     ) -> Planned:
         parts = self._config.pipelines[pipeline]
         stopped = {name: error for name, error in self._resume()[1].items() if name in parts.targets}
-        now, today, store = self._clock(), self.today, self._store
+        now, store = self._clock(), self._store
         if kind == DELTA and (self._needs_reconcile(pipeline) or not all(map(store.has_history, parts.targets))):
             kind = RECONCILE  # first contact, and after a restore: the target itself is read (R14, R25)
         run = store.begin_run(pipeline, kind, trigger, now)
+        with self._told_of_failure(run):
+            return self._planned(run, pipeline, kind, person, spools, mapped_on, trigger, stopped, stored=stored)
+
+    @contextmanager
+    def _told_of_failure(self, run: RunId) -> Iterator[None]:
+        """A run that ends with an error has ended; one that a kill ends is told of by the next (`Store.bury`)."""
+        try:
+            yield
+        except Exception:
+            with suppress(EndpointError):  # what went wrong is told, not that it could not be noted
+                self._store.set_run(run, "failed", self._clock())
+            raise
+
+    def _planned(
+        self,
+        run: RunId,
+        pipeline: str,
+        kind: str,
+        person: str | None,
+        spools: Mapping[SourceName, str],
+        mapped_on: date | None,
+        trigger: str,
+        stopped: dict[TargetName, EndpointError | TransientError],
+        *,
+        stored: bool,
+    ) -> Planned:
+        parts, now, today, store = self._config.pipelines[pipeline], self._clock(), self.today, self._store
+        laps = Laps()
         accesses = [self._accesses[name] for name in parts.sources]
         readings = {access.name: self._read(access, spools.get(access.name), now, today) for access in accesses}
+        laps.end("read")
         fingerprints = self._fingerprints(parts.targets)
         everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
         asked = store.find_person(person) if person else []
         people = gather.people(accesses, readings, store, today, everyone=everyone, also=asked)
+        laps.end("resolve")
         desire = Desire(
             store,
             self._people,
@@ -132,12 +164,14 @@ class Engine:
         if person:
             chosen = {*asked, *(owner for owner, keys in people.keys.items() if person in {key.key for key in keys})}
             decided = {owner: one for owner, one in decided.items() if owner in chosen}
+        laps.end("desire")
         usable = [name for name in parts.targets if name not in stopped]
         matched = self._match(usable, decided, desire.foreign, stopped, reconcile=kind == RECONCILE)
+        laps.end("match")
         plans = {name: Plan(name, tuple(sorted(one.changes, key=planned.order_key))) for name, one in matched.items()}
         nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))
         unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
-        plans = {name: _without(one, unnamed) for name, one in plans.items()}
+        plans = {name: planned.without(one, unnamed) for name, one in plans.items()}
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         result = Planned(
             run=run,
@@ -145,8 +179,8 @@ class Engine:
             kind=kind,
             today=today,
             plans=plans,
-            verdict=self._judge(accesses, readings, plans, matched),
-            findings=tuple(_findings(people, desire, matched, readings)),
+            verdict=self._judge(pipeline, accesses, readings, plans, matched),
+            findings=tuple(planned.findings_of(people, desire, matched, readings)),
             readings=readings,
             decided=decided,
             matched=matched,
@@ -155,7 +189,9 @@ class Engine:
             reserved=reserved,
             stopped=stopped,
             one_person=person is not None,
+            phases=laps.seconds,
         )
+        laps.end("judge")
         _log.info(
             "run.planned", run=run, pipeline=pipeline, kind=kind, trigger=trigger, persons=len(decided), changes=result.changes,
             findings=len(result.findings), held=len(result.verdict.findings), seconds=(self._clock() - now).total_seconds(),
@@ -167,6 +203,9 @@ class Engine:
             status = "planned" if result.verdict.clear else "held"
             store.save_plan(run, planned.dump(result, mapped_on or today), result.summary, status)
             self._expire({name: reading.spool.id for name, reading in readings.items()})
+            laps.end("store")
+        else:
+            store.set_run(run, "tried", self._clock())
         return result
 
     def _read(self, access: SourceAccess, spool: str | None, now: datetime, today: date) -> Reading:
@@ -191,16 +230,33 @@ class Engine:
         reconcile: bool,
     ) -> dict[TargetName, Matched]:
         matched: dict[TargetName, Matched] = {}
-        for name in targets:
-            matching = Matching(self._targets[name], self._mappings[name], self._store, self._people.lifecycle, foreign)
+        matchings = {
+            name: Matching(
+                self._targets[name],
+                self._mappings[name],
+                self._store,
+                self._people.lifecycle,
+                foreign,
+                create_containers=self._config.targets[name].create_containers,
+            )
+            for name in targets
+        }
+        for matching in matchings.values():
+            matching.set_aside(decided)
+        for name, matching in matchings.items():
             try:
                 matched[name] = matching.match(decided, reconcile=reconcile)
             except (EndpointError, TransientError) as error:
                 stopped[name] = error  # this target sits the run out; the others go on
         return matched
 
+    def is_first(self, pipeline: str, target: TargetName) -> bool:
+        """Whether the next apply to a target must be explicit: never written to (R14), or not read since a restore (R25)."""
+        return not self._store.has_history(target) or self._needs_reconcile(pipeline)
+
     def _judge(
         self,
+        pipeline: str,
         accesses: Collection[SourceAccess],
         readings: Mapping[SourceName, Reading],
         plans: Mapping[TargetName, Plan],
@@ -213,14 +269,16 @@ class Engine:
             {name: self._store.has_history(name) for name in plans},
             {name for name in plans if self._store.first_apply(name) == _BEGUN},
         )
-        return replace(verdict, findings=(*gather.broken_shapes(accesses, readings, self._store), *verdict.findings))
+        findings = (*gather.broken_shapes(accesses, readings, self._store), *verdict.findings)
+        first = tuple(sorted(name for name, one in plans.items() if one.changes and self.is_first(pipeline, name)))
+        return replace(verdict, findings=findings, first=first)
 
     # --- apply --------------------------------------------------------------------------------------------------------
 
     def apply(self, ready: Planned, *, first: bool = False, told: Told = lambda _: None) -> Applied | None:
         """Apply a plan made by this process just now. None where it is held: nothing was written.
 
-        `first` releases the targets that were never applied to, and nothing else (R14).
+        `first` releases the targets whose next apply must be explicit, and nothing else (R14, R25).
         """
         with exclusive(self._config.state, self._store, self._clock) as lease:
             return self._apply(ready, lease, first=first, told=told)
@@ -237,12 +295,13 @@ class Engine:
         held = ready.moving() - set(only) if only is not None else set()
         whole = not ready.one_person and not held
         for name in ready.verdict.first if whole else ():
-            store.set_first_apply(name, _BEGUN)
+            if not store.has_history(name):
+                store.set_first_apply(name, _BEGUN)
+        store.set_run(run, "applying")
         store.accept(run, ready.acceptance(), self._clock())
         for source, reading in ready.readings.items():
             if reading.failed is None and not ready.one_person:
                 store.set_meta(f"seen {source}", ready.today.isoformat())
-        store.set_run(run, "applying")
 
         def heard(outcome: Outcome) -> None:
             lease.renew()
@@ -255,7 +314,7 @@ class Engine:
         self._settle(ready, reports, held)
         if ready.one_person and any(reading.fresh for reading in ready.readings.values()):
             store.mark(ready.decided.keys())  # made from a roster that is not accepted yet: only a whole run settles them
-        applied = Applied(run, reports)
+        applied = Applied(run, reports, stopped=ready.stopped, unread=ready.unread)
         status = "partly failed" if applied.failed or ready.stopped else "done"
         store.set_run(run, status, self._clock(), {**ready.summary, "landed": applied.landed, "failed": applied.failed})
         _log.info("run.ended", run=run, status=status, landed=applied.landed, failed=applied.failed)
@@ -290,7 +349,7 @@ class Engine:
         self._store.settle(settled, [ready.decided[person].state for person in true & ready.moving()])
 
     def _carry_out(self, ready: Planned, name: TargetName, told: Told, held: Collection[PersonId]) -> Report:
-        changes = _without(ready.plans[name], held).changes
+        changes = planned.without(ready.plans[name], held).changes
         carrier = CarryOut(
             self._targets[name], self._store, self._vault, ready.run, Scope(self._mappings[name].attributes), self._clock
         )
@@ -315,15 +374,33 @@ class Engine:
         with exclusive(self._config.state, self._store, self._clock) as lease:
             again = self._plan(kept.pipeline, kept.kind, None, {}, kept.mapped_on, f"plan {run}", stored=True)
             approved = {plan.digest(change) for one in kept.plans.values() for change in one.changes}
-            now = {plan.digest(change) for change in _changes(again)}
-            altered = {change.person for change in _changes(again) if change.person and plan.digest(change) not in approved}
+            now = {plan.digest(change) for change in planned.changes_of(again)}
+            altered = {
+                change.person for change in planned.changes_of(again) if change.person and plan.digest(change) not in approved
+            }
             only = again.decided.keys() - altered
             applied = self._apply(again, lease, first=first, told=told, only=only)
-            self._store.set_run(run, "done" if applied is not None else "held", self._clock())
+            if not again.stopped:  # else it waits as it did: a target that sat out has done nothing of it
+                self._store.set_run(run, "done" if applied is not None else "held", self._clock())
         if applied is None:
             return None
-        held = tuple(change for change in _changes(again) if change.person in altered)
-        return replace(applied, held=held, vanished=len(approved - now))
+        held = tuple(change for change in planned.changes_of(again) if change.person in altered)
+        asked = {plan.digest(change) for name, one in kept.plans.items() if name not in again.stopped for change in one.changes}
+        return replace(applied, held=held, vanished=len(asked - now))
+
+    def reject(self, run: RunId) -> int:
+        """Drop a stored plan, and the names it promised that were never sent (R9); how many names.
+
+        Raises EndpointError where there is no such plan, or it does not wait for anybody any more.
+        """
+        with exclusive(self._config.state, self._store, self._clock):
+            self.stored_plan(run)
+            row = self._store.run(run)
+            if row is None or row.status not in ("planned", "held"):
+                raise EndpointError(
+                    f"plan {run}", f"does not wait for approval: it is {row.status if row else 'gone'}", "see `syncd runs`"
+                )
+            return self._store.reject(run)
 
     def stored_plan(self, run: RunId) -> StoredPlan:
         """A plan kept by an earlier `plan()`. Raises EndpointError where there is none."""
@@ -347,12 +424,19 @@ class Engine:
             return ready, self._apply(ready, lease, first=False, told=told)
 
     def resume(self) -> int:
-        """Find out what became of every change that was sent but not answered. How many there were; every run does this first."""
+        """Find out what became of every change that was sent but not answered. How many there were; every run does this first.
+
+        Raises EndpointError where a target could not be asked: what is in doubt there stays in doubt.
+        """
         with exclusive(self._config.state, self._store, self._clock):
-            return self._resume()[0]
+            count, stopped = self._resume()
+            for error in stopped.values():
+                raise error
+            return count
 
     def _resume(self) -> tuple[int, dict[TargetName, EndpointError | TransientError]]:
         """How many open intentions were resolved, and the targets that could not be asked: these sit the run out."""
+        self._store.bury(self._clock())
         open_ones = self._store.open_intentions()
         stopped: dict[TargetName, EndpointError | TransientError] = {}
         for name in sorted({one.change.target for one in open_ones}):
@@ -375,36 +459,12 @@ class Engine:
     def explain(self, key: str) -> list[explain.Explanation]:
         """Everything known of each person this key means, and what made each part of their accounts."""
         return [
-            explain.explain(person, self._store, self._people, self._mappings, self._config.district.display, self.today)
+            explain.explain(
+                person, self._store, self._people, self._mappings, self._config.district.display, self.today, self._refer
+            )
             for person in self._store.find_person(key)
         ]
 
-
-def _without(whole: Plan, persons: Collection[PersonId]) -> Plan:
-    """The plan without these persons' changes, and without the containers and groups that only they need (R16)."""
-    if not persons:
-        return whole
-    kept = [change for change in whole.changes if change.person is None or change.person not in persons]
-    return Plan(whole.target, tuple(plan.without_orphans(kept)))
-
-
-def _changes(ready: Planned) -> list[Change]:
-    return [change for one in ready.plans.values() for change in one.changes]
-
-
-def _findings(
-    people: gather.People, desire: Desire, matched: Mapping[TargetName, Matched], readings: Mapping[SourceName, Reading]
-) -> list[Finding]:
-    notes = [Finding("source note", name, note, None, name) for name, reading in readings.items() for note in reading.spool.notes]
-    failed = [
-        Finding("source failed", name, f"{reading.failed}; its last accepted roster stands in for it", None, name, None, {})
-        for name, reading in readings.items()
-        if reading.failed
-    ]
-    return [
-        *people.findings.values(),
-        *desire.findings,
-        *(found for one in matched.values() for found in one.findings),
-        *notes,
-        *failed,
-    ]
+    def _refer(self, target: TargetName, account: Account) -> str | None:
+        """What an attribute of this target that names the account holds."""
+        return self._targets[target].reference(account)

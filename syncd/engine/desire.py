@@ -209,13 +209,13 @@ class Desire:
         previous = people.states.get(person_id)
         person = self._people.get(person_id) if person_id in people.records else None
         population = PopulationName(previous.population) if previous and previous.population else None
-        blocked = ""
+        blocked, unsure = "", False
         if person is not None:
             try:
                 population = self._mapping.population(person)
             except MappingFailure as failure:
-                blocked = self._quarantine(person_id, failure)
-            if previous and lifecycle.rises_to_staff(previous.population, population):
+                blocked, unsure = self._quarantine(person_id, failure), True
+            if previous and lifecycle.rises_to_staff(previous.population, population, self._mapping.staff):
                 blocked = f"was {previous.population}, would become {population}: a human looks first"
                 self._find("disputed", person_id, blocked)
                 population = PopulationName(previous.population or "")
@@ -224,6 +224,8 @@ class Desire:
         standing = lifecycle.decide(
             spec, presence, previous, self._today, has_account=person_id in linked, unopened=person_id in unopened
         )
+        if unsure and standing.state in lifecycle.LEFT:
+            blocked = ""  # an exit acts on its date: of leaving no mapping is asked (R36)
         stages = self._stages(spec, standing, person_id, person)
         dues = (standing.due, changes_on, *(stage.due for stage in stages.values()))
         due = min((day for day in dues if day is not None), default=None)

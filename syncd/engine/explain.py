@@ -5,16 +5,19 @@ Nothing is asked of a target and nothing is written, so an explanation is what s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 from syncd.core import correlate
 from syncd.core.lifecycle import PersonState
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
-from syncd.core.model import Person, PersonId, PopulationName, Record, TargetName
+from syncd.core.model import Account, Person, PersonId, PopulationName, Record, TargetName
 from syncd.core.naming import IssuedName
 from syncd.store import Finding, JournalRow, Known, Store
+
+Refer = Callable[[TargetName, Account], str | None]
+"""What an attribute on a target holds when it names this account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,17 @@ class Explanation:
     fields: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What every account is explained with."""
+
+    store: Store
+    people: People
+    display: str
+    today: date
+    refer: Refer
+
+
 def explain(
     person_id: PersonId,
     store: Store,
@@ -59,16 +73,17 @@ def explain(
     mappings: Mapping[TargetName, TargetMapping],
     display: str,
     today: date,
+    refer: Refer,
 ) -> Explanation:
     """The explanation of one person, as of today."""
     records = store.records([person_id]).get(person_id, [])
     state = store.persons([person_id]).get(person_id)
     names = store.names([person_id]).get(person_id, {})
     person = _built(person_id, records, store, display, today, state, people.campus_settles_after) if records else None
-    stories = []
+    view, stories = _View(store, people, display, today, refer), []
     for name, mapping in mappings.items():
         known = store.known(name, [person_id]).get(person_id)
-        stories.append(_story(name, mapping, known, person, people, names, store, display, today))
+        stories.append(_story(name, mapping, known, person, names, view))
     return Explanation(
         person=person_id,
         state=state,
@@ -105,21 +120,19 @@ def _story(
     mapping: TargetMapping,
     known: Known | None,
     person: Person | None,
-    people: People,
     names: Mapping[str, IssuedName],
-    store: Store,
-    display: str,
-    today: date,
+    view: _View,
 ) -> AccountStory:
     if person is None:
         return AccountStory(target, known)
+    people, store, today = view.people, view.store, view.today
     try:
         population = people.population(person)
         if population is None or population not in mapping.populations:
             return AccountStory(target, known, failure=f"no account here for population {population or 'none'}")
         others = store.records(set(person.related.values()))
         related = {
-            relation: correlate.build(other, others[other], {}, today, display, settles_after=people.campus_settles_after)[0]
+            relation: correlate.build(other, others[other], {}, today, view.display, settles_after=people.campus_settles_after)[0]
             for relation, other in person.related.items()
             if others.get(other)
         }
@@ -129,10 +142,28 @@ def _story(
         return AccountStory(target, known, failure=str(failure))
     if wanted is None:
         return AccountStory(target, known, failure="the mapping's `when` gives this person no account here")
-    return AccountStory(target, known, tuple(_parts(wanted, mapping, population, known)))
+    referred = {
+        relation: _referred(relation, person.related.get(relation), target, view) for relation in wanted.person_attributes.values()
+    }
+    return AccountStory(target, known, tuple(_parts(wanted, mapping, population, known, referred)))
 
 
-def _parts(wanted: Wanted, mapping: TargetMapping, population: PopulationName, known: Known | None) -> list[Because]:
+def _referred(relation: str, other: PersonId | None, target: TargetName, view: _View) -> tuple[str, ...]:
+    """What names the account of the related person: nothing where there is no such person."""
+    if other is None:
+        return ()
+    known = view.store.known(target, [other]).get(other)
+    named = view.refer(target, known.account) if known is not None else None
+    return (named or f"the account of the {relation}, who has none here",)
+
+
+def _parts(
+    wanted: Wanted,
+    mapping: TargetMapping,
+    population: PopulationName,
+    known: Known | None,
+    referred: Mapping[str, tuple[str, ...]],
+) -> list[Because]:
     marks = {rule: str(mark) for rule, mark in mapping.explain(population).items()}
     account = known.account if known else None
     parts = [
@@ -144,7 +175,7 @@ def _parts(wanted: Wanted, mapping: TargetMapping, population: PopulationName, k
         parts.append(Because(name, now, values, marks.get(name, "")))
     for name, relation in sorted(wanted.person_attributes.items()):
         now = account.attributes.get(name, ()) if account else ()
-        parts.append(Because(name, now, (f"the account of the {relation}",), marks.get(name, "")))
+        parts.append(Because(name, now, referred[relation], marks.get(name, "")))
     for group in wanted.groups:
         folded = {held.casefold() for held in account.groups} if account else set()
         now = (group.name,) if group.name.casefold() in folded else ()

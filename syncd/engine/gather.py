@@ -150,7 +150,11 @@ def people(
     """The persons this run must look at: everybody dirty, or simply everybody, with their records from the spools."""
     result = People()
     dirty = store.everyone() if everyone else set(also) | store.dirty() | store.due(today)
-    known = {access.name: store.keys(access.name) for access in accesses}
+    planned = store.only_planned()  # identified anew, and given the same id again where they are still somebody new
+    known = {
+        access.name: {key: one for key, one in store.keys(access.name).items() if (access.name, key) not in planned}
+        for access in accesses
+    }
     left = store.left()
     for access in accesses:
         _compare_keys(readings[access.name], known[access.name], left, today, dirty, result)

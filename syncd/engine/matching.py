@@ -6,6 +6,7 @@ account. A linked account that others deleted, moved out of reach or disabled is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,8 @@ from syncd.core.model import Account, Change, Kind, NativeId, Observed, PersonId
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.core.plan import Desired, Holding
 from syncd.engine.desire import Decided
-from syncd.errors import EndpointError
+from syncd.engine.places import placed
+from syncd.errors import ChangeError, EndpointError
 from syncd.store import Finding, Known, Store
 from syncd.targets import ByAttribute, ById, ByLocation, Question, Scope
 from syncd.targets.target import Target
@@ -49,6 +51,8 @@ class Matching:
         store: Store,
         lifecycles: Mapping[PopulationName, LifecycleSpec],
         foreign: Mapping[PersonId, str],
+        *,
+        create_containers: bool = True,
     ) -> None:
         self._target = target
         self._name = TargetName(mapping.target)
@@ -56,8 +60,36 @@ class Matching:
         self._store = store
         self._lifecycles = lifecycles
         self._foreign = foreign
+        self._create_containers = create_containers
         self._scope = Scope(mapping.attributes)
+        self._group = functools.cache(target.canonical_group)  # a few hundred names, asked for in every membership of everybody
         self._result = Matched(self._name)
+
+    def set_aside(self, decided: Mapping[PersonId, Decided]) -> None:
+        """Quarantine, on every target, whoever's container or group is no name here. To be called before any target is matched."""
+        judged: dict[tuple[bool, str], str] = {}  # most people share their places
+        for person, one in decided.items():
+            wanted = one.wanted.get(self._name)
+            if wanted is None or one.blocked:
+                continue
+            for rule, name in (("container", wanted.container), *((group.rule, group.name) for group in wanted.groups)):
+                key = rule == "container", name
+                if key not in judged:
+                    judged[key] = self._unspellable(*key)
+                if judged[key]:
+                    mark = self._mapping.explain(one.population or PopulationName("")).get(rule, self._name)
+                    one.blocked = f"{mark}: {rule}: {judged[key]}"
+                    one.wanted.clear()
+                    self._find("quarantined", person, one.blocked)
+                    break
+
+    def _unspellable(self, is_container: bool, name: str) -> str:
+        """Why the target has no spelling for this container or group; empty where it has one."""
+        try:
+            self._target.canonical(Account("x", name, enabled=True, attributes={}) if is_container else _member_of(name))
+        except ChangeError as error:
+            return error.why
+        return ""
 
     def match(self, decided: Mapping[PersonId, Decided], *, reconcile: bool) -> Matched:
         """The changes for everybody decided, in a stable order. `reconcile` reads the whole target, else the store is trusted."""
@@ -145,7 +177,8 @@ class Matching:
         for native_id, observed in listing.items():
             holder = linked.get(native_id) or f"{self._name}:{native_id}"
             values = [value for name in carriers for value in observed.account.attributes.get(name, ())]
-            for value in [*values, *([observed.account.rdn] if self._mapping.rdn_carries else [])]:
+            own = [observed.account.rdn] if self._mapping.rdn_carries and not observed.account.named_otherwise else []
+            for value in [*values, *own]:
                 self._result.found.setdefault(ledger_key(value), holder)
 
     # --- who has an account already -----------------------------------------------------------------------------------
@@ -240,7 +273,7 @@ class Matching:
         one.state = replace(one.state, claimed=True)  # whoever has an account already has nothing to claim (R41)
         kept: dict[str, IssuedName] = {}
         for kind, name in one.names.items():
-            if wanted.rdn == name.value:
+            if wanted.rdn == name.value and not account.named_otherwise:
                 kept[kind] = IssuedName(kind, account.rdn, basis="")
             for attribute, values in wanted.attributes.items():
                 if values == (name.value,) and account.attributes.get(attribute):
@@ -267,7 +300,7 @@ class Matching:
                 return None
             why = "the mapping gives no account here any more" if one.population else "belongs to no population any more"
             return self._leaver(one, have, why)
-        groups = frozenset(self._target.canonical_group(group.name) for group in wanted.groups)
+        groups = frozenset(self._group(group.name) for group in wanted.groups)
         enabled = standing.enabled or (have is not None and have.account.enabled)  # waiting never closes what is open
         account = self._target.canonical(Account(wanted.rdn, wanted.container, enabled, wanted.attributes, groups))
         population = one.population or ""
@@ -328,41 +361,22 @@ class Matching:
     def _add_groups_and_containers(self, decided: Mapping[PersonId, Decided]) -> None:
         result = self._result
         may_create = {
-            self._target.canonical_group(group.name)
+            self._group(group.name)
             for one in decided.values()
             if self._name in one.wanted
             for group in one.wanted[self._name].groups
             if group.create
         }
-        joined = {change.group for change in result.changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
-        missing = self._target.missing_groups(joined) if joined else set()
-        refused = missing - may_create
-        for name in sorted(refused):
-            result.findings.append(
-                Finding(
-                    "missing group",
-                    name,
-                    f"{self._name} has no group {name} and the mapping does not say `create: true`",
-                    None,
-                    None,
-                    self._name,
-                    {},
-                )
-            )
-        result.waiting |= {change.person for change in result.changes if change.group in refused and change.person is not None}
-        kept = [change for change in result.changes if change.group not in refused]
-        groups = [
-            Change(self._name, Kind.CREATE_GROUP, "somebody belongs to it", group=name) for name in sorted(missing & may_create)
-        ]
-        needed = plan.needed_containers(kept) | {plan.parent(name) for name in missing & may_create}
-        containers = [
-            Change(self._name, Kind.CREATE_CONTAINER, "something is to stand in it", group=name)
-            for name in sorted(self._target.missing_containers(needed - {""}), key=lambda name: (name.count(","), name))
-        ]
-        result.changes = [*containers, *groups, *kept]
+        found = placed(self._target, result.changes, may_create, create_containers=self._create_containers)
+        result.changes = found.changes
+        result.findings += found.findings
+        result.waiting |= found.waiting
 
     def _find(self, kind: str, person: PersonId, why: str) -> None:
         self._result.findings.append(Finding(kind, person, why, person, None, self._name, {}))
         if kind in ("disputed", "strayed", "deleted"):
             self._result.waiting.add(person)
 
+
+def _member_of(group: str) -> Account:
+    return Account("x", "", enabled=True, attributes={}, groups=frozenset({group}))

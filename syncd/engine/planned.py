@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from syncd.core.guard import Verdict
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import KIND_ORDER, Change, Outcome, PersonId, Result, RunId, SourceName, Subject, SubjectKey, TargetName
-from syncd.core.plan import Plan
+from syncd.core.plan import Plan, without_orphans
 from syncd.engine.carry_out import Report
-from syncd.engine.desire import Decided
+from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import People, Reading
 from syncd.engine.matching import Matched
 from syncd.errors import EndpointError, TransientError
@@ -45,6 +45,12 @@ class Planned:
     reserved: Mapping[str, PersonId]
     stopped: Stopped = field(default_factory=dict)
     one_person: bool = False
+    phases: Mapping[str, float] = field(default_factory=dict)  # seconds of each phase of the plan, in order
+
+    @property
+    def unread(self) -> dict[SourceName, EndpointError]:
+        """The sources that could not be read, whose last accepted rosters stand in for them (R1)."""
+        return {name: reading.failed for name, reading in self.readings.items() if reading.failed is not None}
 
     @property
     def changes(self) -> int:
@@ -132,6 +138,8 @@ class Applied:
     reports: Mapping[TargetName, Report]
     held: tuple[Change, ...] = ()
     vanished: int = 0  # changes of the stored plan that are not needed any more
+    stopped: Stopped = field(default_factory=dict)  # targets that sat the whole run out
+    unread: Mapping[SourceName, EndpointError] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -159,6 +167,38 @@ class StoredPlan:
     mapped_on: date
     plans: Mapping[TargetName, Plan]
     verdict: tuple[str, ...]
+
+
+def without(whole: Plan, persons: Collection[PersonId]) -> Plan:
+    """The plan without these persons' changes, and without the containers and groups that only they need (R16)."""
+    if not persons:
+        return whole
+    kept = [change for change in whole.changes if change.person is None or change.person not in persons]
+    return Plan(whole.target, tuple(without_orphans(kept)))
+
+
+def changes_of(ready: Planned) -> list[Change]:
+    """Every change of a plan, over all targets."""
+    return [change for one in ready.plans.values() for change in one.changes]
+
+
+def findings_of(
+    people: People, desire: Desire, matched: Mapping[TargetName, Matched], readings: Mapping[SourceName, Reading]
+) -> list[Finding]:
+    """Everything to be listed of a run: who was left alone and why, and what the sources have to say."""
+    notes = [Finding("source note", name, note, None, name) for name, reading in readings.items() for note in reading.spool.notes]
+    failed = [
+        Finding("source failed", name, f"{reading.failed}; its last accepted roster stands in for it", None, name, None, {})
+        for name, reading in readings.items()
+        if reading.failed
+    ]
+    return [
+        *people.findings.values(),
+        *desire.findings,
+        *(found for one in matched.values() for found in one.findings),
+        *notes,
+        *failed,
+    ]
 
 
 def dump(planned: Planned, mapped_on: date) -> bytes:

@@ -503,7 +503,9 @@ def test_after_a_restore_a_target_that_cannot_be_read_is_not_written(
             assert planned.stopped
     assert server(district).sent == []
     district.reopen()  # the breaker would leave the target alone for a minute
-    planned = district.day()
+    assert district.engine.sync(MAIN)[1] is None
+    assert server(district).sent == []
+    planned, _ = district.sync(first=True)
     assert planned.kind == "reconcile"
     assert Kind.CREATE in kinds(planned)
     assert district.day().kind == "delta"

@@ -108,7 +108,8 @@ def differences(expected: dict[str, Expected], found: dict[str, Entry], oracle: 
             continue
         human = oracle.humans[key]
         container = want.container.casefold()
-        if human.state == "left" and (today - human.since).days + PARK_SLACK >= 30 and have.container == "ou=disabled":
+        late = key in oracle.delayed and human.state == "left" and (today - human.since).days + PARK_SLACK >= 30
+        if late and have.container == "ou=disabled":
             container = "ou=disabled"
         told: list[tuple[str, object, object]] = [
             ("uid", want.uid, have.uid),

@@ -326,9 +326,19 @@ def row_is_repaired(town: Town, draw: Random) -> None:
         town.people[draw.choice(broken)].bad = ""
 
 
+def shares_a_name(town: Town, draw: Random) -> None:
+    """Somebody new comes who is called just like somebody who is here, or was."""
+    others = sorted((town.people | town.away).items())
+    if others:
+        _, like = draw.choice(others)
+        one = town.new(draw, student=like.student)
+        one.given, one.family = like.given, like.family
+
+
 EDITS: tuple[Edit, ...] = (
     *(enrols, enrols_later, moves, is_promoted, is_renamed, prefers, opts_out, vanishes, exits, is_deleted, is_locked_out),
     *(returns, works_at_two, reports_to, teaches, campus_renamed, class_renamed, row_breaks, row_is_repaired),
+    shares_a_name,
 )
 
 
@@ -347,6 +357,7 @@ class Foresight(Oracle):
         self.answer = Answer({}, frozenset(), frozenset(), frozenset())
         self.here: set[str] = set()
         self.closed: set[str] = set()
+        self.delayed: set[str] = set()  # who lived through a night that did not end well: some day of theirs may have been lost
         self._before: dict[str, tuple[str, date]] = {}
 
     def night(self, today: date, folder: Path) -> Answer:
@@ -371,6 +382,7 @@ class Foresight(Oracle):
 
     def landed(self, there: Mapping[str, Expected]) -> None:
         """After a night on which not everything landed: what stands there now, by source key."""
+        self.delayed |= self.humans.keys()
         for key, human in self.humans.items():
             if human.account is None:
                 continue

@@ -325,9 +325,13 @@ def settle(folder: Path, directory: Directory) -> Config:
     text = settings.read_text(encoding="utf-8")
     text, found = re.subn(r"(?m)(?s)^  ldap:\n.*?(?=^# --- Pipelines)", f"  ldap:\n{directory.settings()}{LIMITS}\n", text)
     assert found == 1
+    # So small a district may lose all its students in a few nights; elsewhere a file without rows is refused.
+    text, found = re.subn(r"(?m)^    headers: lenient$", "    headers: lenient\n    may_lack: [enrollments, demographics]", text)
+    assert found == 1
     settings.write_text(text, encoding="utf-8")
     (folder / "credentials").mkdir(mode=0o700)
     for name, secret in {STATE_KEY: secrets.token_hex(32), **directory.secrets()}.items():
+        (folder / "credentials" / name).touch(mode=0o600)
         (folder / "credentials" / name).write_text(secret)
     config = load(folder)
     migrate_store(config)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.core.guard import Limit, Limits, Shape, judge, judge_source
 from syncd.core.model import Change, Kind, PersonId, SourceName, TargetName
+from syncd.core.rendering import kinds_named
 
 LDAP, SIS = TargetName("ldap"), SourceName("sis")
 
@@ -27,6 +31,26 @@ def test_a_wave_of_disables_is_held_in_words_an_operator_can_act_on() -> None:
         "target ldap: 200 accounts would be disabled, but targets.ldap.limits.disable allows at most 3 % of 1,000 accounts in one "
         "run. Nothing was written. See them with: syncd plan --kind disable"
     )
+
+
+def test_a_limit_on_the_number_says_of_how_many_as_well() -> None:
+    """600 of 28,000 and 600 of 700 are two different mornings."""
+    held = verdict(Kind.DISABLE, 600, 28_000)
+    assert str(held.findings[0]) == (
+        "target ldap: 600 accounts would be disabled, but targets.ldap.limits.disable allows at most 500 in one run, whatever "
+        "their share of 28,000 accounts. Nothing was written. See them with: syncd plan --kind disable"
+    )
+
+
+@pytest.mark.parametrize("operation", [one.name for one in fields(Limits)])
+def test_how_to_look_is_something_that_can_be_typed(operation: str) -> None:
+    """Whatever limit is broken, the kind that the finding names is one `syncd plan --kind` understands."""
+    kinds = kinds_named([operation])
+    for kind in kinds:
+        changes = {LDAP: [Change(LDAP, kind, "", person=PersonId("p1"))]}
+        none = Limits(**{operation: Limit(absolute=0)})
+        (finding,) = judge(changes, {LDAP: 1}, {LDAP: none}, {LDAP: True}).findings
+        assert str(finding).endswith(f"syncd plan --kind {operation}")
 
 
 def test_a_handful_of_leavers_at_a_small_school_is_not_held() -> None:

@@ -105,6 +105,19 @@ accounts = st.builds(
 )
 
 
+@given(want=accounts, have=st.none() | accounts, leaving=st.booleans(), refers=st.booleans(), landed=st.integers(1, 9))
+def test_what_is_left_of_a_half_applied_plan_is_still_what_was_approved(
+    want: Account, have: Account | None, leaving: bool, refers: bool, landed: int
+) -> None:
+    """R15: killed after any step, a person's other changes replan identically, so that the approval still covers them."""
+    policies = dict.fromkeys(want.attributes, "enforce")
+    wish = Desired(ANA, want, policies=policies, refers={"manager": ("uid=boss",)} if refers else {}, leaving=leaving)
+    changes = steps(LDAP, wish, Holding(NATIVE, have) if have else None)
+    now = applied(changes[:landed], have)
+    left = steps(LDAP, wish, Holding(NATIVE, now) if now else None)
+    assert [digest(change) for change in changes[landed:]] == [digest(change) for change in left]
+
+
 @given(want=accounts, have=st.none() | accounts, leaving=st.booleans(), refers=st.booleans())
 def test_applying_a_plan_leaves_nothing_to_do(want: Account, have: Account | None, leaving: bool, refers: bool) -> None:
     """Convergence: the same wish against the result asks for nothing more."""
