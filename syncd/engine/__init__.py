@@ -157,7 +157,9 @@ class Engine:
             today,
             mapped_on=mapped_on,
         )
-        owners = {name: set(store.linked(name).values()) for name in parts.targets}
+        # Where nobody is to be looked at, a delta run asks nothing more: what a district costs is what changed in it.
+        asleep = kind == DELTA and not (people.keys or people.records or people.states)
+        owners = {name: set(store.linked(name).values()) for name in parts.targets if not asleep}
         linked = {owner for mine in owners.values() for owner in mine}
         opened = {owner for name, mine in owners.items() for owner in mine - store.unopened(name)}
         decided = desire.decide(people, readings, linked, linked - opened)
@@ -166,7 +168,11 @@ class Engine:
             decided = {owner: one for owner, one in decided.items() if owner in chosen}
         laps.end("desire")
         usable = [name for name in parts.targets if name not in stopped]
-        matched = self._match(usable, decided, desire.foreign, stopped, reconcile=kind == RECONCILE)
+        matched = (
+            {name: Matched(name) for name in usable}
+            if asleep
+            else self._match(usable, decided, desire.foreign, stopped, reconcile=kind == RECONCILE)
+        )
         laps.end("match")
         plans = {name: Plan(name, tuple(sorted(one.changes, key=planned.order_key))) for name, one in matched.items()}
         nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))

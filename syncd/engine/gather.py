@@ -150,11 +150,7 @@ def people(
     """The persons this run must look at: everybody dirty, or simply everybody, with their records from the spools."""
     result = People()
     dirty = store.everyone() if everyone else set(also) | store.dirty() | store.due(today)
-    planned = store.only_planned()  # identified anew, and given the same id again where they are still somebody new
-    known = {
-        access.name: {key: one for key, one in store.keys(access.name).items() if (access.name, key) not in planned}
-        for access in accesses
-    }
+    known = _known(readings, store, None if everyone or any(one.fresh for one in readings.values()) else dirty)
     left = store.left()
     for access in accesses:
         _compare_keys(readings[access.name], known[access.name], left, today, dirty, result)
@@ -191,6 +187,29 @@ def people(
     for records in result.records.values():
         records.sort(key=lambda record: (order[record.source], record.key))
     return result
+
+
+def _known(
+    readings: Mapping[SourceName, Reading], store: Store, dirty: Collection[PersonId] | None
+) -> dict[SourceName, dict[SourceKey, KnownKey]]:
+    """The keys of each source and whose they are: all of them, or, where nothing was read that is new, those that matter.
+
+    These are the keys of the dirty, of whoever is missing, and of rows that could not be used.
+    """
+    planned = store.only_planned()  # identified anew, and given the same id again where they are still somebody new
+    if dirty is None:
+        found = {name: store.keys(name) for name in readings}
+    else:
+        theirs = [key for keys in store.keys_of(dirty).values() for key in keys]
+        found = {
+            name: {
+                **{key.key: key for key in theirs if key.source == name},
+                **store.missing(name),
+                **store.keys(name, {reject.key for reject in reading.rejects if reject.key is not None}),
+            }
+            for name, reading in readings.items()
+        }
+    return {name: {key: one for key, one in keys.items() if (name, key) not in planned} for name, keys in found.items()}
 
 
 def _compare_keys(

@@ -168,6 +168,11 @@ class Store:
         with transaction(self._engine) as connection:
             return reading.keys(connection, source, keys)
 
+    def missing(self, source: SourceName) -> dict[SourceKey, KnownKey]:
+        """Keys that the source does not tell any more, and their persons."""
+        with transaction(self._engine) as connection:
+            return reading.missing(connection, source)
+
     def only_planned(self) -> set[tuple[SourceName, SourceKey]]:
         """Keys whose person was minted by a plan that nobody applied: whose they are is still to be told (R35)."""
         with transaction(self._engine) as connection:

@@ -109,6 +109,13 @@ def keys(connection: Connection, source: SourceName, wanted: Collection[SourceKe
     return {SourceKey(row.key): _known_key(row) for row in _rows(connection, query, table.c.key, wanted)}
 
 
+def missing(connection: Connection, source: SourceName) -> dict[SourceKey, KnownKey]:
+    """Keys that the source does not tell any more, and their persons."""
+    table = tables.source_keys
+    query = select(table).where(table.c.source == source, table.c.missing_since.is_not(None))
+    return {SourceKey(row.key): _known_key(row) for row in connection.execute(query)}
+
+
 def only_planned(connection: Connection) -> set[tuple[SourceName, SourceKey]]:
     """Keys whose person was minted by a plan, and of which no record was ever accepted."""
     person, key, record = tables.persons, tables.source_keys, tables.records
