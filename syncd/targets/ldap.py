@@ -47,6 +47,9 @@ class Ldap:
         self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
         self._ids: dict[str, set[NativeId]] = {}  # member value, folded -> whom the last whole read found there
         self._untouchable: frozenset[str] | None = None
+        self._untouchable_places: frozenset[tuple[str, str]] | None = None
+        self._containers: dict[str, str] = {}  # container -> its canonical name
+        self._reach: dict[str, str] = {}  # container -> why no account of ours may stand there, or ""
         self._context: str | None = None  # the part of the server's tree that holds the base; asked for once
         self._privileged_ids: set[NativeId] = set()
 
@@ -316,12 +319,34 @@ class Ldap:
                     names.parse(change.group or ""), (*self.config.accounts_in, *self.config.groups_in), "accounts_in"
                 )
             places = [place for place in (change.before, change.after) if place is not None]
-            if any(names.canonical(self._tree.account(place.container, place.rdn)) in self._privileged() for place in places):
-                return "the account is privileged (R40)"
-            reasons = (self._outside(names.parse(place.container), self.config.accounts_in, "accounts_in") for place in places)
-            return next(filter(None, reasons), "")
+            for place in places:
+                self._tree.first(place.rdn)
+                if (self._folded(place.container), names.fold_value(place.rdn)) in self._privileged_places():
+                    return "the account is privileged (R40)"
+            return next(filter(None, (self._account_outside(place.container) for place in places)), "")
         except names.NotADn as error:
             return str(error)
+
+    def _privileged_places(self) -> frozenset[tuple[str, str]]:
+        """Where below the base the accounts stand that we never touch: container and naming value, folded."""
+        if self._untouchable_places is None:
+            places = (self._tree.place(names.parse(name)) for name in self._privileged())
+            found = (place for place in places if place is not None)
+            self._untouchable_places = frozenset((container, names.fold_value(rdn)) for container, rdn in found)
+        return self._untouchable_places
+
+    def _folded(self, container: str) -> str:
+        """A container's canonical name; the same few come with every account."""
+        folded = self._containers.get(container)
+        if folded is None:
+            folded = self._containers[container] = names.canonical(container)
+        return folded
+
+    def _account_outside(self, container: str) -> str:
+        why = self._reach.get(container)
+        if why is None:
+            why = self._reach[container] = self._outside(names.parse(container), self.config.accounts_in, "accounts_in")
+        return why
 
     def _group_refused(self, group: names.Dn) -> str:
         privileged = {names.canonical(name) for name in self.config.privileged_groups}

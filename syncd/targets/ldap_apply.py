@@ -53,10 +53,18 @@ class Directory:
     ask: Wire
     spelt: Mapping[str, str]
     now: Now
+    rendered: dict[str, str] = field(default_factory=dict)  # container -> its full name
 
     def spelling(self, name: str) -> names.Dn:
         """A container or group as the mapping spelt it, for creating it."""
         return names.parse(self.spelt.get(name, name))
+
+    def place(self, first: names.Rdn, container: str) -> str:
+        """The full name of an account in a container, the container as the mapping spelt it."""
+        behind = self.rendered.get(container)
+        if behind is None:
+            behind = self.rendered[container] = names.render((*self.spelling(container), *self.tree.base))
+        return f"{names.render((first,))},{behind}"
 
 
 @dataclass(slots=True)
@@ -162,7 +170,7 @@ class Writer:
             attributes[config.disable_attribute] = [config.disable_value]
         if password is not None:
             attributes["userPassword"] = [password]
-        dn = names.render((first, *self.directory.spelling(after.container), *tree.base))
+        dn = self.directory.place(first, after.container)
         return Write(change, ber.add(dn, attributes), (ber.post_read("entryUUID"),), place=dn)
 
     def _existing(self, change: Change, password: str | None) -> Write[Change]:
@@ -170,7 +178,7 @@ class Writer:
         if change.native_id is None:
             raise Unfit(Failure.WAITS, "the account this change is about has not been created")
         config, before = self.directory.config, _told(change.before)
-        dn = self.directory.tree.account(before.container, before.rdn)
+        dn = self.directory.place(self.directory.tree.first(before.rdn), before.container)
         conditions = [ber.equal("entryUUID", change.native_id)]
         disabled = ber.equal(config.disable_attribute, config.disable_value)
         match change.kind:

@@ -54,8 +54,10 @@ class Pipeline(Generic[Subject]):
         """A reply for every write pulled, in the order in which answers come."""
         try:
             for write in writes:
-                while len(self._flying) >= self._window:
-                    yield from self._land()
+                if len(self._flying) >= self._window:
+                    # Half of them land before more are sent, so that those leave together; the server has the other half to do.
+                    while len(self._flying) > self._window // 2:
+                        yield from self._land()
                 yield from self._launch(write)
             while self._flying:
                 yield from self._land()

@@ -25,6 +25,7 @@ Entry = tuple[str, dict[str, list[bytes]]]
 """A name as the server spells it, and raw values under attribute names in lower case."""
 _PAGED = "1.2.840.113556.1.4.319"  # RFC 2696
 _CHUNK = 65536
+_TOGETHER = 16384  # bytes of writes that leave at once: what one TLS record holds
 _PLAIN = frozenset(string.ascii_letters + string.digits + "-_.@=,")  # no blank: the library strips outer ones
 
 
@@ -82,6 +83,7 @@ class Wire:
         self._password = password
         self._connection: Connection | None = None
         self._buffer = bytearray()
+        self._leaving = bytearray()  # writes handed over that are not on the wire yet
 
     def open(self) -> None:
         """Connect, verify, bind. Raises TransientError where no server answers, EndpointError where one refuses us."""
@@ -163,6 +165,7 @@ class Wire:
     def close(self) -> None:
         """Hang up; idempotent."""
         connection, self._connection = self._connection, None
+        self._leaving.clear()
         if connection is not None:
             _hang_up(connection)
 
@@ -220,17 +223,26 @@ class Wire:
     # --- the pipeline -------------------------------------------------------------------------------------------------
 
     def send(self, operation: bytes, controls: Sequence[bytes] = ()) -> int:
-        """Put one write on the wire and say under which id its answer will come. Raises Lost: it may have arrived or not."""
+        """Hand over one write and say under which id its answer will come. Raises Lost: it may have arrived or not.
+
+        Writes leave together: when there is enough for the wire, and at the latest when an answer is waited for.
+        """
         connection = self._connection
         if connection is None:
             raise Lost("the connection is closed")
         message_id = int(connection.server.next_message_id())
+        self._leaving += ber.message(message_id, operation, controls)
+        if len(self._leaving) >= _TOGETHER:
+            self._flush(connection)
+        return message_id
+
+    def _flush(self, connection: Connection) -> None:
+        leaving, self._leaving = self._leaving, bytearray()
         try:
-            connection.socket.sendall(ber.message(message_id, operation, controls))
+            connection.socket.sendall(leaving)
         except OSError as error:
             self.close()
             raise Lost(f"while sending: {error}") from error
-        return message_id
 
     def receive(self) -> ber.Answer:
         """The next answer, whoever it is for; waits no longer than the time-out. Raises Lost."""
@@ -239,6 +251,8 @@ class Wire:
             raise Lost("the connection is closed")
         try:
             while (length := ber.frame(self._buffer)) is None:
+                if self._leaving:
+                    self._flush(connection)
                 chunk = connection.socket.recv(_CHUNK)
                 if not chunk:
                     raise Lost("the server closed the connection")  # noqa: TRY301 — one place hangs up for every cause
