@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
 from syncd.errors import ChangeError, EndpointError
 from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope
+from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_apply import Directory, Writer
 from syncd.targets.ldap_config import LdapConfig
+from syncd.targets.ldap_entries import Entry
 from syncd.targets.ldap_schema import Schema
-from syncd.targets.ldap_wire import Entry, Wire, escape_filter
+from syncd.targets.ldap_wire import Wire
 from syncd.vault import Credentials
 
 __all__ = ["Ldap", "LdapConfig"]
@@ -42,6 +44,7 @@ class Ldap:
         self._name = name
         self._tree = names.Tree.of(config.base, config.rdn_attribute)
         self._references = frozenset(map(str.lower, config.reference_attributes))
+        self._accounts = ber.equal("objectClass", config.account_class)
         self._wires = {use: Wire(name, config, lambda: credentials.text(config.credential)) for use in ("read", "ask", "write")}
         self._schema = Schema(name, self._wires["ask"])
         self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
@@ -61,7 +64,7 @@ class Ldap:
             )
         fields = self._fields(scope)
         ids: dict[str, set[NativeId]] = {}
-        for dn, raw in wire.search(self.config.base, f"(objectClass={escape_filter(self.config.account_class)})", fields.ask):
+        for dn, raw in wire.search(self.config.base, self._accounts, fields.ask):
             observed = self._observed(dn, raw, fields)
             if observed is not None:
                 ids.setdefault(self._member_key(dn, raw), set()).add(observed.native_id)
@@ -92,9 +95,9 @@ class Ldap:
             base = names.fold(self._tree.base)
             holding = [context for context in contexts if base[len(base) - len(top := names.fold(names.parse(context))) :] == top]
             self._context = max(holding, key=len, default=self.config.base)
-        conditions = "".join(map(self._condition, questions))
+        condition = ber.some(map(self._condition, questions))
         try:
-            entries = list(self._wires["ask"].search_here(self._context, f"(|{conditions})", fields.ask))
+            entries = list(self._wires["ask"].search_here(self._context, condition, fields.ask))
         except EndpointError:
             return
         for dn, raw in entries:
@@ -117,21 +120,20 @@ class Ldap:
                 yield question, observed
 
     def _matching(self, questions: Sequence[Question], fields: _Fields) -> list[Entry]:
-        conditions = "".join(map(self._condition, questions))
-        return list(self._wires["ask"].search(self.config.base, f"(|{conditions})", fields.ask))
+        condition = ber.some(map(self._condition, questions))
+        return list(self._wires["ask"].search(self.config.base, condition, fields.ask))
 
-    def _condition(self, question: Question) -> str:
+    def _condition(self, question: Question) -> bytes:
         match question:
             case ById(native_id):
-                return f"({_ID}={escape_filter(native_id)})"
+                return ber.equal(_ID, native_id)
             case ByLocation(container, rdn):
                 try:
-                    return f"(entryDN={escape_filter(self._tree.account(container, rdn))})"
+                    return ber.equal("entryDN", self._tree.account(container, rdn))
                 except names.NotADn as error:
                     raise ChangeError("invalid value", str(error)) from error
             case _:
-                account_class = escape_filter(self.config.account_class)
-                return f"(&(objectClass={account_class})({question.attribute}={escape_filter(question.value)}))"
+                return ber.every([self._accounts, ber.equal(question.attribute, question.value)])
 
     def _answers(self, question: Question, observed: Observed, raw: Mapping[str, list[bytes]]) -> bool:
         match question:
@@ -290,12 +292,11 @@ class Ldap:
         unknown = sorted(keys - self._ids.keys())
         ids = {key: self._ids[key] for key in keys & self._ids.keys()}
         naming = "entryDN" if self.config.group_class == "groupOfNames" else self.config.rdn_attribute
-        account = f"(objectClass={escape_filter(self.config.account_class)})"
         if len(unknown) > _FEW:
-            conditions = [account]
+            conditions = [self._accounts]
         else:
             batches = (unknown[start : start + _BATCH] for start in range(0, len(unknown), _BATCH))
-            conditions = [f"(&{account}(|{''.join(f'({naming}={escape_filter(key)})' for key in batch)}))" for batch in batches]
+            conditions = [ber.every([self._accounts, ber.some(ber.equal(naming, key) for key in batch)]) for batch in batches]
         for condition in conditions:
             for dn, raw in self._wires["ask"].search(self.config.base, condition, [_ID, self.config.rdn_attribute]):
                 ids.setdefault(self._member_key(dn, raw), set()).add(NativeId(_text(raw[_ID.lower()][0])))
