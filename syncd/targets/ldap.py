@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
 from syncd.errors import ChangeError, EndpointError
 from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope
+from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_apply import Directory, Writer
 from syncd.targets.ldap_config import LdapConfig
+from syncd.targets.ldap_entries import Entry
 from syncd.targets.ldap_schema import Schema
-from syncd.targets.ldap_wire import Entry, Wire, escape_filter
+from syncd.targets.ldap_wire import Wire
 from syncd.vault import Credentials
 
 __all__ = ["Ldap", "LdapConfig"]
@@ -24,6 +26,7 @@ __all__ = ["Ldap", "LdapConfig"]
 _BATCH = 50  # questions in one filter
 _FEW = 500  # members resolved by asking; more are resolved by one read
 _ID = "entryUUID"
+_ID_FOUND = "entryuuid"  # as a search tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,15 @@ class Ldap:
         self.config = config
         self._name = name
         self._tree = names.Tree.of(config.base, config.rdn_attribute)
+        self._places = names.Places(self._tree)
+        self._disable_attribute = config.disable_attribute.lower()
+        self._account_class = config.account_class.lower().encode()
         self._references = frozenset(map(str.lower, config.reference_attributes))
+        self._accounts = ber.equal("objectClass", config.account_class)
         self._wires = {use: Wire(name, config, lambda: credentials.text(config.credential)) for use in ("read", "ask", "write")}
         self._schema = Schema(name, self._wires["ask"])
         self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
-        self._ids: dict[str, set[NativeId]] = {}  # member value, folded -> whom the last whole read found there
+        self._ids: dict[str, list[NativeId]] = {}  # member value, folded -> whom the last whole read found there
         self._untouchable: frozenset[str] | None = None
         self._untouchable_places: frozenset[tuple[str, str]] | None = None
         self._containers: dict[str, str] = {}  # container -> its canonical name
@@ -63,11 +70,12 @@ class Ldap:
                 self._name, f"the base {self.config.base} does not exist or may not be read", "check base and the rights of bind_dn"
             )
         fields = self._fields(scope)
-        ids: dict[str, set[NativeId]] = {}
-        for dn, raw in wire.search(self.config.base, f"(objectClass={escape_filter(self.config.account_class)})", fields.ask):
-            observed = self._observed(dn, raw, fields)
-            if observed is not None:
-                ids.setdefault(self._member_key(dn, raw), set()).add(observed.native_id)
+        ids: dict[str, list[NativeId]] = {}
+        for dn, raw in wire.search(self.config.base, self._accounts, fields.ask):
+            spot = self._places.of(dn)
+            if spot is not None:
+                observed = self._observed(dn, raw, fields, spot)
+                ids.setdefault(self._member_key(spot, raw), []).append(observed.native_id)
                 yield observed
         self._ids = ids
 
@@ -95,21 +103,24 @@ class Ldap:
             base = names.fold(self._tree.base)
             holding = [context for context in contexts if base[len(base) - len(top := names.fold(names.parse(context))) :] == top]
             self._context = max(holding, key=len, default=self.config.base)
-        conditions = "".join(map(self._condition, questions))
+        condition = ber.some(map(self._condition, questions))
         try:
-            entries = list(self._wires["ask"].search_here(self._context, f"(|{conditions})", fields.ask))
+            entries = list(self._wires["ask"].search_here(self._context, condition, fields.ask))
         except EndpointError:
             return
+        anywhere = names.Places(names.Tree((), self._tree.naming))
         for dn, raw in entries:
-            observed = self._observed(dn, raw, fields, names.Tree((), self._tree.naming))
-            if observed is not None:
+            spot = anywhere.of(dn)
+            if spot is not None:
+                observed = self._observed(dn, raw, fields, spot)
                 yield ById(observed.native_id), observed
 
     def _ask(self, questions: Sequence[Question], fields: _Fields) -> Iterator[tuple[Question, Observed]]:
         for dn, raw in self._matching(questions, fields):
-            observed = self._observed(dn, raw, fields)
-            if observed is None:
+            spot = self._places.of(dn)
+            if spot is None:
                 continue
+            observed = self._observed(dn, raw, fields, spot)
             answered = [question for question in questions if self._answers(question, observed, raw)]
             if not answered and len(questions) > 1:
                 # The server compares by its own rules (a telephone number without its hyphens): ask which question it meant.
@@ -120,21 +131,20 @@ class Ldap:
                 yield question, observed
 
     def _matching(self, questions: Sequence[Question], fields: _Fields) -> list[Entry]:
-        conditions = "".join(map(self._condition, questions))
-        return list(self._wires["ask"].search(self.config.base, f"(|{conditions})", fields.ask))
+        condition = ber.some(map(self._condition, questions))
+        return list(self._wires["ask"].search(self.config.base, condition, fields.ask))
 
-    def _condition(self, question: Question) -> str:
+    def _condition(self, question: Question) -> bytes:
         match question:
             case ById(native_id):
-                return f"({_ID}={escape_filter(native_id)})"
+                return ber.equal(_ID, native_id)
             case ByLocation(container, rdn):
                 try:
-                    return f"(entryDN={escape_filter(self._tree.account(container, rdn))})"
+                    return ber.equal("entryDN", self._tree.account(container, rdn))
                 except names.NotADn as error:
                     raise ChangeError("invalid value", str(error)) from error
             case _:
-                account_class = escape_filter(self.config.account_class)
-                return f"(&(objectClass={account_class})({question.attribute}={escape_filter(question.value)}))"
+                return ber.every([self._accounts, ber.equal(question.attribute, question.value)])
 
     def _answers(self, question: Question, observed: Observed, raw: Mapping[str, list[bytes]]) -> bool:
         match question:
@@ -159,34 +169,34 @@ class Ldap:
         return _Fields(spelling, tuple(asked.values()))
 
     def _is_account(self, raw: Mapping[str, list[bytes]]) -> bool:
-        wanted = self.config.account_class.lower()
-        return any(_text(value).lower() == wanted for value in raw.get("objectclass", ()))
+        return self._account_class in map(bytes.lower, raw.get("objectclass", ()))
 
-    def _observed(
-        self, dn: str, raw: Mapping[str, list[bytes]], fields: _Fields, tree: names.Tree | None = None
-    ) -> Observed | None:
-        parsed = names.parse(dn)
-        place = (tree or self._tree).place(parsed)
-        if place is None:
-            return None
-        ids = raw.get(_ID.lower())
-        if not ids:
-            raise EndpointError(self._name, f"{dn} shows no {_ID}", "give the account we bind as the right to read it")
-        native_id = NativeId(_text(ids[0]))
-        attributes = {
-            spelt: self._values(lower, map(_text, raw[lower])) for lower, spelt in fields.spelling.items() if raw.get(lower)
-        }
-        disabled = self.config.disable_value.lower() in (
-            _text(value).lower() for value in raw.get(self.config.disable_attribute.lower(), ())
-        )
-        privileged = not self._is_account(raw) or names.render(names.fold(parsed)) in self._privileged()
+    def _observed(self, dn: str, raw: Mapping[str, list[bytes]], fields: _Fields, spot: names.Spot) -> Observed:
+        native_id = self._native_id(dn, raw)
+        attributes: dict[str, tuple[str, ...]] = {}
+        for lower, spelt in fields.spelling.items():
+            values = raw.get(lower)
+            if not values:
+                continue
+            if len(values) == 1 and values[0] and lower not in self._references:  # nearly all: said here, for a third of the time
+                attributes[spelt] = (values[0].decode("utf-8", "backslashreplace"),)
+            else:
+                attributes[spelt] = self._values(lower, map(_text, values))
+        disabled = raw.get(self._disable_attribute)
+        enabled = not disabled or self.config.disable_value.lower() not in (_text(value).lower() for value in disabled)
+        privileged = not self._is_account(raw) or spot.name in self._privileged()
         if privileged:
             self._privileged_ids.add(native_id)
-        container, rdn = place
-        if names.is_foreign(rdn) and raw.get(self._tree.naming):
+        if names.is_foreign(spot.rdn) and raw.get(self._tree.naming):
             # Not its name here, but what its owner signs in with: to be kept when it is adopted (R34).
             attributes[self.config.rdn_attribute] = self._values(self._tree.naming, map(_text, raw[self._tree.naming]))
-        return Observed(native_id, Account(rdn, container, enabled=not disabled, attributes=attributes), privileged=privileged)
+        return Observed(native_id, Account(spot.rdn, spot.container, enabled, attributes), privileged)
+
+    def _native_id(self, dn: str, raw: Mapping[str, list[bytes]]) -> NativeId:
+        ids = raw.get(_ID_FOUND)
+        if not ids:
+            raise EndpointError(self._name, f"{dn} shows no {_ID}", "give the account we bind as the right to read it")
+        return NativeId(_text(ids[0]))
 
     def _values(self, lower: str, values: Iterable[str]) -> tuple[str, ...]:
         kept = {value for value in values if value}
@@ -268,9 +278,9 @@ class Ldap:
         found: list[tuple[str, NativeId, list[str]]] = []
         for name in sorted({self.canonical_group(name) for name in wanted}):
             entry = self._wires["ask"].entry(self._tree.full(name), [_ID, holds])
-            if entry is not None and entry[1].get(_ID.lower()):
+            if entry is not None and entry[1].get(_ID_FOUND):
                 members = [self._key_of_value(_text(value)) for value in entry[1].get(holds.lower(), ())]
-                found.append((name, NativeId(_text(entry[1][_ID.lower()][0])), members))
+                found.append((name, NativeId(_text(entry[1][_ID_FOUND][0])), members))
         ids = self._members({member for _, _, members in found for member in members})
         self._ids = {}  # good for the run it was read in, not for one an hour later
         for name, native_id, members in found:
@@ -284,24 +294,25 @@ class Ldap:
         except names.NotADn:
             return value
 
-    def _member_key(self, dn: str, raw: Mapping[str, list[bytes]]) -> str:
+    def _member_key(self, spot: names.Spot, raw: Mapping[str, list[bytes]]) -> str:
         if self.config.group_class == "posixGroup":
             return names.fold_value(_text(raw.get(self._tree.naming, [b""])[0]))
-        return names.canonical(dn)
+        return spot.name
 
-    def _members(self, keys: set[str]) -> Mapping[str, set[NativeId]]:
+    def _members(self, keys: set[str]) -> Mapping[str, list[NativeId]]:
         unknown = sorted(keys - self._ids.keys())
         ids = {key: self._ids[key] for key in keys & self._ids.keys()}
         naming = "entryDN" if self.config.group_class == "groupOfNames" else self.config.rdn_attribute
-        account = f"(objectClass={escape_filter(self.config.account_class)})"
         if len(unknown) > _FEW:
-            conditions = [account]
+            conditions = [self._accounts]
         else:
             batches = (unknown[start : start + _BATCH] for start in range(0, len(unknown), _BATCH))
-            conditions = [f"(&{account}(|{''.join(f'({naming}={escape_filter(key)})' for key in batch)}))" for batch in batches]
+            conditions = [ber.every([self._accounts, ber.some(ber.equal(naming, key) for key in batch)]) for batch in batches]
         for condition in conditions:
             for dn, raw in self._wires["ask"].search(self.config.base, condition, [_ID, self.config.rdn_attribute]):
-                ids.setdefault(self._member_key(dn, raw), set()).add(NativeId(_text(raw[_ID.lower()][0])))
+                spot = self._places.of(dn)
+                if spot is not None:
+                    ids.setdefault(self._member_key(spot, raw), []).append(self._native_id(dn, raw))
         return ids
 
     # --- writing ------------------------------------------------------------------------------------------------------

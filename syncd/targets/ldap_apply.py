@@ -149,7 +149,7 @@ class Writer:
     def _gid(self) -> int:
         """A gidNumber above all that are in use below the base."""
         if self.next_gid is None:
-            found = self.directory.ask.search(self.directory.config.base, "(objectClass=posixGroup)", ["gidNumber"])
+            found = self.directory.ask.search(self.directory.config.base, ber.equal("objectClass", "posixGroup"), ["gidNumber"])
             used = [int(value) for _, raw in found for value in raw.get("gidnumber", ())]
             self.next_gid = max([self.directory.config.first_gid - 1, *used]) + 1
         gid, self.next_gid = self.next_gid, self.next_gid + 1

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 Rdn = tuple[tuple[str, str], ...]
 """One step of a name: pairs of attribute type (lower case) and value, more than one only for `cn=a+uid=b`."""
@@ -28,6 +29,8 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 _BACKSLASH = ord("\\")
 _SPECIAL = frozenset(',+"\\<>;=')
 _ESCAPED = re.compile(r'[,+"\\<>;=\x00-\x1f\x7f]|^[ #]| \Z')
+_PLAIN = re.compile(r'([A-Za-z][A-Za-z0-9-]*)=([^\\"+,;]*),(.*\S.*)', re.DOTALL)  # a first step in which nothing can hide a comma
+_CONTAINERS = 4096
 _FOREIGN = re.compile(r"\\([A-Za-z][A-Za-z0-9-]*)=")
 
 
@@ -131,6 +134,8 @@ def render(dn: Dn) -> str:
 
 def fold_value(value: str) -> str:
     """What a directory compares: case and runs of spaces do not count."""
+    if value.isascii():  # nothing to normalize, and nearly every name
+        return " ".join(value.lower().split())
     return " ".join(unicodedata.normalize("NFC", value).casefold().split())
 
 
@@ -146,7 +151,7 @@ def canonical(text: str) -> str:
 
 def is_foreign(rdn: str) -> bool:
     """True for a naming value told with its own attribute type, because it is not the configured one."""
-    return bool(_FOREIGN.match(rdn))
+    return rdn.startswith("\\") and bool(_FOREIGN.match(rdn))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +202,40 @@ class Tree:
     def account(self, container: str, rdn: str) -> str:
         """The full name of an account at this place."""
         return render((self.first(rdn), *parse(container), *self.base))
+
+
+class Spot(NamedTuple):
+    """Where an account stands: its container and naming value as `Tree.place` tells them, and its whole name, canonical."""
+
+    container: str
+    rdn: str
+    name: str
+
+
+class Places:
+    """Where accounts stand, from the text of their names. The same few containers come with every account: each is read once."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._above = lru_cache(maxsize=_CONTAINERS)(self._container)
+
+    def of(self, text: str) -> Spot | None:
+        """The spot; None for the base itself and what lies outside. Raises NotADn."""
+        plain = _PLAIN.fullmatch(text)
+        if plain is None:
+            dn = parse(text)
+            place = self._tree.place(dn)
+            return Spot(*place, render(fold(dn))) if place is not None else None
+        kind, value, above = plain.groups()
+        container, canonical_above = self._above(above)
+        if container is None:
+            return None
+        kind, value = _ALIASES.get(kind.lower(), kind.lower()), value.strip(" ")
+        rdn = value if kind == self._tree.naming else "\\" + render((((kind, value),),))
+        return Spot(container, rdn, f"{kind}={escape(fold_value(value))},{canonical_above}")
+
+    def _container(self, text: str) -> tuple[str | None, str]:
+        """The container relative to the base, None where it lies outside, and its whole name; both canonical."""
+        dn = parse(text)
+        inside = self._tree.within(dn)
+        return render(fold(inside)) if inside is not None else None, render(fold(dn))

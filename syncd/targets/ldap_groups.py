@@ -21,7 +21,7 @@ from syncd.targets.ldap_errors import (
     words,
 )
 from syncd.targets.ldap_pipeline import Pipeline, Reply, Unsent, Write
-from syncd.targets.ldap_wire import Wire, escape_filter
+from syncd.targets.ldap_wire import Wire
 
 _BATCH = 500
 _ASKED = 50  # names in one filter
@@ -55,6 +55,7 @@ class Memberships:
         self._wire = wire
         self._ask = ask
         self._holds = "memberUid" if config.group_class == "posixGroup" else "member"
+        self._groups = ber.equal("objectClass", config.group_class)
         self._queues: dict[str, deque[_Batch]] = defaultdict(deque)
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Outcome]:
@@ -76,7 +77,7 @@ class Memberships:
         found: dict[str, list[tuple[ber.Modify, str, Sequence[str]]]] = {}
         try:
             for old, new in renamed.items():
-                condition = f"(&(objectClass={self._config.group_class})({self._holds}={escape_filter(old)}))"
+                condition = ber.every([self._groups, ber.equal(self._holds, old)])
                 for dn, raw in list(self._ask.search(self._config.base, condition, [self._holds])):
                     held = {self._key(value.decode(errors="replace")) for value in raw.get(self._holds.lower(), ())}
                     steps = found.setdefault(dn, [])
@@ -114,8 +115,7 @@ class Memberships:
 
     def _holding(self, members: Collection[str]) -> list[str]:
         """The groups that hold any of these."""
-        held = "".join(f"({self._holds}={escape_filter(name)})" for name in members)
-        condition = f"(&(objectClass={self._config.group_class})(|{held}))"
+        condition = ber.every([self._groups, ber.some(ber.equal(self._holds, name) for name in members)])
         return [dn for dn, _ in self._ask.search(self._config.base, condition, ["1.1"])]
 
     def _sort(self, changes: Sequence[Change]) -> Iterator[Outcome]:

@@ -1,32 +1,33 @@
-"""The wire to one LDAP server: a verified, time-limited connection, searches on it, and a pipeline of writes over its socket.
+"""The wire to one LDAP server: a verified, time-limited connection, searches and a pipeline of writes over its socket.
 
-Refuses to know what a change is. A connection belongs to one thread. Writes go out back to back and answers are matched by id;
-nothing is ever sent twice here, and a lost connection says so once, for all that was in flight.
+Refuses to know what a change is. A connection belongs to one thread. The library opens it and binds; from there the bytes are ours.
+Writes go out back to back and answers are matched by id; nothing is ever sent twice here, and a lost connection says so once, for
+all that was in flight. A search is one at a time: who begins another before the end of the last one gets a new connection.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-import string
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from ldap3 import BASE, NONE, SUBTREE, SYNC, Connection, Server, Tls
+from ldap3 import NONE, SYNC, Connection, Server, Tls
 from ldap3.core.exceptions import LDAPExceptionError
 
 from syncd.errors import EndpointError, TransientError
 from syncd.targets import ldap_ber as ber
+from syncd.targets import ldap_entries as entries
+from syncd.targets.ldap_entries import Entry
 from syncd.targets.ldap_errors import NO_SUCH_OBJECT, SUCCESS, WIRE_ERRORS, broken, refusal
 
-Entry = tuple[str, dict[str, list[bytes]]]
-"""A name as the server spells it, and raw values under attribute names in lower case."""
-_PAGED = "1.2.840.113556.1.4.319"  # RFC 2696
 _CHUNK = 65536
 _TOGETHER = 16384  # bytes of writes that leave at once: what one TLS record holds
-_PLAIN = frozenset(string.ascii_letters + string.digits + "-_.@=,")  # no blank: the library strips outer ones
+_AHEAD = 4 * 1024 * 1024  # bytes of a page held before its entries are told, though the page goes on
+_EMPTY_PAGES = 100  # in a row: a server may send one where it ran out of time, but not for ever
+_ANYTHING = ber.present("objectClass")
 
 
 class Lost(Exception):  # noqa: N818 — an event, not a mistake
@@ -84,6 +85,8 @@ class Wire:
         self._connection: Connection | None = None
         self._buffer = bytearray()
         self._leaving = bytearray()  # writes handed over that are not on the wire yet
+        self._names = entries.Names()
+        self._owed = 0  # the id of the search whose answers are on their way, or 0
 
     def open(self) -> None:
         """Connect, verify, bind. Raises TransientError where no server answers, EndpointError where one refuses us."""
@@ -139,6 +142,7 @@ class Wire:
             raise
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer.clear()
+        self._owed = 0
         return connection
 
     def _trusting(self) -> ssl.SSLContext:
@@ -173,52 +177,100 @@ class Wire:
 
     def entry(self, dn: str, attributes: Sequence[str]) -> Entry | None:
         """The entry of that name, or None where there is none."""
-        return next(self._search(dn, "(objectClass=*)", attributes, scope=BASE, missing_is_none=True), None)
+        return next(iter(list(self._search(dn, ber.Reach.BASE, _ANYTHING, attributes))), None)
 
-    def search(self, base: str, condition: str, attributes: Sequence[str]) -> Iterator[Entry]:
+    def search(self, base: str, condition: bytes, attributes: Sequence[str]) -> Iterator[Entry]:
         """Every entry below the base that matches, streamed page by page. Raises unless the server reached the end."""
-        return self._search(base, condition, attributes, scope=SUBTREE, missing_is_none=False)
+        return self._search(base, ber.Reach.SUBTREE, condition, attributes)
 
-    def search_here(self, base: str, condition: str, attributes: Sequence[str]) -> Iterator[Entry]:
+    def search_here(self, base: str, condition: bytes, attributes: Sequence[str]) -> Iterator[Entry]:
         """As search(), but only of what this server holds itself: parts on other servers are passed over."""
-        return self._search(base, condition, attributes, scope=SUBTREE, missing_is_none=False, whole=False)
+        return self._search(base, ber.Reach.SUBTREE, condition, attributes, whole=False)
 
     def _search(
-        self, base: str, condition: str, attributes: Sequence[str], *, scope: Any, missing_is_none: bool, whole: bool = True
+        self, base: str, reach: ber.Reach, condition: bytes, attributes: Sequence[str], *, whole: bool = True
     ) -> Iterator[Entry]:
+        doing = f"search below {base}"
+        request = ber.search(base, reach, condition, attributes)
+        try:
+            with closing(self._pages(doing, request, reach)) as pages:
+                for data, found in pages:
+                    for operation, start, end in found:
+                        if operation == entries.ENTRY:
+                            yield entries.entry(data, start, end, self._names)
+                        elif whole:  # whoever stands there was not read, and not read is not gone
+                            where = ", ".join(entries.reference(data, start, end))
+                            why = f"{doing}: a part of it lies on another server ({where}), which is not followed"
+                            raise EndpointError(self.endpoint, why, "choose a base without referrals below it")
+        except entries.Partial as error:
+            raise EndpointError(self.endpoint, f"{doing}: {error}", "raise the server's limit of values in one answer") from error
+        except (OSError, ber.Malformed, Lost) as error:
+            self.close()
+            raise broken(self.endpoint, doing, error) from error
+
+    def _pages(self, doing: str, request: bytes, reach: ber.Reach) -> Generator[tuple[bytes, list[entries.Span]]]:
+        """What each page holds, once its successor is asked for: so the server works while we read."""
+        size = 0 if reach is ber.Reach.BASE else self._dial.page_size
+        if self._owed:  # a search that nobody listened to until its end: its answers must not meet this one
+            self.close()
         self.open()
-        cookie: bytes | None = None
-        while True:
-            connection = self._connection
-            if connection is None:
-                raise TransientError(f"{self.endpoint}: search below {base}: the connection was closed meanwhile")
-            try:
-                connection.search(
-                    base,
-                    condition,
-                    search_scope=scope,
-                    attributes=list(attributes),
-                    paged_size=None if scope == BASE else self._dial.page_size,
-                    paged_cookie=cookie,
-                )
-            except WIRE_ERRORS as error:
+        connection, more, empty = self._connection, True, 0
+        try:
+            self._owed = self.send(request, [ber.page(size, b"")] if size else ())
+            self._flush()
+            while more:
+                if self._connection is not connection:
+                    raise TransientError(f"{self.endpoint}: {doing}: the connection was closed meanwhile")
+                data, found, end = self._batch()
+                empty = 0 if found else empty + 1
+                if empty > _EMPTY_PAGES:
+                    raise Lost(f"the server gave {_EMPTY_PAGES} empty pages and no end")
+                if end is not None:
+                    self._owed = 0
+                    cookie = self._next(doing, reach, end)
+                    more = bool(cookie and size)
+                    if more:
+                        self._owed = self.send(request, [ber.page(size, cookie)])
+                        self._flush()
+                yield data, found
+        finally:
+            if self._owed and self._connection is connection:  # given up in the middle
                 self.close()
-                raise broken(self.endpoint, f"search below {base}", error) from error
-            result, response = connection.result, connection.response or []
-            if result["result"] != SUCCESS:
-                if missing_is_none and result["result"] == NO_SUCH_OBJECT:
-                    return
-                raise refusal(self.endpoint, f"search below {base}", result["result"], result["message"])
-            for found in response:
-                if found["type"] == "searchResRef" and whole:  # whoever stands there was not read, and not read is not gone
-                    where = ", ".join(found["uri"])
-                    why = f"search below {base}: a part of it lies on another server ({where}), which is not followed"
-                    raise EndpointError(self.endpoint, why, "choose a base without referrals below it")
-                if found["type"] == "searchResEntry":
-                    yield found["dn"], {name.lower(): values for name, values in found["raw_attributes"].items()}
-            cookie = result.get("controls", {}).get(_PAGED, {}).get("value", {}).get("cookie")
-            if not cookie:
-                return
+
+    def _next(self, doing: str, reach: ber.Reach, end: bytes) -> bytes:
+        """The cookie of the next page, or the empty one. Raises where the search did not succeed."""
+        told, cookie = entries.done(end)
+        absent = told.code == NO_SUCH_OBJECT and reach is ber.Reach.BASE
+        if told.code != SUCCESS and not absent:
+            raise refusal(self.endpoint, doing, told.code, told.why)
+        return cookie
+
+    def _batch(self) -> tuple[bytes, list[entries.Span], bytes | None]:
+        """Bytes, the entries and references in them, and the message that ends the page, or None where the page goes on.
+
+        Waits no longer than the time-out for each piece. Raises Lost, OSError or Malformed.
+        """
+        buffer, found, at, end = self._buffer, [], 0, None
+        while end is None and at < _AHEAD:
+            if (length := ber.frame(buffer, at, entries.LONGEST)) is None:
+                self._fill()
+                continue
+            message_id, operation, start, stop = entries.head(buffer, at, at + length)
+            if message_id == 0:  # RFC 4511 §4.4.1: notice of disconnection
+                raise Lost(f"the server says goodbye: {ber.answer(bytes(buffer[at : at + length])).why}")
+            if message_id != self._owed:
+                raise Lost(f"the server answered a question nobody asked ({message_id})")
+            if operation == entries.DONE:
+                end = bytes(buffer[at : at + length])
+            elif operation in (entries.ENTRY, entries.REFERENCE):
+                found.append((operation, start, stop))
+            else:
+                raise ber.Malformed(f"0x{operation:02x} is no answer to a search")
+            at += length
+        with memoryview(buffer) as view:
+            data = bytes(view[:at])
+        del buffer[:at]
+        return data, found, end
 
     # --- the pipeline -------------------------------------------------------------------------------------------------
 
@@ -233,11 +285,14 @@ class Wire:
         message_id = int(connection.server.next_message_id())
         self._leaving += ber.message(message_id, operation, controls)
         if len(self._leaving) >= _TOGETHER:
-            self._flush(connection)
+            self._flush()
         return message_id
 
-    def _flush(self, connection: Connection) -> None:
-        leaving, self._leaving = self._leaving, bytearray()
+    def _flush(self) -> None:
+        connection, leaving = self._connection, self._leaving
+        if connection is None or not leaving:
+            return
+        self._leaving = bytearray()
         try:
             connection.socket.sendall(leaving)
         except OSError as error:
@@ -251,12 +306,7 @@ class Wire:
             raise Lost("the connection is closed")
         try:
             while (length := ber.frame(self._buffer)) is None:
-                if self._leaving:
-                    self._flush(connection)
-                chunk = connection.socket.recv(_CHUNK)
-                if not chunk:
-                    raise Lost("the server closed the connection")  # noqa: TRY301 — one place hangs up for every cause
-                self._buffer += chunk
+                self._fill()
             received = ber.answer(bytes(self._buffer[:length]))
         except (OSError, ber.Malformed, Lost) as error:
             self.close()
@@ -267,10 +317,14 @@ class Wire:
             raise Lost(f"the server says goodbye: {received.why}")
         return received
 
-
-def escape_filter(value: str) -> str:
-    """The value as it may stand in a search filter (RFC 4515): everything but plain characters as escaped octets."""
-    return "".join(chr(octet) if chr(octet) in _PLAIN else f"\\{octet:02x}" for octet in value.encode())
+    def _fill(self) -> None:
+        """Send what is left to be sent, then wait for more bytes, no longer than the time-out. Raises Lost or OSError."""
+        self._flush()
+        connection = self._connection
+        chunk = connection.socket.recv(_CHUNK) if connection is not None else b""
+        if not chunk:
+            raise Lost("the server closed the connection")
+        self._buffer += chunk
 
 
 def _hang_up(connection: Connection) -> None:
