@@ -97,7 +97,8 @@ def fold(text: str, how: str = "ascii_lower", keep: str = "") -> str:
     """
     if how not in FOLDS:
         raise ValueError(f"no way to fold called {how!r}; there is {', '.join(FOLDS)}")
-    return _dropped(keep).sub("", (text if text.isascii() else anyascii(text)).lower())
+    lower = (text if text.isascii() else anyascii(text)).lower()
+    return lower if lower.isascii() and lower.isalnum() else _dropped(keep).sub("", lower)
 
 
 def ledger_key(name: str) -> str:
@@ -115,6 +116,18 @@ def cut(text: str, max_length: int, counter: str = "") -> str:
     return text[: max(0, max_length - len(counter))] + counter
 
 
+def settled(request: NameRequest, current: IssuedName | None) -> NameDecision | None:
+    """The decision where it does not matter who holds what: the person's name stays. None where the ledger has to be asked."""
+    if current is None:
+        return None
+    if not current.basis or current.value in request.candidates:
+        # Found with the account (R34), or still one of the names the rule allows: nothing to rename.
+        return NameDecision(_issued(request, current.value), fresh=False)
+    if request.on_rename == "keep" or current.basis == request.basis:
+        return NameDecision(current, fresh=False)
+    return None
+
+
 def choose(request: NameRequest, me: PersonId, current: IssuedName | None, holder: Callable[[str], str | None]) -> NameDecision:
     """The name this person gets, or NoNameLeft.
 
@@ -124,11 +137,8 @@ def choose(request: NameRequest, me: PersonId, current: IssuedName | None, holde
     """
     if current is None:
         return NameDecision(_issued(request, _first(request, me, holder)), fresh=True)
-    if not current.basis or current.value in request.candidates:
-        # Found with the account (R34), or still one of the names the rule allows: nothing to rename.
-        return NameDecision(_issued(request, current.value), fresh=False)
-    if current.basis == request.basis or request.on_rename == "keep":
-        return NameDecision(current, fresh=False)
+    if (stays := settled(request, current)) is not None:
+        return stays
     try:
         better = _first(request, me, holder)
     except NoNameLeft:
@@ -147,21 +157,20 @@ def _issued(request: NameRequest, value: str) -> IssuedName:
     return IssuedName(request.kind, value, request.basis)
 
 
+def is_usable(request: NameRequest, name: str) -> bool:
+    """Whether the request allows this name to anybody. One of which folding leaves nothing (".-.") names nobody."""
+    return bool(fold(name)) and len(name) <= request.max_length and ledger_key(name) not in _avoided(request.avoid)
+
+
 def _first(request: NameRequest, me: PersonId, holder: Callable[[str], str | None]) -> str:
-    avoided = _avoided(request.avoid)
-
-    def usable(name: str) -> bool:
-        # A name of which folding leaves nothing (".-.") names nobody.
-        return bool(fold(name)) and len(name) <= request.max_length and ledger_key(name) not in avoided
-
-    usables = [name for name in request.candidates if usable(name)]
+    usables = [name for name in request.candidates if is_usable(request, name)]
     holders = [holder(ledger_key(name)) for name in usables]
     # A name already ours comes first, so that a plan made again reserves what it reserved before (R9).
     for wanted in (me, None):
         if wanted in holders:
             return usables[holders.index(wanted)]
     for name in _counted(request):
-        if usable(name) and holder(ledger_key(name)) in (None, me):
+        if is_usable(request, name) and holder(ledger_key(name)) in (None, me):
             return name
     raise NoNameLeft(request.kind, _why_none(request, usables))
 

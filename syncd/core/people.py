@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from functools import cached_property
 from types import MappingProxyType
 
 from syncd.core.codegen import Vocabulary
@@ -74,7 +74,7 @@ class NameRule:
         return NameRequest(
             kind=self.kind,
             candidates=tuple(dict.fromkeys(name for name in told if name)),
-            then=None if self.counted is None else partial(_counted, self, self.counted, person),
+            then=None if self.counted is None else _Counted(self, self.counted, person),
             max_length=self.spec.max_length,
             avoid=frozenset(self.spec.avoid),
             on_rename=self.spec.on_rename,
@@ -89,12 +89,23 @@ class NameRule:
         return SIGNS.sub(r"\1", fold(text, self.spec.fold, self.spec.keep))
 
 
-def _counted(rule: NameRule, counted: Rules[tuple[str, str]], person: Person, n: int) -> str:
-    """The name with its counter: what stands around the counter is cut, never the counter."""
-    before, behind = (rule.folded(text) for text in counted.run(person))
-    room = rule.spec.max_length - len(str(n)) - 1  # one letter in front of the counter at least
-    behind = behind[: max(room, 0)].rstrip(rule.spec.keep)
-    return cut(before.lstrip(rule.spec.keep), rule.spec.max_length, f"{n}{behind}")
+@dataclass(frozen=True)  # without slots: what stands around the counter is kept, however many counters are tried
+class _Counted:
+    """The counter form of one person's name, for n = 2, 3, …: what stands around the counter is cut, never the counter."""
+
+    rule: NameRule
+    template: Rules[tuple[str, str]]
+    person: Person
+
+    @cached_property
+    def _around(self) -> tuple[str, str]:
+        before, behind = (self.rule.folded(text) for text in self.template.run(self.person))
+        return before.lstrip(self.rule.spec.keep), behind
+
+    def __call__(self, n: int) -> str:
+        spec, (before, behind) = self.rule.spec, self._around
+        room = spec.max_length - len(str(n)) - 1  # one letter in front of the counter at least
+        return cut(before, spec.max_length, f"{n}{behind[: max(room, 0)].rstrip(spec.keep)}")
 
 
 def compile_people(spec: PeopleSpec, extra_fields: Collection[str] = ()) -> People:

@@ -8,15 +8,17 @@ last good records.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import date
 
 from syncd.core import correlate, lifecycle, naming
 from syncd.core.lifecycle import PersonState, Presence, Standing, State
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
 from syncd.core.model import Person, PersonId, PopulationName, Record, SourceKey, SourceName, Subject, SubjectKey, TargetName
-from syncd.core.naming import IssuedName
+from syncd.core.naming import IssuedName, NameRequest
 from syncd.engine import gather
+from syncd.engine.choosing import Choosing
 from syncd.store import Finding, Store
 
 
@@ -30,7 +32,7 @@ class Decided:
     population: PopulationName | None
     names: Mapping[str, IssuedName] = field(default_factory=dict)
     wanted: dict[TargetName, Wanted] = field(default_factory=dict)
-    refs: set[tuple[SourceName, SubjectKey]] = field(default_factory=set)
+    refs: Collection[tuple[SourceName, SubjectKey]] = ()  # some of them twice, maybe
     blocked: str = ""  # why nothing of this person may change in this run
     stages: Mapping[str, Standing] = field(default_factory=dict)  # by target, where leaving goes at different speeds (R36)
 
@@ -66,12 +68,20 @@ class Desire:
         self._people: dict[PersonId, Person] = {}
         self._gone: dict[PersonId, Person] = {}  # whom no source tells of any more, as they were last told
         self._missing_related: set[PersonId] = set()
-        self._holders: dict[str, str | None] = {}
-        self.reserved: dict[str, PersonId] = {}
-        self.foreign: dict[
-            PersonId, str
-        ] = {}  # whose chosen name belongs to an account nobody is linked to: adopt or dispute (R35)
+        self._populations: dict[PersonId, PopulationName | None] = {}  # of those in whom the rules find an answer
+        self._requests: dict[PersonId, tuple[NameRequest, ...]] = {}
+        self._choosing = Choosing(store)
         self.findings: list[Finding] = []
+
+    @property
+    def reserved(self) -> Mapping[str, PersonId]:
+        """Whose each name is, by ledger key, that was given out in this run."""
+        return self._choosing.reserved
+
+    @property
+    def foreign(self) -> Mapping[PersonId, str]:
+        """Whose chosen name belongs to an account nobody is linked to: adopted or disputed (R35)."""
+        return self._choosing.foreign
 
     def decide(
         self,
@@ -94,7 +104,8 @@ class Desire:
         if any(spec.keeps for spec in self._mapping.lifecycle.values()):
             self._gone = self._as_last_told(set(order) - people.records.keys(), order_of_sources)
         names = self._store.names(order)
-        self._preload_holders(order, people)
+        self._sort_out(built)
+        self._choosing.expect(self._requests, names)
         return {
             person_id: self._decide_one(
                 person_id, people, readings, names.get(person_id, {}), built.get(person_id), linked, unopened
@@ -159,42 +170,14 @@ class Desire:
             )
         return persons
 
-    def _preload_holders(self, order: Iterable[PersonId], people: gather.People) -> None:
-        """One question to the ledger for everybody's candidates, instead of one each."""
-        wanted: set[str] = set()
+    def _sort_out(self, order: Iterable[PersonId]) -> None:
+        """Everybody's population and the names they ask for, where the rules have an answer; where not, it is asked for again."""
         for person_id in order:
-            person = self._people.get(person_id)
-            if person is None or person_id not in people.records:
-                continue
-            population = self._population(person)
-            if population is None:
-                continue
-            try:
-                for request in self._mapping.name_requests(person, population):
-                    wanted.update(request.candidates)
-            except (MappingFailure, naming.NoNameLeft):
-                continue
-        keys = {name: naming.ledger_key(name) for name in wanted}
-        held = self._store.holders(set(keys.values()))
-        self._holders.update({key: held.get(key) for key in keys.values()})
-
-    def _population(self, person: Person) -> PopulationName | None:
-        try:
-            return self._mapping.population(person)
-        except MappingFailure:
-            return None
-
-    def holder(self, name: str) -> str | None:
-        """Which person has this name: in this run, else in the ledger. An account nobody is linked to holds nothing here (R35)."""
-        held = self._holder(naming.ledger_key(name))
-        return None if held is None or ":" in held else held
-
-    def _holder(self, key: str) -> str | None:
-        if key in self.reserved:
-            return self.reserved[key]
-        if key not in self._holders:
-            self._holders[key] = self._store.holders([key]).get(key)
-        return self._holders[key]
+            person = self._people[person_id]
+            with suppress(MappingFailure, naming.NoNameLeft):
+                population = self._populations[person_id] = self._mapping.population(person)
+                if population is not None:
+                    self._requests[person_id] = self._mapping.name_requests(person, population)
 
     def _decide_one(
         self,
@@ -212,7 +195,7 @@ class Desire:
         blocked, unsure = "", False
         if person is not None:
             try:
-                population = self._mapping.population(person)
+                population = self._population(person)
             except MappingFailure as failure:
                 blocked, unsure = self._quarantine(person_id, failure), True
             if previous and lifecycle.rises_to_staff(previous.population, population, self._mapping.staff):
@@ -243,6 +226,9 @@ class Desire:
             if population and standing.exists and not standing.frozen and standing.state not in lifecycle.LEFT and not blocked:
                 self._map(decided, person, population)
         return decided
+
+    def _population(self, person: Person) -> PopulationName | None:
+        return self._populations[person.id] if person.id in self._populations else self._mapping.population(person)
 
     def _stages(
         self, spec: lifecycle.LifecycleSpec, standing: Standing, person_id: PersonId, person: Person | None
@@ -288,14 +274,14 @@ class Desire:
             as_of=min(reached, default=self._today),
         )
 
-    def _refs(self, records: Iterable[Record], person: Person) -> set[tuple[SourceName, SubjectKey]]:
+    def _refs(self, records: Iterable[Record], person: Person) -> Collection[tuple[SourceName, SubjectKey]]:
         """Whose rows this person's accounts depend on besides their own (R4)."""
-        refs = {(record.source, edge) for record in records for edge in record.reads}
+        refs = [(record.source, edge) for record in records for edge in record.reads]
         for related in person.related.values():
             other = self._people.get(related)
             if other is not None:
-                refs |= {(source, SubjectKey(Subject.PERSON, key)) for source, key in other.records}
-        refs |= {(record.source, SubjectKey(Subject.PERSON, key)) for record in records for key in record.related.values()}
+                refs += [(source, SubjectKey(Subject.PERSON, key)) for source, key in other.records]
+        refs += [(record.source, SubjectKey(Subject.PERSON, key)) for record in records for key in record.related.values()]
         return refs
 
     def _map(self, decided: Decided, person: Person, population: PopulationName) -> None:
@@ -318,17 +304,10 @@ class Desire:
 
     def _names(self, decided: Decided, person: Person, population: PopulationName) -> dict[str, IssuedName]:
         chosen: dict[str, IssuedName] = {}
-        for request in self._mapping.name_requests(person, population):
-            current = decided.names.get(request.kind)
-            # A first name that belongs to an account nobody is linked to is a human's to decide (R35); a new one is simply taken.
-            decision = naming.choose(request, person.id, current, self.holder if current is None else self._holder)
+        requests = self._requests.pop(person.id, None)
+        for request in self._mapping.name_requests(person, population) if requests is None else requests:
+            decision = self._choosing.choose(request, person.id, decided.names.get(request.kind))
             chosen[request.kind] = decision.name
-            if decision.fresh:
-                key = naming.ledger_key(decision.name.value)
-                held = self._holder(key)
-                if held is not None and ":" in held:
-                    self.foreign[person.id] = decision.name.value
-                self.reserved[key] = person.id
             if decision.proposed:
                 self._find("rename proposed", person.id, f"{request.kind} {decision.name.value} would now be {decision.proposed}")
         return {**decided.names, **chosen}
@@ -381,15 +360,19 @@ def _state(
     population: PopulationName | None,
     due: date | None,
 ) -> PersonState:
-    state = replace(previous or PersonState(person_id), due=due, claimed=standing.claimed)
-    # Whoever is in no population for a while is still known as what they were: a student who comes back as staff is held (R40).
-    state = replace(state, state=standing.state, since=standing.since, population=population or state.population)
-    if person is None:
-        return state
-    told = correlate.likeness(people.records[person_id][0])
-    if told is not None:
-        state = replace(state, likeness=told[0], given=told[1])
-    return replace(state, campus=person.campus.code) if person.campus else state
+    known = previous or PersonState(person_id)
+    told = correlate.likeness(people.records[person_id][0]) if person is not None else None
+    return PersonState(
+        person_id,
+        # Whoever is in no population for a while is still known as what they were: a student back as staff is held (R40).
+        population or known.population,
+        standing.state,
+        standing.since,
+        due,
+        *(told or (known.likeness, known.given)),
+        campus=person.campus.code if person is not None and person.campus is not None else known.campus,
+        claimed=standing.claimed,
+    )
 
 
 __all__ = ["Decided", "Desire", "State"]

@@ -1,0 +1,91 @@
+"""The names of one run: who asks for which, who holds them already, and who was given one just now.
+
+The ledger is asked twice for everybody together, not once per name; what it was not asked for beforehand is asked for by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+
+from syncd.core import naming
+from syncd.core.mapping import MappingFailure
+from syncd.core.model import PersonId
+from syncd.core.naming import IssuedName, NameDecision, NameRequest, ledger_key
+from syncd.store import Store
+
+Names = Mapping[str, IssuedName]  # by kind
+_AHEAD = 12  # counters asked for beyond the namesakes of this run: those of earlier ones
+
+_NOBODY: Names = {}
+
+
+class Choosing:
+    """Gives out names; holds the run's view of the ledger, so that two new persons never choose the same one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._holders: dict[str, str | None] = {}  # by ledger key, as far as anybody was interested
+        self.reserved: dict[str, PersonId] = {}
+        self.foreign: dict[PersonId, str] = {}  # whose name is that of an account nobody is linked to: adopt or dispute (R35)
+
+    def expect(self, requests: Mapping[PersonId, Iterable[NameRequest]], names: Mapping[PersonId, Names]) -> None:
+        """Ask the ledger for what these requests will need, in their order; `names` are what the persons are called now."""
+        open_ones = list(_open(requests, names))
+        self._ask(ledger_key(name) for _, request in open_ones for name in request.candidates)
+        taken: set[str] = set()
+        counting: dict[str, tuple[Callable[[int], str], int]] = {}  # by the first counter: who comes up against it is a namesake
+        for person, request in open_ones:
+            keys = (ledger_key(name) for name in request.candidates if naming.is_usable(request, name))
+            free = next((key for key in keys if key not in taken and self._holders[key] in (None, person)), None)
+            if free is not None:
+                taken.add(free)
+            elif request.then is not None:
+                with suppress(MappingFailure):  # it fails again when the person is named, who is set aside then
+                    first = request.then(2)
+                    counting[first] = request.then, counting.get(first, (None, 0))[1] + 1
+        self._ask(ledger_key(then(n)) for then, many in counting.values() for n in range(2, 2 + many + _AHEAD))
+
+    def choose(self, request: NameRequest, person: PersonId, current: IssuedName | None) -> NameDecision:
+        """The name this person gets; a fresh one is theirs from now on. Raises NoNameLeft, MappingFailure."""
+        # A first name that belongs to an account nobody is linked to is a human's to decide (R35); a new one is simply taken.
+        decision = naming.choose(request, person, current, self._owner if current is None else self._holder)
+        if decision.fresh:
+            key = ledger_key(decision.name.value)
+            held = self._holder(key)
+            if held is not None and ":" in held:
+                self.foreign[person] = decision.name.value
+            self.reserved[key] = person
+        return decision
+
+    def _owner(self, key: str) -> str | None:
+        """Which person has this name: in this run, else in the ledger. An account nobody is linked to holds nothing here (R35)."""
+        held = self._holder(key)
+        return None if held is None or ":" in held else held
+
+    def _holder(self, key: str) -> str | None:
+        if key in self.reserved:
+            return self.reserved[key]
+        if key not in self._holders:
+            self._ask([key])
+        return self._holders[key]
+
+    def _ask(self, keys: Iterable[str]) -> None:
+        unknown = set(keys) - self._holders.keys()
+        held = self._store.holders(unknown) if unknown else {}
+        self._holders |= {key: held.get(key) for key in unknown}
+
+
+def _open(
+    requests: Mapping[PersonId, Iterable[NameRequest]], names: Mapping[PersonId, Names]
+) -> Iterator[tuple[PersonId, NameRequest]]:
+    """The requests for which the ledger has to be asked."""
+    for person, asked in requests.items():
+        current = names.get(person, _NOBODY)
+        for request in asked:
+            with suppress(MappingFailure):  # as above
+                if naming.settled(request, current.get(request.kind)) is None:
+                    yield person, request
+
+
+__all__ = ["Choosing"]
