@@ -49,7 +49,7 @@ class RowSum:
         if any(line.count(b'"') % 2 for line in lines):
             self._plain = False  # a cell goes on in the next line
             return
-        for cells in csv.reader(line.decode("latin-1") for line in lines):
+        for cells in csv.reader((line.decode("latin-1") for line in lines), strict=True):
             joined = ",".join(cells)
             bare = joined.count(",") < max(len(cells), 1) and '"' not in joined
             yield joined.encode("latin-1") if bare else b"\0" + "\x1f".join(cells).encode("latin-1")

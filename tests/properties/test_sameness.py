@@ -76,3 +76,9 @@ def test_what_is_no_plain_table_says_nothing() -> None:
     assert told(b'one,two\na\rb,"c"\n') == ""
     assert told(b"one,two\n" + b"x" * (9 << 20), 1 << 20) == ""
     assert told(b"one,two") == ""
+
+
+def test_what_a_strict_reader_refuses_is_never_the_same() -> None:
+    """Text behind a closing quote, a quote that is never closed: whoever reads the table must see it."""
+    assert told(b'one,two\n"a"b,c\n') == ""
+    assert told(b'one,two\n"a,b\n') == ""
