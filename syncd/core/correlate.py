@@ -45,6 +45,73 @@ _GRADES: Mapping[str, int] = {"PK": -1, "KG": 0} | {f"{grade:02}": grade for gra
 # --- records to a person ----------------------------------------------------------------------------------------------
 
 
+class Building:
+    """Builds persons as of one day. What many of them share, whether the term of a class runs, is worked out once."""
+
+    def __init__(self, today: date, display: str = "legal", *, settles_after: int = CAMPUS_SETTLES_AFTER) -> None:
+        self._today = today
+        self._display = display
+        self._wait = timedelta(days=settles_after)
+        self._told: dict[
+            int, tuple[Section, Section]
+        ] = {}  # by the identity of a class as told, which is held so long: as of today
+
+    def build(
+        self,
+        person_id: PersonId,
+        records: Sequence[Record],
+        related: Mapping[str, PersonId],
+        *,
+        previous_campus: str = "",
+        guardians: Iterable[PersonId] = (),
+    ) -> tuple[Person, date | None]:
+        """The person as of today, and the next date on which time alone makes them different.
+
+        `records` stand most authoritative first; for each field the first one that speaks of it wins. `previous_campus` is the code
+        of the campus that was primary before, so that a tie does not flip; a newer one becomes it after `settles_after` days.
+        """
+        today = self._today
+        campuses, settles = _campuses(records, today, self._wait)
+        primary = _primary(campuses, previous_campus, today, self._wait)
+        classes = self._classes(records)
+        places = [stay.campus for stay in campuses]
+        if len(places) > 1:
+            places.sort(key=lambda campus: (campus.code, campus.key))
+        person = Person(
+            person_id,
+            _fields(records, today, self._display),
+            primary,
+            tuple(places),
+            tuple([section for section, _ in classes]),
+            _homeroom(classes, primary),
+            tuple(dict.fromkeys(guardians)),
+            dict(related),
+            tuple([(record.source, record.key) for record in records]),
+        )
+        days = _boundaries(records)
+        days.add(settles)
+        return person, min((day for day in days if day is not None and day > today), default=None)
+
+    def _classes(self, records: Sequence[Record]) -> list[tuple[Section, bool]]:
+        """The classes with an enrolment in use today, by source and key, told whether their term runs; True: a primary one."""
+        classes: dict[tuple[int, SourceKey], tuple[Section, bool]] = {}
+        for rank, record in enumerate(records):
+            for enrolment in record.enrolments:
+                if _runs(enrolment.begin, enrolment.end, self._today):
+                    section = self._as_of_today(enrolment.section)
+                    key = rank, section.key
+                    classes[key] = section, enrolment.primary or (key in classes and classes[key][1])
+        return [classes[key] for key in sorted(classes)]
+
+    def _as_of_today(self, section: Section) -> Section:
+        known = self._told.get(id(section))
+        if known is None:
+            active = _runs(section.begin, section.end, self._today)
+            told = section if section.active == active else replace(section, active=active)
+            known = self._told[id(section)] = section, told
+        return known[1]
+
+
 def build(
     person_id: PersonId,
     records: Sequence[Record],
@@ -56,27 +123,9 @@ def build(
     guardians: Iterable[PersonId] = (),
     settles_after: int = CAMPUS_SETTLES_AFTER,
 ) -> tuple[Person, date | None]:
-    """The person as of today, and the next date on which time alone makes them different.
-
-    `records` stand most authoritative first; for each field the first one that speaks of it wins. `previous_campus` is the code of
-    the campus that was primary before, so that a tie does not flip; a newer one becomes it after `settles_after` days.
-    """
-    wait = timedelta(days=settles_after)
-    campuses, settles = _campuses(records, today, wait)
-    primary = _primary(campuses, previous_campus, today, wait)
-    classes = _classes(records, today)
-    person = Person(
-        id=person_id,
-        fields=_fields(records, today, display),
-        campus=primary,
-        campuses=tuple(sorted((stay.campus for stay in campuses), key=lambda campus: (campus.code, campus.key))),
-        classes=tuple(section for section, _ in classes),
-        homeroom=_homeroom(classes, primary),
-        guardians=tuple(dict.fromkeys(guardians)),
-        related=dict(related),
-        records=tuple((record.source, record.key) for record in records),
-    )
-    return person, min((day for day in (settles, *_boundaries(records)) if day is not None and day > today), default=None)
+    """One person, as `Building` builds many."""
+    building = Building(today, display, settles_after=settles_after)
+    return building.build(person_id, records, related, previous_campus=previous_campus, guardians=guardians)
 
 
 def _runs(begin: date | None, end: date | None, today: date) -> bool:
@@ -84,12 +133,17 @@ def _runs(begin: date | None, end: date | None, today: date) -> bool:
     return (begin is None or begin <= today) and (end is None or today < end)
 
 
-def _boundaries(records: Sequence[Record]) -> Iterator[date | None]:
+def _boundaries(records: Sequence[Record]) -> set[date | None]:
+    """Every day on which a role, an enrolment or a term begins or ends."""
+    days: set[date | None] = set()
     for record in records:
         for role in record.roles:
-            yield from (role.begin, role.end)
+            days.add(role.begin)
+            days.add(role.end)
         for enrolment in record.enrolments:
-            yield from (enrolment.begin, enrolment.end, enrolment.section.begin, enrolment.section.end)
+            section = enrolment.section
+            days.update((enrolment.begin, enrolment.end, section.begin, section.end))
+    return days
 
 
 def _fields(records: Sequence[Record], today: date, display: str) -> dict[str, Value]:
@@ -161,15 +215,16 @@ def _campuses(records: Sequence[Record], today: date, wait: timedelta) -> tuple[
     arrivals: dict[str, date] = {}
     flagged: set[str] = set()
     for record in records:
-        by_key = {role.campus.key: role.campus for role in record.roles}
         flags = set()
-        for campus, begin, flag in _attendances(record, by_key, today):
-            found.setdefault(campus.code, campus)
-            if begin is not None:
+        for campus, begin, flag in _attendances(record, today):
+            code = campus.code
+            if code not in found:
+                found[code] = campus
+            if begin is not None and (code not in arrivals or begin < arrivals[code]):
                 # Arrival is the first day there, so that one more class at an old campus does not make it the newer one.
-                arrivals[campus.code] = min(begin, arrivals.get(campus.code, begin))
+                arrivals[code] = begin
             if flag:
-                flags.add(campus.code)
+                flags.add(code)
         # The most authoritative source that flags any campus is the one that is believed.
         flagged = flagged or flags
     stays = [_Stay(campus, arrivals.get(code), code in flagged) for code, campus in found.items()]
@@ -177,20 +232,18 @@ def _campuses(records: Sequence[Record], today: date, wait: timedelta) -> tuple[
     return stays, min((day for day in waits if day > today), default=None)
 
 
-def _attendances(record: Record, by_key: Mapping[SourceKey, Campus], today: date) -> Iterator[tuple[Campus, date | None, bool]]:
+def _attendances(record: Record, today: date) -> Iterator[tuple[Campus, date | None, bool]]:
+    by_key: dict[SourceKey, Campus] = {}
     for role in record.roles:
+        by_key[role.campus.key] = role.campus
         if _runs(role.begin, role.end, today):
             yield role.campus, role.begin, role.primary
     for enrolment in record.enrolments:
         section = enrolment.section
         campus = by_key.get(section.campus)
-        if campus is not None and _enrolled(enrolment, today) and _runs(section.begin, section.end, today):
+        if campus is not None and _runs(enrolment.begin, enrolment.end, today) and _runs(section.begin, section.end, today):
             # Not `enrolment.primary`: in OneRoster that names a class's primary teacher, not anybody's campus.
             yield campus, enrolment.begin or section.begin, False
-
-
-def _enrolled(enrolment: Enrolment, today: date) -> bool:
-    return _runs(enrolment.begin, enrolment.end, today)
 
 
 def _primary(stays: Sequence[_Stay], previous: str, today: date, wait: timedelta) -> Campus | None:
@@ -205,20 +258,6 @@ def _primary(stays: Sequence[_Stay], previous: str, today: date, wait: timedelta
         if stay.campus.code == previous:
             return stay.campus
     return min((stay.campus for stay in candidates), key=lambda campus: (campus.key, campus.code), default=None)
-
-
-def _classes(records: Sequence[Record], today: date) -> list[tuple[Section, bool]]:
-    """The classes with an enrolment in use today, by source and key, told whether their term runs; True: a primary enrolment."""
-    classes: dict[tuple[int, SourceKey], tuple[Section, bool]] = {}
-    for rank, record in enumerate(records):
-        for enrolment in record.enrolments:
-            if _enrolled(enrolment, today):
-                section = enrolment.section
-                active = _runs(section.begin, section.end, today)
-                told = section if section.active == active else replace(section, active=active)
-                primary = enrolment.primary or classes.get((rank, section.key), (None, False))[1]
-                classes[rank, section.key] = told, primary
-    return [classes[key] for key in sorted(classes)]
 
 
 def _homeroom(classes: Sequence[tuple[Section, bool]], campus: Campus | None) -> Section | None:

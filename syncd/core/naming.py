@@ -90,6 +90,7 @@ def _dropped(keep: str) -> re.Pattern[str]:
     return re.compile(f"[^a-z0-9{re.escape(keep)}]")
 
 
+@lru_cache(maxsize=1 << 14)  # a district has few given names, each asked for by many
 def fold(text: str, how: str = "ascii_lower", keep: str = "") -> str:
     """The text as lower-case letters a–z and digits, other scripts transliterated; characters in `keep` stay.
 
@@ -101,6 +102,7 @@ def fold(text: str, how: str = "ascii_lower", keep: str = "") -> str:
     return lower if lower.isascii() and lower.isalnum() else _dropped(keep).sub("", lower)
 
 
+@lru_cache(maxsize=1 << 15)  # one name is compared a dozen times in a run
 def ledger_key(name: str) -> str:
     """The spelling under which the ledger compares names: the local part of an address, folded.
 

@@ -66,6 +66,7 @@ class NameRule:
     spec: NameSpec
     candidates: Rules[tuple[str, ...]]
     counted: Rules[tuple[str, str]] | None
+    avoid: frozenset[str]
 
     def request(self, person: Person) -> NameRequest:
         """The request for this person; empty candidates are left out."""
@@ -76,7 +77,7 @@ class NameRule:
             candidates=tuple(dict.fromkeys(name for name in told if name)),
             then=None if self.counted is None else _Counted(self, self.counted, person),
             max_length=self.spec.max_length,
-            avoid=frozenset(self.spec.avoid),
+            avoid=self.avoid,
             on_rename=self.spec.on_rename,
         )
 
@@ -160,6 +161,7 @@ def compile_people(spec: PeopleSpec, extra_fields: Collection[str] = ()) -> Peop
                 name_spec,
                 finished(candidates, "candidates", "person", name_marks, start.file),
                 None if counted is None else finished(counted, "counted", "person", name_marks, start.file),
+                frozenset(name_spec.avoid),
             )
         )
     for name in spec.populations:

@@ -19,6 +19,7 @@ from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, Targ
 from syncd.core.plan import Plan
 from syncd.engine import explain, gather, planned
 from syncd.engine.carry_out import CarryOut, Report
+from syncd.engine.collecting import seldom_collected
 from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import Reading, SourceAccess
 from syncd.engine.laps import Laps
@@ -93,7 +94,7 @@ class Engine:
         `person` (a person id, source key, name or native id) plans that one person only. `spools` plans from kept snapshots instead
         of reading the sources. Raises EndpointError where a source failed that was never read before.
         """
-        with exclusive(self._config.state, self._store, self._clock):
+        with exclusive(self._config.state, self._store, self._clock), seldom_collected():
             return self._plan(pipeline, kind, person, spools or {}, None, trigger, stored=stored)
 
     def _plan(
@@ -286,7 +287,7 @@ class Engine:
 
         `first` releases the targets whose next apply must be explicit, and nothing else (R14, R25).
         """
-        with exclusive(self._config.state, self._store, self._clock) as lease:
+        with exclusive(self._config.state, self._store, self._clock) as lease, seldom_collected():
             return self._apply(ready, lease, first=first, told=told)
 
     def _apply(
@@ -377,7 +378,7 @@ class Engine:
         A person whose changes do not all replan identically is held as a whole (R16). Raises EndpointError without such a plan.
         """
         kept = self.stored_plan(run)
-        with exclusive(self._config.state, self._store, self._clock) as lease:
+        with exclusive(self._config.state, self._store, self._clock) as lease, seldom_collected():
             again = self._plan(kept.pipeline, kept.kind, None, {}, kept.mapped_on, f"plan {run}", stored=True)
             approved = {plan.digest(change) for one in kept.plans.values() for change in one.changes}
             now = {plan.digest(change) for change in planned.changes_of(again)}
@@ -425,7 +426,7 @@ class Engine:
         told: Told = lambda _: None,
     ) -> tuple[Planned, Applied | None]:
         """Plan and apply in one go: what the scheduler does."""
-        with exclusive(self._config.state, self._store, self._clock) as lease:
+        with exclusive(self._config.state, self._store, self._clock) as lease, seldom_collected():
             ready = self._plan(pipeline, kind, person, {}, None, trigger, stored=True)
             return ready, self._apply(ready, lease, first=False, told=told)
 

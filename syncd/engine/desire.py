@@ -62,7 +62,7 @@ class Desire:
         self._store = store
         self._mapping = mapping
         self._targets = tuple(targets)
-        self._display = display
+        self._building = correlate.Building(today, display, settles_after=mapping.campus_settles_after)
         self._today = today
         self._mapped_on = mapped_on or today  # replanning a stored plan keeps the day its initial values were made on (R15)
         self._people: dict[PersonId, Person] = {}
@@ -138,15 +138,8 @@ class Desire:
                 if (record.source, key) in key_person:
                     related[relation] = key_person[record.source, key]
         state = people.states.get(person_id)
-        person, due = correlate.build(
-            person_id,
-            records,
-            related,
-            self._today,
-            self._display,
-            previous_campus=state.campus if state else "",
-            settles_after=self._mapping.campus_settles_after,
-        )
+        previous = state.campus if state else ""
+        person, due = self._building.build(person_id, records, related, previous_campus=previous)
         self._people[person_id] = person
         return due
 
@@ -159,15 +152,7 @@ class Desire:
             gone = {(key.source, key.key) for key in keys.get(person_id, []) if key.missing_since is not None}
             records = [one for one in kept if (one.source, one.key) not in gone and one.source in order] or kept
             records.sort(key=lambda one: (order.get(one.source, len(order)), one.key))
-            persons[person_id], _ = correlate.build(
-                person_id,
-                records,
-                {},
-                self._today,
-                self._display,
-                previous_campus=states[person_id].campus,
-                settles_after=self._mapping.campus_settles_after,
-            )
+            persons[person_id], _ = self._building.build(person_id, records, {}, previous_campus=states[person_id].campus)
         return persons
 
     def _sort_out(self, order: Iterable[PersonId]) -> None:

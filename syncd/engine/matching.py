@@ -7,7 +7,7 @@ account. A linked account that others deleted, moved out of reach or disabled is
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from syncd.core import correlate, plan
@@ -23,6 +23,9 @@ from syncd.errors import ChangeError, EndpointError
 from syncd.store import Finding, Known, Store
 from syncd.targets import ByAttribute, ById, ByLocation, Question, Scope
 from syncd.targets.target import Target
+
+Hits = Callable[[Question], Sequence[Observed]]
+"""The accounts that answer a question."""
 
 
 @dataclass(slots=True)
@@ -197,14 +200,14 @@ class Matching:
             finds: dict[tuple[str, str], Question] = {pair: ByAttribute(*pair) for pair in wanted.find}
             carried = [ByAttribute(*pair) for pair in sorted(self._carried(wanted, one.names))]
             asked[person] = (finds, [*carried, ByLocation(place.container, place.rdn)])
-        questions = {question for finds, names in asked.values() for question in (*finds.values(), *names)}
-        hits = self._answers(questions, listing)
+        everything = [question for finds, names in asked.values() for question in (*finds.values(), *names)]
+        hits = self._asked(everything) if listing is None else _Listed(listing.values(), everything, self._naming).hits
         blocked: set[PersonId] = set()
         adoptions: dict[NativeId, list[tuple[PersonId, Observed, str]]] = {}
         for person, (finds, names) in asked.items():
             wanted, one = people[person]
-            by_key = {pair: hits.get(question, []) for pair, question in finds.items()}
-            by_name = list({hit.native_id: hit for question in names for hit in hits.get(question, [])}.values())
+            by_key = {pair: hits(question) for pair, question in finds.items()}
+            by_name = list({hit.native_id: hit for question in names for hit in hits(question)}.values())
             if one.person is None:
                 continue
             situation = correlate.situate(one.person, wanted.find, by_key, linked, by_name)
@@ -234,31 +237,13 @@ class Matching:
             (name, value) for name in wanted.carriers for value in wanted.attributes[name] if ledger_key(value) in keys
         }
 
-    def _answers(self, questions: set[Question], listing: Mapping[NativeId, Observed] | None) -> dict[Question, list[Observed]]:
+    def _asked(self, questions: Iterable[Question]) -> Hits:
+        """The answers of the target itself, each question asked once."""
         answers: dict[Question, list[Observed]] = {}
-        if listing is None:
-            ordered = sorted(questions, key=repr)
-            for question, observed in self._target.lookup(ordered, self._scope) if ordered else ():
-                answers.setdefault(question, []).append(observed)
-            return answers
-        places: dict[tuple[str, str], list[Observed]] = {}
-        values: dict[tuple[str, str], list[Observed]] = {}
-        # The naming attribute is told as the account's name, never among its attributes: asked for, it is the name that answers.
-        naming = self._naming({question.attribute for question in questions if isinstance(question, ByAttribute)})
-        for observed in listing.values():
-            account = observed.account
-            places.setdefault((account.container.casefold(), account.rdn.casefold()), []).append(observed)
-            for name in naming:
-                values.setdefault((name.casefold(), account.rdn.casefold()), []).append(observed)
-            for name, held in account.attributes.items():
-                for value in held:
-                    values.setdefault((name.casefold(), value.casefold()), []).append(observed)
-        for question in questions:
-            if isinstance(question, ByAttribute):
-                answers[question] = values.get((question.attribute.casefold(), question.value.casefold()), [])
-            elif isinstance(question, ByLocation):
-                answers[question] = places.get((question.container.casefold(), question.rdn.casefold()), [])
-        return answers
+        ordered = sorted(set(questions), key=repr)
+        for question, observed in self._target.lookup(ordered, self._scope) if ordered else ():
+            answers.setdefault(question, []).append(observed)
+        return lambda question: answers.get(question, ())
 
     def _naming(self, attributes: Iterable[str]) -> list[str]:
         """Those of the attributes that the target holds as an account's name: they are not in its canonical attributes."""
@@ -376,6 +361,39 @@ class Matching:
         self._result.findings.append(Finding(kind, person, why, person, None, self._name, {}))
         if kind in ("disputed", "strayed", "deleted"):
             self._result.waiting.add(person)
+
+
+class _Listed:
+    """A listing that answers questions as the target would. Indexed by what is asked for, and by nothing else."""
+
+    def __init__(
+        self, listing: Iterable[Observed], questions: Iterable[Question], naming: Callable[[Iterable[str]], Iterable[str]]
+    ) -> None:
+        self._places: dict[tuple[str, str], list[Observed]] = {}
+        self._values: dict[tuple[str, str], list[Observed]] = {}
+        asked = {question.attribute for question in questions if isinstance(question, ByAttribute)}
+        lower = {name.casefold() for name in asked}
+        # The naming attribute is told as the account's name, never among its attributes: asked for, it is the name that answers.
+        named = [name.casefold() for name in naming(asked)]
+        for observed in listing:
+            account = observed.account
+            rdn = account.rdn.casefold()
+            self._places.setdefault((account.container.casefold(), rdn), []).append(observed)
+            for name in named:
+                self._values.setdefault((name, rdn), []).append(observed)
+            for name, held in account.attributes.items():
+                key = name.casefold()
+                if key in lower:
+                    for value in held:
+                        self._values.setdefault((key, value.casefold()), []).append(observed)
+
+    def hits(self, question: Question) -> Sequence[Observed]:
+        """The accounts that answer a question."""
+        if isinstance(question, ByAttribute):
+            return self._values.get((question.attribute.casefold(), question.value.casefold()), ())
+        if isinstance(question, ByLocation):
+            return self._places.get((question.container.casefold(), question.rdn.casefold()), ())
+        return ()
 
 
 def _member_of(group: str) -> Account:

@@ -111,11 +111,10 @@ def _attributes(told: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
 
 
 def account_to_json(account: Account | None) -> list[object] | None:
-    """An account as JSON values, groups sorted."""
+    """An account as what JSON writes, groups sorted."""
     if account is None:
         return None
-    attributes = {name: list(values) for name, values in account.attributes.items()}
-    return [account.rdn, account.container, account.enabled, attributes, sorted(account.groups)]
+    return [account.rdn, account.container, account.enabled, dict(account.attributes), sorted(account.groups)]
 
 
 def account_from_json(told: list[Any] | None) -> Account | None:

@@ -51,6 +51,7 @@ class Ldap:
         self._accounts = ber.equal("objectClass", config.account_class)
         self._wires = {use: Wire(name, config, lambda: credentials.text(config.credential)) for use in ("read", "ask", "write")}
         self._schema = Schema(name, self._wires["ask"])
+        self._folded: dict[str, str] = {}  # a container's or group's name as a mapping spells it -> canonical: a few hundred
         self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
         self._ids: dict[str, list[NativeId]] = {}  # member value, folded -> whom the last whole read found there
         self._untouchable: frozenset[str] | None = None
@@ -223,16 +224,22 @@ class Ldap:
 
         Raises ChangeError("invalid value") for a container or group that is no distinguished name.
         """
-        attributes = {
-            name: values
-            for name, given in account.attributes.items()
-            if name.lower() != self._tree.naming and (values := self._values(name.lower(), given))
-        }
-        groups = frozenset(map(self.canonical_group, account.groups))
-        return replace(account, container=self.canonical_group(account.container), attributes=attributes, groups=groups)
+        attributes: dict[str, tuple[str, ...]] = {}
+        for name, given in account.attributes.items():
+            lower = name.lower()
+            if lower == self._tree.naming:
+                continue
+            if len(given) == 1 and given[0] and lower not in self._references:
+                attributes[name] = given
+            elif values := self._values(lower, given):
+                attributes[name] = values
+        groups = frozenset(map(self.canonical_group, account.groups)) if account.groups else account.groups
+        return Account(account.rdn, self.canonical_group(account.container), account.enabled, attributes, groups)
 
     def canonical_group(self, name: str) -> str:
         """A container's or group's name folded; how it was spelt is remembered for the day it is created."""
+        if (known := self._folded.get(name)) is not None:
+            return known
         try:
             parsed = names.parse(name)
         except names.NotADn as error:
@@ -242,7 +249,8 @@ class Ldap:
             spelt = names.render(parsed[depth:])
             if spelt != key:
                 self._spelt.setdefault(key, spelt)
-        return names.render(names.fold(parsed))
+        folded = self._folded[name] = names.render(names.fold(parsed))
+        return folded
 
     def reference(self, account: Account) -> str:
         """What an attribute that names this account holds, as read() tells it."""
