@@ -15,7 +15,6 @@ from enum import StrEnum
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
     Campus,
-    Enrolment,
     NativeId,
     Observed,
     Person,

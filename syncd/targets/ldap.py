@@ -7,7 +7,7 @@ in the middle of a read or of a batch of writes disturbs neither.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
 from syncd.errors import ChangeError, EndpointError
