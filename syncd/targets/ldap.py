@@ -51,12 +51,11 @@ class Ldap:
         self._accounts = ber.equal("objectClass", config.account_class)
         self._wires = {use: Wire(name, config, lambda: credentials.text(config.credential)) for use in ("read", "ask", "write")}
         self._schema = Schema(name, self._wires["ask"])
-        self._folded: dict[str, str] = {}  # a container's or group's name as a mapping spells it -> canonical: a few hundred
+        self._canonical: dict[str, str] = {}  # a container's or group's name as a mapping spells it -> canonical: a few hundred
         self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
         self._ids: dict[str, list[NativeId]] = {}  # member value, folded -> whom the last whole read found there
         self._untouchable: frozenset[str] | None = None
         self._untouchable_places: frozenset[tuple[str, str]] | None = None
-        self._containers: dict[str, str] = {}  # container -> its canonical name
         self._reach: dict[str, str] = {}  # container -> why no account of ours may stand there, or ""
         self._context: str | None = None  # the part of the server's tree that holds the base; asked for once
         self._privileged_ids: set[NativeId] = set()
@@ -238,19 +237,23 @@ class Ldap:
 
     def canonical_group(self, name: str) -> str:
         """A container's or group's name folded; how it was spelt is remembered for the day it is created."""
-        if (known := self._folded.get(name)) is not None:
-            return known
         try:
-            parsed = names.parse(name)
+            return self._spell(name)
         except names.NotADn as error:
             raise ChangeError("invalid value", str(error)) from error
+
+    def _spell(self, name: str) -> str:
+        """As canonical_group(); the same few come with every account. Raises NotADn."""
+        if (known := self._canonical.get(name)) is not None:
+            return known
+        parsed = names.parse(name)
         for depth in range(len(parsed)):
             key = names.render(names.fold(parsed[depth:]))
             spelt = names.render(parsed[depth:])
             if spelt != key:
                 self._spelt.setdefault(key, spelt)
-        folded = self._folded[name] = names.render(names.fold(parsed))
-        return folded
+        canonical = self._canonical[name] = names.render(names.fold(parsed))
+        return canonical
 
     def reference(self, account: Account) -> str:
         """What an attribute that names this account holds, as read() tells it."""
@@ -263,35 +266,38 @@ class Ldap:
 
     def missing_containers(self, wanted: Collection[str]) -> set[str]:
         """Those of the containers, ancestors included, that do not exist."""
-        missing: set[str] = set()
         every = {
             names.render(parsed[depth:])
             for parsed in (names.parse(self.canonical_group(name)) for name in wanted)
             for depth in range(len(parsed))
         }
-        for name in sorted(every, key=lambda name: (len(names.parse(name)), name)):
-            parent = names.render(names.parse(name)[1:])
-            if parent in missing or self._wires["ask"].entry(self._tree.full(name), ["1.1"]) is None:
-                missing.add(name)
+        missing: set[str] = set()
+        by_depth: dict[int, dict[str, str]] = {}  # full name -> container, of one depth
+        for name in every:
+            by_depth.setdefault(len(names.parse(name)), {})[self._tree.full(name)] = name
+        for _, level in sorted(by_depth.items()):  # below what does not exist nothing does
+            asked = {dn: name for dn, name in level.items() if names.render(names.parse(name)[1:]) not in missing}
+            missing |= {name for dn, name in level.items() if dn not in asked}
+            missing |= {asked[dn] for dn, entry in self._wires["ask"].entries_of(asked, ["1.1"]) if entry is None}
         return missing
 
     def missing_groups(self, wanted: Collection[str]) -> set[str]:
         """Those of the groups that do not exist, canonical."""
-        asked = {self.canonical_group(name) for name in wanted}
-        return {name for name in asked if self._wires["ask"].entry(self._tree.full(name), [_ID]) is None}
+        asked = {self._tree.full(name): name for name in map(self.canonical_group, wanted)}
+        return {asked[dn] for dn, entry in self._wires["ask"].entries_of(asked, [_ID]) if entry is None}
 
     def read_groups(self, wanted: Collection[str]) -> Iterator[ObservedGroup]:
         """Those of the named groups that exist, with the ids of the members that are accounts below the base."""
         holds = "memberUid" if self.config.group_class == "posixGroup" else "member"
         found: list[tuple[str, NativeId, list[str]]] = []
-        for name in sorted({self.canonical_group(name) for name in wanted}):
-            entry = self._wires["ask"].entry(self._tree.full(name), [_ID, holds])
+        asked = {self._tree.full(name): name for name in map(self.canonical_group, wanted)}
+        for dn, entry in self._wires["ask"].entries_of(asked, [_ID, holds]):
             if entry is not None and entry[1].get(_ID_FOUND):
                 members = [self._key_of_value(_text(value)) for value in entry[1].get(holds.lower(), ())]
-                found.append((name, NativeId(_text(entry[1][_ID_FOUND][0])), members))
+                found.append((asked[dn], NativeId(_text(entry[1][_ID_FOUND][0])), members))
         ids = self._members({member for _, _, members in found for member in members})
         self._ids = {}  # good for the run it was read in, not for one an hour later
-        for name, native_id, members in found:
+        for name, native_id, members in sorted(found):
             yield ObservedGroup(native_id, name, frozenset(one for member in members for one in ids.get(member, ())))
 
     def _key_of_value(self, value: str) -> str:
@@ -340,7 +346,7 @@ class Ldap:
             places = [place for place in (change.before, change.after) if place is not None]
             for place in places:
                 self._tree.first(place.rdn)
-                if (self._folded(place.container), names.fold_value(place.rdn)) in self._privileged_places():
+                if (self._spell(place.container), names.fold_value(place.rdn)) in self._privileged_places():
                     return "the account is privileged (R40)"
             return next(filter(None, (self._account_outside(place.container) for place in places)), "")
         except names.NotADn as error:
@@ -353,13 +359,6 @@ class Ldap:
             found = (place for place in places if place is not None)
             self._untouchable_places = frozenset((container, names.fold_value(rdn)) for container, rdn in found)
         return self._untouchable_places
-
-    def _folded(self, container: str) -> str:
-        """A container's canonical name; the same few come with every account."""
-        folded = self._containers.get(container)
-        if folded is None:
-            folded = self._containers[container] = names.canonical(container)
-        return folded
 
     def _account_outside(self, container: str) -> str:
         why = self._reach.get(container)

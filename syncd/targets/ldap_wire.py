@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from syncd.targets.ldap_errors import NO_SUCH_OBJECT, SUCCESS, WIRE_ERRORS, brok
 _CHUNK = 65536
 _TOGETHER = 16384  # bytes of writes that leave at once: what one TLS record holds
 _AHEAD = 4 * 1024 * 1024  # bytes of a page held before its entries are told, though the page goes on
+_ASKED = 50  # entries asked for at once: a server that is told too much at a time hangs up
 _EMPTY_PAGES = 100  # in a row: a server may send one where it ran out of time, but not for ever
 _ANYTHING = ber.present("objectClass")
 
@@ -179,6 +181,50 @@ class Wire:
         """The entry of that name, or None where there is none."""
         return next(iter(list(self._search(dn, ber.Reach.BASE, _ANYTHING, attributes))), None)
 
+    def entries_of(self, dns: Iterable[str], attributes: Sequence[str]) -> Iterator[tuple[str, Entry | None]]:
+        """Each of these names, in any order, with its entry or None where there is none. Many are asked for at once."""
+        waiting, asked, told = iter(dns), dict[int, str](), dict[int, Entry]()
+        if self._owed:
+            self.close()
+        self.open()
+        connection = self._connection
+        with self._doing("search for entries by name") as doing:
+            try:
+                while True:
+                    for dn in islice(waiting, _ASKED - len(asked)):
+                        self._owed = self.send(ber.search(dn, ber.Reach.BASE, _ANYTHING, attributes))
+                        asked[self._owed] = dn
+                    if not asked:
+                        return
+                    if self._connection is not connection:
+                        raise TransientError(f"{self.endpoint}: {doing}: the connection was closed meanwhile")
+                    message_id, entry, ended = self._told_of(doing, self._message(entries.LONGEST))
+                    if message_id not in asked:
+                        raise Lost(f"the server answered a question nobody asked ({message_id})")
+                    if entry is not None:
+                        told[message_id] = entry
+                    if ended:
+                        dn, found = asked.pop(message_id), told.pop(message_id, None)
+                        self._owed = self._owed if asked else 0
+                        yield dn, found
+            finally:
+                if asked and self._connection is connection:  # given up in the middle
+                    self.close()
+
+    def _told_of(self, doing: str, message: bytes) -> tuple[int, Entry | None, bool]:
+        """Which search for one entry a message answers, the entry it tells, and whether that was all."""
+        message_id, operation, start, stop = entries.head(message, 0, len(message))
+        if message_id == 0:  # RFC 4511 §4.4.1: notice of disconnection
+            raise Lost(f"the server says goodbye: {ber.answer(message).why}")
+        if operation == entries.ENTRY:
+            return message_id, entries.entry(message, start, stop, self._names), False
+        if operation == entries.REFERENCE:
+            raise self._elsewhere(doing, entries.reference(message, start, stop))
+        if operation != entries.DONE:
+            raise ber.Malformed(f"0x{operation:02x} is no answer to a search")
+        self._next(doing, ber.Reach.BASE, message)
+        return message_id, None, True
+
     def search(self, base: str, condition: bytes, attributes: Sequence[str]) -> Iterator[Entry]:
         """Every entry below the base that matches, streamed page by page. Raises unless the server reached the end."""
         return self._search(base, ber.Reach.SUBTREE, condition, attributes)
@@ -190,23 +236,29 @@ class Wire:
     def _search(
         self, base: str, reach: ber.Reach, condition: bytes, attributes: Sequence[str], *, whole: bool = True
     ) -> Iterator[Entry]:
-        doing = f"search below {base}"
         request = ber.search(base, reach, condition, attributes)
+        with self._doing(f"search below {base}") as doing, closing(self._pages(doing, request, reach)) as pages:
+            for data, found in pages:
+                for operation, start, end in found:
+                    if operation == entries.ENTRY:
+                        yield entries.entry(data, start, end, self._names)
+                    elif whole:  # whoever stands there was not read, and not read is not gone
+                        raise self._elsewhere(doing, entries.reference(data, start, end))
+
+    @contextmanager
+    def _doing(self, doing: str) -> Iterator[str]:
+        """Whatever goes wrong with a search is told as what became of it, and where."""
         try:
-            with closing(self._pages(doing, request, reach)) as pages:
-                for data, found in pages:
-                    for operation, start, end in found:
-                        if operation == entries.ENTRY:
-                            yield entries.entry(data, start, end, self._names)
-                        elif whole:  # whoever stands there was not read, and not read is not gone
-                            where = ", ".join(entries.reference(data, start, end))
-                            why = f"{doing}: a part of it lies on another server ({where}), which is not followed"
-                            raise EndpointError(self.endpoint, why, "choose a base without referrals below it")
+            yield doing
         except entries.Partial as error:
             raise EndpointError(self.endpoint, f"{doing}: {error}", "raise the server's limit of values in one answer") from error
         except (OSError, ber.Malformed, Lost) as error:
             self.close()
             raise broken(self.endpoint, doing, error) from error
+
+    def _elsewhere(self, doing: str, urls: Iterable[str]) -> EndpointError:
+        why = f"{doing}: a part of it lies on another server ({', '.join(urls)}), which is not followed"
+        return EndpointError(self.endpoint, why, "choose a base without referrals below it")
 
     def _pages(self, doing: str, request: bytes, reach: ber.Reach) -> Generator[tuple[bytes, list[entries.Span]]]:
         """What each page holds, once its successor is asked for: so the server works while we read."""
@@ -305,17 +357,22 @@ class Wire:
         if connection is None:
             raise Lost("the connection is closed")
         try:
-            while (length := ber.frame(self._buffer)) is None:
-                self._fill()
-            received = ber.answer(bytes(self._buffer[:length]))
+            received = ber.answer(self._message())
         except (OSError, ber.Malformed, Lost) as error:
             self.close()
             raise Lost(str(error)) from error
-        del self._buffer[:length]
         if received.message_id == 0:  # RFC 4511 §4.4.1: notice of disconnection
             self.close()
             raise Lost(f"the server says goodbye: {received.why}")
         return received
+
+    def _message(self, longest: int = ber.LONGEST) -> bytes:
+        """The next whole message. Raises Lost, OSError or Malformed."""
+        while (length := ber.frame(self._buffer, 0, longest)) is None:
+            self._fill()
+        message = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return message
 
     def _fill(self) -> None:
         """Send what is left to be sent, then wait for more bytes, no longer than the time-out. Raises Lost or OSError."""

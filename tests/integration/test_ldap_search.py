@@ -211,3 +211,44 @@ def test_an_entry_that_is_not_there_is_none_and_a_base_that_is_not_there_an_erro
     assert wire.entry(f"ou=nowhere,{ldap_base}", ["ou"]) is None
     with pytest.raises(EndpointError, match="no such object"):
         list(wire.search(f"ou=nowhere,{ldap_base}", ANY, ["ou"]))
+
+
+def test_many_entries_asked_for_by_name_are_each_found_or_not(wire: Wire, ldap_base: str) -> None:
+    """More than are asked for at once; in any order, and none is told under another's name."""
+    asked = [f"ou=u{number},{ldap_base}" for number in range(200)]
+    found = dict(wire.entries_of(asked, ["ou"]))
+    assert found.keys() == set(asked)
+    assert {dn: entry[1]["ou"] for dn, entry in found.items() if entry is not None} == {
+        f"ou=u{number},{ldap_base}": [b"u%d" % number] for number in range(7)
+    }
+
+
+def test_names_asked_for_and_given_up_leave_no_answers_for_the_next(wire: Wire, ldap_base: str) -> None:
+    """Neither for a search, nor for other names; and who goes on after somebody else asked is told so."""
+    units = [f"ou=u{number},{ldap_base}" for number in range(7)]
+    given_up = wire.entries_of(units, ["ou"])
+    next(given_up)
+    given_up.close()  # type: ignore[attr-defined]  # a generator, as whoever drops one closes it
+    assert len(names(wire.search(ldap_base, UNITS, ["ou"]))) == 7
+    interrupted = wire.entries_of(units, ["ou"])
+    next(interrupted)
+    assert len(dict(wire.entries_of(units, ["ou"]))) == 7
+    with pytest.raises(TransientError, match="closed meanwhile"):
+        list(interrupted)
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_broken_answer_about_names_is_an_error_in_time(
+    rude: Callable[[Answering], tuple[RudeServer, Wire]], broken: Callable[[int], bytes]
+) -> None:
+    """As of a search: never an entry taken for absent because its answer could not be read."""
+    asked = count()
+
+    def once(wire: ssl.SSLSocket, number: int, tag: int) -> None:
+        if tag == 0x63:
+            wire.sendall(broken(number) if next(asked) == 0 else entry(number, "cn=a") + end(number))
+
+    _, wire = rude(once)
+    with pytest.raises(TransientError, match="entries by name"):
+        dict(wire.entries_of(["cn=a"], ["cn"]))
+    assert dict(wire.entries_of(["cn=a"], ["cn"])) == {"cn=a": ("cn=a", {"cn": [b"x"]})}
