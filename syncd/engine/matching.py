@@ -7,7 +7,7 @@ account. A linked account that others deleted, moved out of reach or disabled is
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from syncd.core import correlate, plan
@@ -119,9 +119,12 @@ class Matching:
         self._result.wants = wants
         for person, want in wants.items():
             self._result.changes += plan.steps(self._name, want, holdings.get(person))
-        if listing is not None:
-            self._leave_to_others()
-        self._add_groups_and_containers(decided)
+        joined = {change.group for change in self._result.changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
+        if listing is None:
+            missing = self._target.missing_groups(joined) if joined else set()
+        else:
+            missing = joined - self._leave_to_others(joined)
+        self._add_groups_and_containers(decided, missing)
         return self._result
 
     # --- what is there ------------------------------------------------------------------------------------------------
@@ -333,17 +336,20 @@ class Matching:
         known = self._store.known(self._name, [person]).get(person)
         return known.account if known else None
 
-    def _leave_to_others(self) -> None:
-        """Drop the memberships that others made already: they stay theirs, and are not planned again in every reconcile (R19)."""
-        joined = {change.group for change in self._result.changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
+    def _leave_to_others(self, joined: Collection[str]) -> set[str]:
+        """Drop the memberships that others made already: they stay theirs, and are not planned again in every reconcile (R19).
+
+        Which of the groups to be joined exist.
+        """
         members = {group.name: group.members for group in self._target.read_groups(joined)} if joined else {}
         self._result.changes = [
             change
             for change in self._result.changes
             if change.kind is not Kind.ADD_MEMBER or change.native_id not in members.get(change.group or "", ())
         ]
+        return set(members)
 
-    def _add_groups_and_containers(self, decided: Mapping[PersonId, Decided]) -> None:
+    def _add_groups_and_containers(self, decided: Mapping[PersonId, Decided], missing: Collection[str]) -> None:
         result = self._result
         may_create = {
             self._group(group.name)
@@ -352,7 +358,7 @@ class Matching:
             for group in one.wanted[self._name].groups
             if group.create
         }
-        found = placed(self._target, result.changes, may_create, create_containers=self._create_containers)
+        found = placed(self._target, result.changes, missing, may_create, create_containers=self._create_containers)
         result.changes = found.changes
         result.findings += found.findings
         result.waiting |= found.waiting

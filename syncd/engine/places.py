@@ -23,14 +23,17 @@ class Placed:
     waiting: frozenset[PersonId]
 
 
-def placed(target: Target, changes: Sequence[Change], may_create: Collection[str], *, create_containers: bool) -> Placed:
-    """The changes of one target completed. `may_create` are the groups a mapping allows to be made, canonical."""
-    joined = {change.group for change in changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
-    missing = target.missing_groups(joined) if joined else set()
-    groups = missing & set(may_create)
+def placed(
+    target: Target, changes: Sequence[Change], missing: Collection[str], may_create: Collection[str], *, create_containers: bool
+) -> Placed:
+    """The changes of one target completed.
+
+    `missing` are the groups among those to be joined that do not exist, `may_create` those a mapping allows to be made; canonical.
+    """
+    groups = set(missing) & set(may_create)
     needed = plan.needed_containers(changes) | {plan.parent(name) for name in groups}
     absent = target.missing_containers(needed - {""})
-    refused = missing - groups
+    refused = set(missing) - groups
     findings = [Finding("missing group", name, _no_group(target, name), None, None, target.name, {}) for name in sorted(refused)]
     kept = list(changes)
     if absent and not create_containers:

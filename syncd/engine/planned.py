@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -21,9 +21,10 @@ from syncd.engine.gather import People, Reading
 from syncd.engine.matching import Matched
 from syncd.errors import EndpointError, TransientError
 from syncd.store import Acceptance, Finding, SnapshotRow
-from syncd.store.codec import change_from_json, change_to_json
+from syncd.store.codec import change_from_json, change_to_json, dumps
 
 Stopped = Mapping[TargetName, EndpointError | TransientError]
+_TOGETHER = 1_000  # changes told as one piece of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +210,15 @@ def dump(planned: Planned, mapped_on: date) -> bytes:
         "today": planned.today.isoformat(),
         "mapped_on": mapped_on.isoformat(),
         "verdict": [str(finding) for finding in planned.verdict.findings],
-        "plans": {name: [change_to_json(change) for change in one.changes] for name, one in planned.plans.items()},
     }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    plans = [b"%b:[%b]" % (dumps(name), b",".join(_told(one.changes))) for name, one in planned.plans.items()]
+    return b'%b,"plans":{%b}}' % (dumps(told)[:-1], b",".join(plans))
+
+
+def _told(changes: Sequence[Change]) -> Iterator[bytes]:
+    """The changes as JSON, some at a time: a large plan is not held twice as objects and once more as text."""
+    for start in range(0, len(changes), _TOGETHER):
+        yield dumps([change_to_json(change) for change in changes[start : start + _TOGETHER]])[1:-1]
 
 
 def load(kept: bytes) -> StoredPlan:
