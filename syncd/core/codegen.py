@@ -85,13 +85,18 @@ class Frame:
         """The local name that holds what this Python source gives; it is fetched once."""
         return self.reads.setdefault(source, f"v{len(self.reads)}")
 
+    @staticmethod
+    def field(name: str) -> str:
+        """Python source for what the person holds under this name, None where nothing: only to be given to `read()`."""
+        return f"field({name!r})"
+
     def add(self, line: str, rule: str = "") -> None:
         """Append a line of the body; `rule` is what a failure in it is attributed to."""
         self.lines.append((line, rule))
 
     def build(self, name: str, parameters: str) -> tuple[Callable[..., object], Sequence[str]]:
         """The finished function, and for each of its lines (from 1; 0 unused) the rule it computes."""
-        head = [(f"def {name}({parameters}):", "")]
+        head = [(f"def {name}({parameters}):", ""), ("    field = person.fields.get", "")]
         head += [(f"    {local} = {source}", "") for source, local in self.reads.items()]
         lines = head + [(f"    {line}", rule) for line, rule in self.lines]
         source = "\n".join(line for line, _ in lines)

@@ -12,8 +12,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
+from itertools import chain
 from types import MappingProxyType
+from typing import NamedTuple
 
 from syncd.core.codegen import Code, Place, Vocabulary
 from syncd.core.expression import Function
@@ -41,6 +43,7 @@ from syncd.errors import Problem
 
 REFERENCES = ("manager", "homeroom.teacher")
 PASSWORDS = frozenset({"userpassword", "unicodepwd", "authpassword"})
+_SHARED = 4_096  # values remembered as they are escaped: the same campuses, grades and classes come with everybody
 EACH = {"classes": FieldType.CLASS, "campuses": FieldType.CAMPUS}
 
 
@@ -53,8 +56,7 @@ class WantedGroup:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What a person's account on one target should be, before lifecycle and the connector's own spelling.
 
     `attributes` has a key for every attribute the mapping owns, with () for no value. `find` are the keys to adopt an account by,
@@ -151,7 +153,7 @@ def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str
 
     `escape` makes a value of the roster safe inside this target's container and group names; without it: RFC 4514.
     """
-    part = partial(_part, escape or escape_dn)
+    part = lru_cache(_SHARED)(partial(_part, escape or escape_dn))
     vocabulary = Vocabulary(people.vocabulary.extra, people.vocabulary.config, people.vocabulary.tables)
     start = next((account.rdn.mark for account in spec.accounts.values()), Mark(spec.target, 1, 1))
     problems: list[Problem] = []
@@ -263,11 +265,13 @@ class _Account:
             local = f"a{len(locals_)}"
             locals_.append(f"{attribute!r}: {local}")
             function.add(f"{local} = {self._values(attribute, form)}", attribute)
-        function.add("groups = []")
+        if spec.groups:
+            function.add("groups = []")
         for at, group in enumerate(spec.groups):
             self._group(at, group)
-        found = "".join(f"*f{at}, " for at in range(len(spec.find)))
-        function.add(f"return rdn, container, {{{', '.join(locals_)}}}, ({found}), distinct(groups)")
+        found = " + ".join(f"f{at}" for at in range(len(spec.find))) or "()"
+        groups = "distinct(groups)" if spec.groups else "()"
+        function.add(f"return rdn, container, {{{', '.join(locals_)}}}, {found}, {groups}")
 
     def _problem(self, mark: Mark, what: str) -> None:
         self.function.problems.append(Problem(str(mark), what))
@@ -314,10 +318,8 @@ class _Account:
 
     def _value(self, code: Code, mark: Mark) -> str:
         match code.type:
-            case FieldType.TEXT if code.source.isidentifier():
-                return f"({code.source},) if {code.source} else ()"
             case FieldType.TEXT:
-                return f"(t,) if (t := {code.source}) else ()"
+                return _text(code.source)
             case FieldType.LIST:
                 return f"several({code.source})"
             case FieldType.FLAG:
@@ -345,12 +347,22 @@ class _Account:
         self.function.add(f"    {line}", rule)
 
 
+def _text(source: str) -> str:
+    if source[0] in "'\"":  # a constant
+        return f"({source},)" if len(source) > len("''") else "()"
+    if source.isidentifier():
+        return f"({source},) if {source} else ()"
+    return f"(t,) if (t := {source}) else ()"
+
+
 # --- what compiled mappings call --------------------------------------------------------------------------------------
 
 
 def several(*values: Sequence[str]) -> tuple[str, ...]:
     """All values of the parts, each once, empty ones left out, in order."""
-    return tuple(dict.fromkeys(value for part in values for value in part if value))
+    found = dict.fromkeys(chain.from_iterable(values))
+    found.pop("", None)
+    return tuple(found)
 
 
 def flag(value: bool | None) -> tuple[str, ...]:

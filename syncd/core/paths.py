@@ -76,7 +76,7 @@ class Path:
             return literal(vocabulary.config[step])
         if step not in vocabulary.extra:
             raise Refused(f"no source declares the column 'extra.{step}'{suggestion(step, vocabulary.extra)}", step)
-        return Code(frame.read(f"(person.fields.get({f'extra.{step}'!r}) or '')"), TEXT)
+        return Code(frame.read(f"({frame.field(f'extra.{step}')} or '')"), TEXT)
 
     def _member(self, kind: FieldType, local: str) -> Code:
         """A part of a campus or class held in a local name; without a part, whether there is one."""
@@ -134,5 +134,5 @@ class Path:
 
 def _scalar(frame: Frame, name: str, kind: FieldType) -> Code:
     if kind in OPTIONAL:
-        return Code(frame.read(f"person.fields.get({name!r})"), kind, optional=True)
-    return Code(frame.read(f"person.fields.get({name!r}) or {NOTHING[kind]}"), kind)
+        return Code(frame.read(frame.field(name)), kind, optional=True)
+    return Code(frame.read(f"{frame.field(name)} or {NOTHING[kind]}"), kind)

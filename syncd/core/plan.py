@@ -10,7 +10,9 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 from syncd.core.model import (
     ACCOUNT_KINDS,
@@ -23,8 +25,7 @@ from syncd.core.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(NamedTuple):
     """One person's account on one target as it should be, already canonical.
 
     `policies` names every attribute the mapping owns. `refers` are attributes that hold the place of another person's account;
@@ -34,8 +35,8 @@ class Desired:
 
     person: PersonId
     account: Account
-    policies: Mapping[str, str] = field(default_factory=dict)
-    refers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policies: Mapping[str, str] = MappingProxyType({})
+    refers: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     campus: str = ""
     population: str = ""
     leaving: bool = False
@@ -105,15 +106,17 @@ class _Steps:
         old, new = _difference(self.want.policies, account.attributes, have.account.attributes)
         if new:
             yield self.make(Kind.UPDATE, replace(place, attributes=old), replace(place, attributes=new))
-        yield from self.memberships(place, account.groups & have.account.groups, have.account.groups)
+        kept = account.groups & have.account.groups
+        yield from self.memberships(place, kept, have.account.groups)
         if (account.rdn, account.container) != (place.rdn, place.container):
             moved = replace(place, rdn=account.rdn, container=account.container)
             yield self.make(Kind.MOVE, before=place, after=moved)
             place = moved
-        old, new = _difference(dict.fromkeys(self.want.refers, "enforce"), self.want.refers, have.account.attributes)
-        if new:
-            yield self.make(Kind.REFER, replace(place, attributes=old), replace(place, attributes=new))
-        yield from self.memberships(place, account.groups, account.groups & have.account.groups)
+        if self.want.refers:
+            old, new = _difference(dict.fromkeys(self.want.refers, "enforce"), self.want.refers, have.account.attributes)
+            if new:
+                yield self.make(Kind.REFER, replace(place, attributes=old), replace(place, attributes=new))
+        yield from self.memberships(place, account.groups, kept)
 
     def leaving(self, have: Holding) -> Iterator[Change]:
         """The steps that take access away, and no more than the lifecycle asks for."""
@@ -130,6 +133,8 @@ class _Steps:
 
     def memberships(self, place: Account, want: frozenset[str], have: frozenset[str]) -> Iterator[Change]:
         """One change per edge: a membership belongs to the person (R16)."""
+        if want == have:
+            return
         for group in sorted(want - have):
             yield self.make(Kind.ADD_MEMBER, before=place, group=group)
         for group in sorted(have - want):
@@ -147,9 +152,8 @@ def _difference(
     new: dict[str, tuple[str, ...]] = {}
     for name, policy in policies.items():
         is_value, should = have.get(name, ()), want.get(name, ())
-        if policy == "initial" or (policy == "if_empty" and is_value) or is_value == should:
-            continue
-        old[name], new[name] = is_value, should
+        if is_value != should and policy != "initial" and not (is_value and policy == "if_empty"):
+            old[name], new[name] = is_value, should
     return old, new
 
 

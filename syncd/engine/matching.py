@@ -325,7 +325,7 @@ class Matching:
             place = self._place_of(other, desired) if other is not None else None
             told = self._target.reference(place) if place is not None else None
             refers[attribute] = (told,) if told is not None else ()
-        return replace(want, refers=refers)
+        return want._replace(refers=refers)
 
     def _place_of(self, person: PersonId, desired: Mapping[PersonId, Desired]) -> Account | None:
         want = desired.get(person)

@@ -347,7 +347,7 @@ BUGS = (
     Bug(
         "an initial value is written again by updates",
         "attribute policies",
-        (Place(f"{PLAN}:_difference", 'policy == "initial" or ', ""),),
+        (Place(f"{PLAN}:_difference", ' and policy != "initial"', ""),),
         (CALM, _night((moves, 3))),
         "the initial description of 1004 was written again",
         after=0,
@@ -358,7 +358,7 @@ BUGS = (
         (
             Place(
                 f"{PLAN}:_Steps.adjustment",
-                "yield from self.memberships(place, account.groups & have.account.groups, have.account.groups)",
+                "yield from self.memberships(place, kept, have.account.groups)",
                 "pass",
             ),
         ),

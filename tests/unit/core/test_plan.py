@@ -84,7 +84,7 @@ def test_a_leaver_loses_groups_then_access_then_place() -> None:
     """The account is disabled before it is parked, and deleted only where asked."""
     want = Desired(ANA, ACCOUNT, leaving=True, park="ou=Disabled")
     assert kinds(steps(LDAP, want, Holding(NATIVE, ACCOUNT))) == [Kind.REMOVE_MEMBER, Kind.DISABLE, Kind.PARK]
-    assert kinds(steps(LDAP, replace(want, delete=True), Holding(NATIVE, ACCOUNT)))[-1] is Kind.DELETE
+    assert kinds(steps(LDAP, want._replace(delete=True), Holding(NATIVE, ACCOUNT)))[-1] is Kind.DELETE
 
 
 def test_a_rename_and_a_move_are_one_change_and_later_steps_know_the_new_place() -> None:
