@@ -26,8 +26,8 @@ from syncd.vault import Vault
 
 _log = telemetry.logger("engine")
 
-BATCH = 200
-"""Changes journalled in one transaction, and at most in flight unrecorded."""
+BATCH = 500
+"""Changes journalled in one transaction, together with the outcomes of those before. Measured: fewer cost, more gain nothing."""
 
 STANDING = frozenset({Kind.CREATE, Kind.ENABLE, Kind.DISABLE, Kind.PARK, Kind.DELETE})
 """The steps that make a lifecycle state true."""
@@ -63,6 +63,7 @@ class CarryOut:
         self._run = run
         self._scope = scope
         self._clock = clock
+        self._log = _log.bind(run=run, target=target.name)
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
         self._stuck: set[PersonId] = set()  # somebody whose account itself, not just a membership, is not as planned
@@ -135,7 +136,8 @@ class CarryOut:
             for start in range(0, len(ready), BATCH):
                 batch = ready[start : start + BATCH]
                 sealed = self._passwords(batch, wants, wanted, secrets)
-                numbers = self._store.intend(self._run, batch, sealed, self._clock())
+                numbers = self._store.intend(self._run, batch, sealed, self._clock(), after=done)
+                done.clear()
                 for change, seq in zip(batch, numbers, strict=True):
                     seqs[id(change)] = seq
                     yield change
@@ -155,8 +157,6 @@ class CarryOut:
                 done.append((seq, final))
                 self._note(final)
                 told(final)
-                if len(done) >= BATCH:
-                    flush()
         finally:
             flush()
         for seq, outcome in resolve(self._target, self._scope, unknown, self._store):
@@ -189,9 +189,9 @@ class CarryOut:
 
     def _note(self, outcome: Outcome) -> None:
         report, person = self.report, outcome.change.person
-        _log.info(
-            "change.applied", run=self._run, target=self._target.name, person=person, kind=str(outcome.change.kind),
-            result=str(outcome.result), failure=outcome.failure and str(outcome.failure),
+        self._log.info(
+            "change.applied", person=person, kind=str(outcome.change.kind), result=str(outcome.result),
+            failure=outcome.failure and str(outcome.failure),
         )  # fmt: skip
         report.results[outcome.result] += 1
         if outcome.landed:

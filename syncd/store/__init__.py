@@ -346,10 +346,20 @@ class Store:
             writing.accept(connection, self._vault, run, acceptance, now.astimezone(UTC))
 
     def intend(
-        self, run: RunId, changes: Sequence[Change], passwords: Mapping[int, tuple[bytes, datetime]], now: datetime
+        self,
+        run: RunId,
+        changes: Sequence[Change],
+        passwords: Mapping[int, tuple[bytes, datetime]],
+        now: datetime,
+        *,
+        after: Sequence[tuple[int, Outcome]] = (),
     ) -> list[int]:
-        """Journal changes before they are sent, sealed first passwords by index with them (R21); their numbers, in order."""
+        """Journal changes before they are sent, sealed first passwords by index with them (R21); their numbers, in order.
+
+        What came of the changes `after` which these are sent is recorded in the same transaction.
+        """
         with transaction(self._engine) as connection:
+            journal.record(connection, self._vault, after, now.astimezone(UTC))
             return journal.intend(connection, self._vault, run, changes, passwords, now.astimezone(UTC))
 
     def record(self, run: RunId, outcomes: Sequence[tuple[int, Outcome]], now: datetime) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 
 ASSERTION = "1.3.6.1.1.12"  # RFC 4528
 POST_READ = "1.3.6.1.1.13.2"  # RFC 4527
@@ -60,13 +61,22 @@ def tlv(tag: int, content: bytes) -> bytes:
     """One element: tag, definite length, content."""
     size = len(content)
     if size < 0x80:  # noqa: PLR2004 — BER's short form ends here
-        return bytes((tag, size)) + content
+        return (_SHORT[tag][size] if tag in _SHORT else bytes((tag, size))) + content
     length = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes((tag, 0x80 | len(length))) + length + content
 
 
+_SHORT = {tag: [bytes((tag, size)) for size in range(0x80)] for tag in (0x04, 0x30, 0x31)}
+"""The heads of short octet strings, sequences and sets, which nearly every element has."""
+
+
 def _text(value: str, tag: int = 0x04) -> bytes:
     return tlv(tag, value.encode())
+
+
+@lru_cache(maxsize=1024)  # the same names of attributes, and little else, come with every entry
+def _name(attribute: str) -> bytes:
+    return _text(attribute)
 
 
 def _number(value: int, tag: int = 0x02) -> bytes:
@@ -74,12 +84,12 @@ def _number(value: int, tag: int = 0x02) -> bytes:
 
 
 def _attribute(name: str, values: Values) -> bytes:
-    return tlv(0x30, _text(name) + tlv(0x31, b"".join(map(_text, values))))
+    return tlv(0x30, _name(name) + tlv(0x31, b"".join([tlv(0x04, value.encode()) for value in values])))
 
 
 def add(dn: str, attributes: Mapping[str, Values]) -> bytes:
     """An add request (§4.7)."""
-    return tlv(0x68, _text(dn) + tlv(0x30, b"".join(_attribute(name, values) for name, values in attributes.items())))
+    return tlv(0x68, _text(dn) + tlv(0x30, b"".join([_attribute(name, values) for name, values in attributes.items()])))
 
 
 def modify(dn: str, changes: Iterable[tuple[Modify, str, Values]]) -> bytes:
@@ -114,7 +124,7 @@ def search(base: str, reach: Reach, condition: bytes, attributes: Sequence[str])
 
 def equal(attribute: str, value: str) -> bytes:
     """The filter (attribute=value); being bytes, it needs no escaping."""
-    return tlv(0xA3, _text(attribute) + _text(value))
+    return tlv(0xA3, _name(attribute) + _text(value))
 
 
 def present(attribute: str) -> bytes:
@@ -145,6 +155,7 @@ def assertion(condition: bytes) -> bytes:
     return tlv(0x30, _text(ASSERTION) + b"\x01\x01\xff" + tlv(0x04, condition))
 
 
+@lru_cache(maxsize=8)
 def post_read(*attributes: str) -> bytes:
     """A control that asks for attributes of the entry as the operation left it."""
     return tlv(0x30, _text(POST_READ) + tlv(0x04, tlv(0x30, b"".join(map(_text, attributes)))))
@@ -204,18 +215,25 @@ def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
 
 
 def _elements(data: bytes) -> list[tuple[int, bytes]]:
-    out, at = [], 0
-    while at < len(data):
-        tag, content, at = _element(data, at)
-        out.append((tag, content))
+    out, at, end = [], 0, len(data)
+    while at < end:
+        if at + 1 < end and (size := data[at + 1]) < 0x80 and at + 2 + size <= end:  # noqa: PLR2004 — short, as nearly all are
+            out.append((data[at], data[at + 2 : at + 2 + size]))
+            at += 2 + size
+        else:
+            tag, content, at = _element(data, at)
+            out.append((tag, content))
     return out
 
 
 def _parts(data: bytes, *tags: int) -> list[bytes]:
     """The contents of the elements, the first of which must have these tags: nothing is taken for what it does not say it is."""
     found = _elements(data)
-    if [tag for tag, _ in found[: len(tags)]] != list(tags):
+    if len(found) < len(tags):
         raise Malformed("an element is not what belongs in its place")
+    for (tag, _), wanted in zip(found, tags, strict=False):
+        if tag != wanted:
+            raise Malformed("an element is not what belongs in its place")
     return [content for _, content in found]
 
 
@@ -239,14 +257,11 @@ def answer(data: bytes, kinds: frozenset[int] = RESULTS) -> Answer:
         raise Malformed("a message holds no result of what was asked")
     operation, result = parts[1]
     code, _, why, *_ = _parts(result, 0x0A, 0x04, 0x04)
-    blocks = (block for tag, block in parts[2:] if tag == 0xA0)  # noqa: PLR2004 — [0]
-    return Answer(
-        message_id=_positive(parts[0][1]),
-        operation=operation,
-        code=_positive(code),
-        why=why.decode(errors="replace"),
-        controls=dict(_control(content) for block in blocks for _, content in _elements(block)),
-    )
+    controls: dict[str, bytes] = {}
+    for tag, block in parts[2:]:
+        if tag == 0xA0:  # noqa: PLR2004 — [0]
+            controls.update(_control(content) for _, content in _elements(block))
+    return Answer(_positive(parts[0][1]), operation, _positive(code), why.decode(errors="replace"), controls)
 
 
 def _control(content: bytes) -> tuple[str, bytes]:
