@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,9 @@ def syncd(folder: Path, *words: str) -> Process:
 
 def _launched(command: Sequence[str]) -> Process:
     launcher = [sys.executable, "-I", "-S", str(_HERE / "launch.py")]
-    ended = subprocess.run([*launcher, *command], capture_output=True, text=True, check=False, cwd=_HERE.parent)
+    # As installed: Python keeps what it compiled, whatever whoever runs the bench has told it for themselves.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    ended = subprocess.run([*launcher, *command], capture_output=True, text=True, check=False, cwd=_HERE.parent, env=environment)
     told = json.loads(ended.stdout or "{}")
     if told.get("code") != 0:
         what = " ".join(command[2:5])

@@ -5,7 +5,7 @@ The one place that knows every part; what a program does with the engine is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from syncd import sources, targets
+from syncd.core.model import TargetName
 from syncd.engine import Engine
 from syncd.settings import Config, load
 from syncd.store import Store
@@ -62,6 +63,29 @@ def migrate_store(config: Config) -> str:
         store.close()
 
 
+class _Targets(Mapping[TargetName, Target]):
+    """The configured targets, each built when it is first asked for: a run that has nothing to do loads no protocol."""
+
+    def __init__(self, config: Config, closing: ExitStack) -> None:
+        self._config = config
+        self._closing = closing
+        self._built: dict[TargetName, Target] = {}
+
+    def __getitem__(self, name: TargetName) -> Target:
+        if name not in self._built:
+            each = self._config.targets[name]
+            connector = targets.build(each.kind, name, each.options, self._config.credentials)
+            self._built[name] = Target(name, connector, rate=each.rate, error_budget=each.error_budget)
+            self._closing.callback(self._built[name].close)
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[TargetName]:
+        return iter(self._config.targets)
+
+    def __len__(self) -> int:
+        return len(self._config.targets)
+
+
 @contextmanager
 def opened(config: Config, *, clock: Clock = utc_now) -> Iterator[Running]:
     """The district with its engine, closed again at the end. Nothing is read from a source or target until the engine is asked."""
@@ -69,11 +93,7 @@ def opened(config: Config, *, clock: Clock = utc_now) -> Iterator[Running]:
     with ExitStack() as closing:
         store = closing.enter_context(opened_store(config))
         read = {name: sources.build(each.kind, name, each.options, vault) for name, each in config.sources.items()}
-        written = {}
-        for name, each in config.targets.items():
-            connector = targets.build(each.kind, name, each.options, config.credentials)
-            written[name] = Target(name, connector, rate=each.rate, error_budget=each.error_budget)
-            closing.callback(written[name].close)
+        written = _Targets(config, closing)
         yield Running(config, store, vault, Engine(config, store, vault, clock, read, written))
 
 

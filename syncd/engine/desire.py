@@ -15,7 +15,7 @@ from datetime import date
 from syncd.core import correlate, lifecycle, naming
 from syncd.core.lifecycle import PersonState, Presence, Standing, State
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
-from syncd.core.model import Person, PersonId, PopulationName, Record, SourceKey, SourceName, Subject, SubjectKey, TargetName
+from syncd.core.model import Person, PersonId, PopulationName, Record, SourceKey, SourceName, TargetName
 from syncd.core.naming import IssuedName, NameRequest
 from syncd.engine import gather
 from syncd.engine.choosing import Choosing
@@ -32,7 +32,7 @@ class Decided:
     population: PopulationName | None
     names: Mapping[str, IssuedName] = field(default_factory=dict)
     wanted: dict[TargetName, Wanted] = field(default_factory=dict)
-    refs: Collection[tuple[SourceName, SubjectKey]] = ()  # some of them twice, maybe
+    refs: Collection[tuple[SourceName, SourceKey]] = ()  # some of them twice, maybe
     blocked: str = ""  # why nothing of this person may change in this run
     stages: Mapping[str, Standing] = field(default_factory=dict)  # by target, where leaving goes at different speeds (R36)
 
@@ -259,14 +259,13 @@ class Desire:
             as_of=min(reached, default=self._today),
         )
 
-    def _refs(self, records: Iterable[Record], person: Person) -> Collection[tuple[SourceName, SubjectKey]]:
-        """Whose rows this person's accounts depend on besides their own (R4)."""
-        refs = [(record.source, edge) for record in records for edge in record.reads]
+    def _refs(self, records: Iterable[Record], person: Person) -> Collection[tuple[SourceName, SourceKey]]:
+        """The persons on whose rows this person's accounts depend besides their own (R4)."""
+        refs = [(record.source, key) for record in records for key in record.related.values()]
         for related in person.related.values():
             other = self._people.get(related)
             if other is not None:
-                refs += [(source, SubjectKey(Subject.PERSON, key)) for source, key in other.records]
-        refs += [(record.source, SubjectKey(Subject.PERSON, key)) for record in records for key in record.related.values()]
+                refs += other.records
         return refs
 
     def _map(self, decided: Decided, person: Person, population: PopulationName) -> None:

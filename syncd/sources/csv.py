@@ -444,9 +444,7 @@ class Csv:
         homeroom = homeroom_of(enrolments)
         if homeroom is not None:
             related[HOMEROOM_TEACHER] = homeroom.teachers[0]
-        reads = {SubjectKey(Subject.CAMPUS, role.campus.key) for role in roles}
-        reads |= {SubjectKey(Subject.CLASS, one.section.key) for one in enrolments}
-        return Record(self._name, key, fields, held, enrolments, (), related, facts, frozenset(reads), tuple(person.rows))
+        return Record(self._name, key, fields, held, enrolments, (), related, facts, tuple(person.rows))
 
 
 @dataclass(slots=True)

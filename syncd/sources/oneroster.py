@@ -385,9 +385,6 @@ class Rules:
         homeroom = homeroom_of(enrolments)
         if homeroom is not None:
             told.related[HOMEROOM_TEACHER] = homeroom.teachers[0]
-        reads = {SubjectKey(Subject.CAMPUS, role.campus.key) for role in held}
-        reads |= {SubjectKey(Subject.CLASS, one.section.key) for one in enrolments}
-        reads |= {SubjectKey(Subject.CAMPUS, one.section.campus) for one in enrolments}
         return Record(
             self.source,
             key,
@@ -397,7 +394,6 @@ class Rules:
             guardians,
             told.related,
             told.facts,
-            frozenset(reads),
             tuple(rows),
         )
 

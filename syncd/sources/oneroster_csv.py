@@ -129,13 +129,15 @@ class OneRosterCsv:
                     "ask for a bulk export first",
                 )
             used = [table for table in delivery.modes if table != "userProfiles" or self._options.profiles]
-            scans = {
-                table: tabular.scan(package, f"{table}.csv", self._options.encoding, self._vault.row_digest())
-                for table in used
-                if delivery.modes[table] != "absent"
-            }
-            said = [delivery.version, repr(dict(delivery.modes)), *(f"{table} {one.said}" for table, one in sorted(scans.items()))]
-            if spool.content(self._digest(said), onto_previous=delivery.is_delta):
+            there = [table for table in used if delivery.modes[table] != "absent"]
+            scans = {table: tabular.scan(package, f"{table}.csv", self._options.encoding) for table in there}
+            told = [delivery.version, repr(dict(delivery.modes))]
+            in_order = [f"{table} {one.in_order}" for table, one in sorted(scans.items())]
+            if not delivery.is_delta and spool.is_in_order(self._digest([*told, *in_order])):
+                return
+            digest_row = self._vault.row_digest()
+            said = [f"{table} {tabular.said(package, f'{table}.csv', one, digest_row)}" for table, one in sorted(scans.items())]
+            if spool.content(self._digest([*told, *said]), onto_previous=delivery.is_delta):
                 return
             with ExitStack() as stack:
                 rejects = stack.enter_context(spool.table(REJECTS, REJECT_COLUMNS))

@@ -46,14 +46,15 @@ class Spool:
     """One stored snapshot of one source.
 
     `content` identifies what was said: equal for files that say the same under an equal configuration. `read` identifies the bytes
-    of the files, which for a delta file is less than the content. `notes` are for people: what was not as it should be, though
-    nothing was lost.
+    of the files, which for a delta file is less than the content; `in_order` the rows in their order, empty where nobody looked.
+    `notes` are for people: what was not as it should be, though nothing was lost.
     """
 
     id: str
     source: SourceName
     content: str
     read: str
+    in_order: str
     fetched_at: datetime
     notes: tuple[str, ...]
     _folder: Path = field(repr=False)
@@ -134,6 +135,7 @@ class SpoolWriter:
         self._partial = self._home / f"{_PARTIAL}{self._id}"
         self._content = ""
         self._read = ""
+        self._in_order = ""
         self._tables: dict[str, _Table] = {}
         self._notes: list[str] = []
 
@@ -141,6 +143,12 @@ class SpoolWriter:
         """Say which bytes were read (a digest). True means that the previous spool was made of these: nothing is to be done."""
         self._read = read
         self.unchanged = self.previous is not None and self.previous.read == read
+        return self.unchanged
+
+    def is_in_order(self, said: str) -> bool:
+        """Say what was said in which order (a digest). True means that the previous spool was made of the same."""
+        self._in_order = said
+        self.unchanged = self.unchanged or (self.previous is not None and self.previous.in_order == said)
         return self.unchanged
 
     def content(self, said: str, *, onto_previous: bool = False) -> bool:
@@ -186,8 +194,9 @@ class SpoolWriter:
             raise ValueError(f"source {self.source} never said what it read")
         self._begin()
         tables = {name: [table.columns, table.file, table.rows, table.chunks] for name, table in self._tables.items()}
-        head = {"content": self._content, "read": self._read, "fetched_at": self._now.isoformat(), "notes": self._notes}
-        plain = json.dumps(head | {"format": FORMAT, "tables": tables}).encode()
+        said = {"content": self._content, "read": self._read, "in_order": self._in_order}
+        head = {**said, "fetched_at": self._now.isoformat(), "notes": self._notes, "format": FORMAT, "tables": tables}
+        plain = json.dumps(head).encode()
         with _create(self._partial / _HEAD) as file:
             file.write(self._vault.seal(plain, _context(self.source, self._id, _HEAD, 0)))
             file.flush()
@@ -197,7 +206,16 @@ class SpoolWriter:
         self._partial.rename(final)
         _sync_folder(self._home)
         return Spool(
-            self._id, self.source, self._content, self._read, self._now, tuple(self._notes), final, dict(self._tables), self._vault
+            self._id,
+            self.source,
+            self._content,
+            self._read,
+            self._in_order,
+            self._now,
+            tuple(self._notes),
+            final,
+            dict(self._tables),
+            self._vault,
         )
 
     def discard(self) -> None:
@@ -219,7 +237,8 @@ def open_spool(folder: Path, source: SourceName, spool: str, vault: Vault) -> Sp
         raise _lost(source, spool, f"it has format {head['format']}, this version reads {FORMAT}")
     tables = {name: _Table(tuple(columns), file, rows, chunks) for name, (columns, file, rows, chunks) in head["tables"].items()}
     fetched = datetime.fromisoformat(head["fetched_at"])
-    return Spool(spool, source, head["content"], head["read"], fetched, tuple(head["notes"]), path, tables, vault)
+    said = head["content"], head["read"], head.get("in_order", "")
+    return Spool(spool, source, *said, fetched, tuple(head["notes"]), path, tables, vault)
 
 
 def stored(folder: Path, source: SourceName) -> list[str]:

@@ -21,7 +21,7 @@ from operator import itemgetter
 from typing import Protocol
 
 from syncd.sources.archive import Package
-from syncd.sources.sameness import RowSum
+from syncd.sources.sameness import InOrder, RowSum
 
 ENCODINGS = ("auto", "utf-8", "utf-16", "latin-1")
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
@@ -44,14 +44,11 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What the first pass found: the encoding to read with, a digest of the bytes, and, where asked for, what they say.
-
-    `said` is equal for the same rows in another order or with other quotes (`sameness`); for what is no plain table, the digest.
-    """
+    """What the first pass found: the encoding to read with, a digest of the bytes, and one of the rows in order (`sameness`)."""
 
     encoding: str
     digest: str
-    said: str = ""
+    in_order: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +79,12 @@ class Table:
     rows: Iterator[tuple[int, list[str]] | BadRow]
 
 
-def scan(package: Package, name: str, encoding: str = "auto", digest_row: Callable[[bytes], int] | None = None) -> Scan:
-    """The encoding and digest of a file, and with `digest_row` what it says (comma-separated files only).
+def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
+    """The encoding and the digests of a file.
 
     Raises EndpointError on NUL bytes and on bytes that no one encoding explains.
     """
-    rows = RowSum(digest_row) if digest_row is not None else None
+    rows = InOrder()
     digest = hashlib.sha256()
     utf8 = codecs.getincrementaldecoder("utf-8")()
     is_utf8 = True
@@ -97,8 +94,7 @@ def scan(package: Package, name: str, encoding: str = "auto", digest_row: Callab
         while block := file.read(_BLOCK):
             first = first or block[:4]
             digest.update(block)
-            if rows is not None:
-                rows.feed(block)
+            rows.feed(block)
             nul = nul or b"\0" in block
             if is_utf8:
                 try:
@@ -113,8 +109,20 @@ def scan(package: Package, name: str, encoding: str = "auto", digest_row: Callab
     if not first:
         package.refuse(name, "is empty", "it must hold at least its header")
     found = _encoding(package, name, encoding, first, is_utf8=is_utf8, nul=nul)
-    said = rows.told() if rows is not None and found != "utf-16" else ""
-    return Scan(found, digest.hexdigest(), f"{found} {said}" if said else digest.hexdigest())
+    return Scan(found, digest.hexdigest(), digest.hexdigest() if found == "utf-16" else f"{found} {rows.told()}")
+
+
+def said(package: Package, name: str, scan: Scan, digest_row: Callable[[bytes], int]) -> str:
+    """What a comma-separated file says: equal for the same rows in another order or with other quotes.
+
+    For what is no plain table, the digest of its bytes (`sameness`).
+    """
+    rows = RowSum(digest_row)
+    with package.open(name) as file:
+        while block := file.read(_BLOCK):
+            rows.feed(block)
+    told = rows.told() if scan.encoding != "utf-16" else ""
+    return f"{scan.encoding} {told}" if told else scan.digest
 
 
 def _encoding(package: Package, name: str, wanted: str, first: bytes, *, is_utf8: bool, nul: bool) -> str:

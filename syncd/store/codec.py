@@ -22,8 +22,6 @@ from syncd.core.model import (
     Section,
     SourceKey,
     SourceName,
-    Subject,
-    SubjectKey,
     TargetName,
     Value,
 )
@@ -75,7 +73,6 @@ def record_to_bytes(record: Record) -> bytes:
             [[one.guardian, one.relation] for one in record.guardians],
             dict(record.related),
             dict(record.facts),
-            sorted([one.subject, one.key] for one in record.reads),
             [[one.file, one.line] for one in record.rows],
         ]
     )
@@ -83,7 +80,7 @@ def record_to_bytes(record: Record) -> bytes:
 
 def record_from_bytes(source: SourceName, key: SourceKey, told: bytes) -> Record:
     """The record that was written."""
-    fields, roles, enrolments, guardians, related, facts, reads, rows = json.loads(told)
+    fields, roles, enrolments, guardians, related, facts, *_, rows = json.loads(told)
     return Record(
         source,
         key,
@@ -96,7 +93,6 @@ def record_from_bytes(source: SourceName, key: SourceKey, told: bytes) -> Record
         tuple(Guardianship(guardian, relation) for guardian, relation in guardians),
         related,
         facts,
-        frozenset(SubjectKey(Subject(subject), key) for subject, key in reads),
         tuple(RowRef(file, line) for file, line in rows),
     )
 

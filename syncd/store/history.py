@@ -40,12 +40,16 @@ def runs(connection: Connection, limit: int) -> list[RunRow]:
 
 
 def open_intentions(connection: Connection, vault: Vault) -> list[Intention]:
-    """Journalled changes without an outcome, oldest first."""
+    """Journalled changes without an outcome, oldest first.
+
+    Looked for in the runs that did not end well: one that did has an outcome for everything, and a history may be long.
+    """
     table, done, image = tables.journal, tables.outcomes, tables.images
+    unwell = select(tables.runs.c.seq).where(tables.runs.c.status != "done")
     query = (
         select(table, image.c.sealed.label("image"))
         .select_from(table.outerjoin(done, done.c.seq == table.c.seq).outerjoin(image, image.c.seq == table.c.seq))
-        .where(done.c.seq.is_(None))
+        .where(table.c.run.in_(unwell), done.c.seq.is_(None))
         .order_by(table.c.seq)
     )
     return [Intention(row.seq, run_id(row.run), _change(row, vault)) for row in connection.execute(query)]

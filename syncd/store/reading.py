@@ -153,13 +153,33 @@ def records(connection: Connection, vault: Vault, persons: Collection[PersonId] 
 
 
 def referrers(connection: Connection, source: SourceName, edges: Collection[SubjectKey]) -> set[PersonId]:
-    """Everybody made from one of these subjects (R4)."""
-    table = tables.references
+    """Everybody made from one of these subjects (R4): of campuses and classes, whose last good records are at them."""
+    keys, refs, roles, enrolments, classes = (
+        tables.source_keys, tables.references, tables.roles, tables.enrolments, tables.classes,
+    )  # fmt: skip
+    holder = (keys.c.source == source) & (keys.c.key == roles.c.key)
+    attender = (keys.c.source == source) & (keys.c.key == enrolments.c.key)
+    taught = (enrolments.c.source == classes.c.source) & (enrolments.c["class"] == classes.c.key)
+    ways: list[tuple[Subject, ColumnElement[Any], Select[Any]]] = [
+        (Subject.PERSON, refs.c.key, select(refs.c.person).where(refs.c.source == source)),
+        (Subject.CAMPUS, roles.c.campus, select(keys.c.person).join_from(roles, keys, holder).where(roles.c.source == source)),
+        (
+            Subject.CAMPUS,
+            classes.c.campus,
+            select(keys.c.person)
+            .select_from(classes.join(enrolments, taught).join(keys, attender))
+            .where(classes.c.source == source),
+        ),
+        (
+            Subject.CLASS,
+            enrolments.c["class"],
+            select(keys.c.person).join_from(enrolments, keys, attender).where(enrolments.c.source == source),
+        ),
+    ]
     found: set[PersonId] = set()
-    for subject in Subject:
-        query = select(table.c.person).where(table.c.source == source, table.c.subject == str(subject))
+    for subject, column, query in ways:
         wanted = [edge.key for edge in edges if edge.subject is subject]
-        found.update(person_id(row.person) for row in _rows(connection, query, table.c.key, wanted))
+        found.update(person_id(row.person) for row in _rows(connection, query.distinct(), column, wanted))
     return found
 
 

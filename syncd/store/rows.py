@@ -155,10 +155,10 @@ class Guardian:
 class Acceptance:
     """Everything a clear plan makes true before its first change is sent, in one transaction.
 
-    `digests` holds per source what to write and what to delete. `refs` replaces a person's reverse edges (R4). `dirty` are marks to
-    add (R5). `names` replaces a person's names by kind. `links` are accounts adopted, or seen to be other than we knew, and `found`
-    the names seen on targets, with their holders: in one transaction with the marks, so that what was seen is never known unmarked.
-    `findings` replaces the current ones of the pipeline.
+    `digests` holds per source what to write and what to delete. `refs` replaces the persons whose rows a person's accounts read
+    (R4). `dirty` are marks to add (R5). `names` replaces a person's names by kind. `links` are accounts adopted, or seen to be
+    other than we knew, and `found` the names seen on targets, with their holders: in one transaction with the marks, so that what
+    was seen is never known unmarked. `findings` replaces the current ones of the pipeline.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
@@ -166,7 +166,7 @@ class Acceptance:
     records: tuple[Record, ...] = ()
     keys: tuple[KnownKey, ...] = ()
     persons: tuple[PersonState, ...] = ()
-    refs: Mapping[PersonId, Collection[tuple[SourceName, SubjectKey]]] = field(default_factory=dict)
+    refs: Mapping[PersonId, Collection[tuple[SourceName, SourceKey]]] = field(default_factory=dict)
     dirty: Collection[PersonId] = ()
     names: Mapping[PersonId, tuple[IssuedName, ...]] = field(default_factory=dict)
     links: tuple[Known, ...] = ()

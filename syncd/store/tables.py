@@ -70,8 +70,8 @@ persons = Table(
     metadata,
     Column("seq", _NUMBER, primary_key=True, autoincrement=True),
     Column("population", String),
-    Column("state", String, nullable=False),
-    Column("since", String),
+    Column("state", String, nullable=False, index=True),
+    Column("since", String, index=True),
     Column("due", String, index=True),
     Column("likeness", String, nullable=False, index=True),
     Column("given", String, nullable=False),
@@ -128,6 +128,7 @@ classes = Table(
     Column("begin", String),
     Column("end", String),
     Column("teachers", Text, nullable=False),
+    Index("classes_by_campus", "source", "campus"),
     sqlite_with_rowid=False,
 )
 
@@ -142,6 +143,7 @@ roles = Table(
     Column("primary", Boolean, nullable=False),
     Column("begin", String),
     Column("end", String),
+    Index("roles_by_campus", "source", "campus"),
     sqlite_with_rowid=False,
 )
 
@@ -171,11 +173,11 @@ guardianships = Table(
     sqlite_with_rowid=False,
 )
 
+# Whose accounts read another person's row. Who is at which campus and in which class, the rows above tell (R4).
 references = Table(
     "refs",
     metadata,
     Column("source", String, primary_key=True),
-    Column("subject", String, primary_key=True),
     Column("key", String, primary_key=True),
     Column("person", _NUMBER, primary_key=True, index=True),
     sqlite_with_rowid=False,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
@@ -96,7 +96,7 @@ def set_states(connection: Connection, states: Iterable[PersonState]) -> None:
 def lease(connection: Connection, name: str, holder: str, now: str, until: str) -> bool:
     """Whether the lease is this holder's now. One statement decides, so that two who ask at once are never both told yes."""
     table = tables.leases
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    make = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert  # the other is not loaded
     statement = (
         make(table)
         .values(name=name, holder=holder, until=until)
@@ -277,16 +277,16 @@ def _records(connection: Connection, vault: Vault, records: Iterable[Record]) ->
     )
 
 
-def _references(connection: Connection, refs: Mapping[PersonId, Collection[tuple[SourceName, SubjectKey]]]) -> None:
-    """Exactly these edges of these persons. Only what is different is written: few rosters move anybody."""
+def _references(connection: Connection, refs: Mapping[PersonId, Collection[RecordKey]]) -> None:
+    """Exactly these edges between these persons and others. Only what is different is written: few rosters move anybody."""
     table = tables.references
     stale: list[dict[str, Any]] = []
-    fresh: list[tuple[str, str, str, int]] = []
+    fresh: list[tuple[str, str, int]] = []
     for piece in chunks(refs):
-        wanted = {(source, str(edge.subject), edge.key, number(person)) for person in piece for source, edge in refs[person]}
+        wanted = {(source, key, number(person)) for person in piece for source, key in refs[person]}
         query = select(table).where(table.c.person.in_([number(person) for person in piece]))
-        held = {(row.source, row.subject, row.key, row.person) for row in connection.execute(query)}
-        stale += [dict(zip(("of_source", "of_subject", "of_key", "of_person"), edge, strict=True)) for edge in held - wanted]
+        held = {(row.source, row.key, row.person) for row in connection.execute(query)}
+        stale += [dict(zip(("of_source", "of_key", "of_person"), edge, strict=True)) for edge in held - wanted]
         fresh += wanted - held
     if stale:
         connection.execute(delete(table).where(*(column == bindparam(f"of_{column.name}") for column in table.columns)), stale)

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pybreaker
-from pyrate_limiter import Duration, Limiter, Rate
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, Result, TargetName
 from syncd.errors import ChangeError, EndpointError, TransientError
 from syncd.targets import Connector, LimitsWrites, ManagesContainers, ManagesGroups, PasswordOf, Question, RefersToAccounts, Scope
+
+if TYPE_CHECKING:
+    from pyrate_limiter import Limiter
 
 Answered = TypeVar("Answered")
 
@@ -43,9 +45,7 @@ class Target:
         self._budget = error_budget
         self._failed = 0
         self._patience = patience
-        # A fraction of a change per second is one change in so many milliseconds.
-        limit, window = (max(1, int(rate)), int(max(1, int(rate)) / rate * Duration.SECOND)) if rate else (0, 0)
-        self._limiter = Limiter(Rate(limit, window)) if rate else None
+        self._limiter = _limiter(rate) if rate else None
         self.breaker = pybreaker.CircuitBreaker(
             fail_max=3,
             reset_timeout=60,
@@ -212,6 +212,13 @@ class Target:
 
     def _open(self) -> EndpointError:
         return EndpointError(self.name, "failed repeatedly and is left alone for a minute", "look at the errors before this one")
+
+
+def _limiter(rate: float) -> Limiter:
+    from pyrate_limiter import Duration, Limiter, Rate  # noqa: PLC0415 — loaded for those who limit anything, and nobody else
+
+    changes = max(1, int(rate))  # a fraction of a change per second is one change in so many milliseconds
+    return Limiter(Rate(changes, int(changes / rate * Duration.SECOND)))
 
 
 class _Replayable:

@@ -76,7 +76,10 @@ class SourceContract:
         deliver("Ann")
         spool = extract(NAME, source, tmp_path / "spools", VAULT, None, NOW)
         digested = set(summed(source, spool))
-        assert all(record.reads <= digested for record in source.records(spool, None) if isinstance(record, Record))
+        for record in source.records(spool, None):
+            assert isinstance(record, Record)
+            fed = {SubjectKey(Subject.CAMPUS, one.campus.key) for one in record.roles}
+            assert fed | {SubjectKey(Subject.CLASS, one.section.key) for one in record.enrolments} <= digested
 
     def test_only_the_keys_asked_for(self, source: Source, deliver: Callable[[str], None], tmp_path: Path) -> None:
         """Some persons alone are told exactly as among all; an unknown key yields nothing."""

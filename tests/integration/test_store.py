@@ -18,7 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
     Account,
+    Campus,
     Change,
+    Enrolment,
     Failure,
     Kind,
     NativeId,
@@ -26,7 +28,9 @@ from syncd.core.model import (
     PersonId,
     Record,
     Result,
+    Role,
     RunId,
+    Section,
     SourceKey,
     SourceName,
     Subject,
@@ -36,7 +40,7 @@ from syncd.core.model import (
 from syncd.core.naming import IssuedName
 from syncd.errors import ChangeError, EndpointError
 from syncd.store import Acceptance, Finding, Known, KnownKey, SnapshotRow, Store, migrations, tables
-from syncd.store.database import transaction
+from syncd.store.database import connect, transaction
 from syncd.vault import Vault
 
 NOW = datetime(2026, 8, 20, 6, 0, tzinfo=UTC)
@@ -99,6 +103,22 @@ def test_migrating_twice_changes_nothing(store: Store) -> None:
     people(store)
     assert store.migrate() == store.migrate() == migrations.HEAD
     assert {P1, P2} == store.everyone()
+
+
+def test_an_older_store_is_brought_up_to_date(url: str, store_vault: Vault) -> None:
+    """The first schema's edges between persons are kept; those to campuses and classes, roles and enrolments tell."""
+    engine = connect(url)
+    with transaction(engine) as connection:
+        migrations.upgrade(connection, "0001")
+        for row in ("('sis', 'person', '9', 1)", "('sis', 'campus', 'c1', 1)", "('sis', 'person', '8', 2)"):
+            connection.execute(text(f"INSERT INTO refs (source, subject, key, person) VALUES {row}"))  # noqa: S608 — from here
+    engine.dispose()
+    with pytest.raises(EndpointError, match="syncd migrate"):
+        Store.open(url, store_vault)
+    store = Store.open(url, store_vault, migrate=True)
+    assert store.referrers(SIS, [SubjectKey(Subject.PERSON, SourceKey("9"))]) == {P1}
+    assert store.referrers(SIS, [campus("c1")]) == set()
+    store.close()
 
 
 def test_an_unmigrated_store_is_refused_with_the_verb_that_helps(url: str, store_vault: Vault) -> None:
@@ -302,7 +322,11 @@ def test_the_ledger_is_searched_by_holder_and_by_part(store: Store) -> None:
 def test_what_was_accepted_is_what_is_known(store: Store) -> None:
     """Everything a clear plan makes true, read back through the questions a run asks."""
     run = people(store)
-    record = Record(SIS, SourceKey("1"), {"given": "Ana", "start_date": TODAY}, reads=frozenset({campus("c1")}))
+    north, south = Campus(SourceKey("c1"), "North", "north"), SourceKey("c2")
+    algebra = Section(SourceKey("k1"), "ALG1", "Algebra I", south)
+    record = Record(
+        SIS, SourceKey("1"), {"given": "Ana", "start_date": TODAY}, (Role(north, "student"),), (Enrolment(algebra, "student"),)
+    )
     snapshot = SnapshotRow(SIS, "s1", "hash", {"persons": 2}, TODAY, NOW)
     state = PersonState(P1, "students", "active", TODAY, TODAY + timedelta(days=3), "token garcia", "ana", "north")
     subject = SubjectKey(Subject.PERSON, SourceKey("1"))
@@ -314,7 +338,7 @@ def test_what_was_accepted_is_what_is_known(store: Store) -> None:
             records=(record,),
             keys=(KnownKey(SIS, SourceKey("2"), P2, TODAY, 2),),
             persons=(state,),
-            refs={P1: [(SIS, campus("c1"))], P2: [(SIS, campus("c2"))]},
+            refs={P1: [(SIS, SourceKey("2"))], P2: [(SIS, SourceKey("1"))]},
             dirty=[P1, P2],
             fingerprints={"people": "f1", "target:ad": "f2"},
             findings=(Finding("reject", "students.csv:12", "no key", P1, SIS, None, {"column": "id"}),),
@@ -328,7 +352,11 @@ def test_what_was_accepted_is_what_is_known(store: Store) -> None:
     assert {P1: state} == store.persons([P1])
     assert {"token garcia": [state]} == store.resembling(["token garcia", ""])
     assert (set(), {P1}) == (store.due(TODAY + timedelta(days=2)), store.due(TODAY + timedelta(days=3)))
-    assert ({P1}, {P1, P2}) == (store.referrers(SIS, [campus("c1")]), store.referrers(SIS, [campus("c1"), campus("c2")]))
+    two = SubjectKey(Subject.PERSON, SourceKey("2"))
+    for edge in (campus("c1"), campus("c2"), SubjectKey(Subject.CLASS, SourceKey("k1")), two):
+        assert store.referrers(SIS, [edge]) == {P1}
+    assert store.referrers(SIS, [campus("c1"), subject]) == {P1, P2}
+    assert store.referrers(SIS, [campus("c3"), SubjectKey(Subject.CLASS, south)]) == set()
     assert {P1, P2} == store.dirty()
     assert store.fingerprints() == {"people": "f1", "target:ad": "f2"}
     assert [one.subject for one in store.findings("reject")] == ["students.csv:12"]
@@ -336,7 +364,7 @@ def test_what_was_accepted_is_what_is_known(store: Store) -> None:
 
     store.accept(run, Acceptance(digests={SIS: ({}, [campus("c2")])}, refs={P1: []}, findings=()), NOW)
     assert {subject, campus("c1")} == store.digests(SIS).keys()
-    assert (set(), {P2}) == (store.referrers(SIS, [campus("c1")]), store.referrers(SIS, [campus("c2")]))
+    assert (set(), {P2}) == (store.referrers(SIS, [two]), store.referrers(SIS, [subject]))
     assert store.findings() == []
     store.settle([P1])
     assert {P2} == store.dirty()
@@ -416,7 +444,7 @@ def test_images_and_plans_expire_but_that_something_was_done_stays(store: Store)
     store.save_plan(run, b"plan", {}, "planned")
     carry_out(store, run, done(create(P1, "Ana", mail="a@x"), "n1"))
     store.intend(run, [create(P2, "Bo")], {}, NOW)
-    store.set_run(run, "done", NOW)
+    store.set_run(run, "partly failed", NOW)
     store.expire(NOW, NOW, NOW)
     assert store.journal(run)[0].change.after == account("Ana", mail="a@x")
     later = NOW + timedelta(seconds=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import date
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,9 +19,6 @@ from syncd.core.model import (
     RowRef,
     Section,
     SourceKey,
-    SourceName,
-    Subject,
-    SubjectKey,
     Value,
 )
 from syncd.store import codec
@@ -47,7 +43,6 @@ records = st.builds(
     st.lists(st.builds(Guardianship, keys, texts), max_size=2).map(tuple),
     st.dictionaries(texts, keys, max_size=2),
     st.dictionaries(texts, texts, max_size=2),
-    st.frozensets(st.builds(SubjectKey, st.sampled_from(Subject), keys), max_size=3),
     st.lists(st.builds(RowRef, texts, st.integers(0, 9)), max_size=2).map(tuple),
 )
 accounts = st.builds(
@@ -78,13 +73,3 @@ def test_a_change_comes_back_exactly(change: Change) -> None:
     told = codec.change_from_json(json.loads(codec.dumps(codec.change_to_json(change))))
     assert change == told
     assert isinstance(told.kind, Kind)
-
-
-def test_equal_records_are_written_alike() -> None:
-    """Nothing of the order of a set shows in what is written."""
-
-    def record(order: str) -> Record:
-        reads = frozenset(SubjectKey(Subject.CAMPUS, SourceKey(letter)) for letter in order)
-        return Record(SourceName("sis"), SourceKey("1"), {"start": date(2026, 1, 1)}, reads=reads)
-
-    assert codec.record_to_bytes(record("abcdef")) == codec.record_to_bytes(record("fedcba"))

@@ -183,7 +183,7 @@ def test_a_district_is_accepted_and_read_back_in_few_statements(sqlite_store: St
     records = tuple(
         Record(
             SIS, key, {"given": "Ana", "family": "García", "grade": "09", "start_date": date(2024, 8, 20), "enabled": True},
-            (Role(north, "student", primary=True),), tuple(Enrolment(section, "student") for _ in range(7)), reads=edges,
+            (Role(north, "student", primary=True),), tuple(Enrolment(section, "student") for _ in range(7)),
         )
         for key in keys
     )  # fmt: skip
@@ -192,7 +192,7 @@ def test_a_district_is_accepted_and_read_back_in_few_statements(sqlite_store: St
         records=records,
         keys=tuple(KnownKey(SIS, key, persons[SIS, key]) for key in keys),
         persons=tuple(PersonState(one, "students", "active", date(2026, 8, 20), None, "token", "ana") for one in persons.values()),
-        refs={one: [(SIS, edge) for edge in edges] for one in persons.values()},
+        refs={one: [(SIS, keys[0]), (SIS, keys[1])] for one in persons.values()},
         dirty=list(persons.values()),
         names={one: (IssuedName("username", f"ana{one}", "b"),) for one in persons.values()},
     )

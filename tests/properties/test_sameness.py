@@ -12,7 +12,7 @@ from random import Random
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from syncd.sources.sameness import RowSum
+from syncd.sources.sameness import InOrder, RowSum
 
 CELLS = st.text(st.sampled_from('ab,"; é\x00\x1f'), max_size=4)
 TABLES = st.lists(st.lists(CELLS, min_size=2, max_size=3).map(tuple), max_size=6)
@@ -61,6 +61,40 @@ def test_the_same_rows_are_the_same_however_they_are_written(
     assert first
     assert told(written(shuffled, quoting, ending), block) == first
     assert (told(written(others, quoting, ending), block) == first) is (Counter(others) == Counter(rows))
+
+
+def in_order(table: bytes, block: int = 1 << 20) -> str:
+    """The digest of the rows in their order, read in blocks of so many bytes."""
+    rows = InOrder()
+    for start in range(0, len(table), block):
+        rows.feed(table[start : start + block])
+    return rows.told()
+
+
+def parsed(table: bytes) -> list[list[str]]:
+    """The rows as whoever reads the table gets them."""
+    return list(csv.reader(io.StringIO(table.decode("latin-1"), newline="")))
+
+
+@given(rows=TABLES, quoting=st.sampled_from(QUOTED), ending=st.sampled_from(["\n", "\r\n"]), block=st.integers(1, 40))
+def test_rows_in_order_are_known_whatever_their_quotes_and_blocks(rows: list[Row], quoting: int, ending: str, block: int) -> None:
+    """Needless quotes do not count where a cell is not empty; how the bytes came does not either."""
+    full = [tuple(cell or "-" for cell in row) for row in rows]
+    assert in_order(written(full, quoting, ending), block) == in_order(written(full, csv.QUOTE_MINIMAL, ending))
+
+
+@given(
+    one=st.binary(max_size=14).map(lambda told: bytes(b'ab,"\n\r"'[byte % 7] for byte in told)),
+    other=st.binary(max_size=14).map(lambda told: bytes(b'ab,"\n\r"'[byte % 7] for byte in told)),
+    block=st.integers(1, 9),
+)
+@example(one=b'"a,"",b"', other=b'"a,,b"', block=9)
+@example(one=b'"a,","b"', other=b'"a,",b', block=9)
+@example(one=b'a\n"b"', other=b"a\nb", block=1)
+def test_bytes_that_count_as_the_same_rows_are_read_as_the_same_rows(one: bytes, other: bytes, block: int) -> None:
+    """Whatever the bytes, proper or not: nothing that is read differently is ever taken for the same."""
+    if in_order(one, block) == in_order(other):
+        assert parsed(one) == parsed(other)
 
 
 def test_the_last_line_end_does_not_count_and_the_header_does() -> None:

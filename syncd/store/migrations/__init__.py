@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from syncd.errors import EndpointError
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision this program works with: the newest file under `versions/`."""
 
 
@@ -29,11 +29,11 @@ def check(connection: Connection) -> None:
         raise EndpointError("store", f"has schema {found}, newer than this program's {HEAD}", "install the newer syncd again")
 
 
-def upgrade(connection: Connection) -> str:
+def upgrade(connection: Connection, to: str = HEAD) -> str:
     """Bring the schema to HEAD inside the caller's transaction; the revision. Raises EndpointError for a newer schema."""
     found = current(connection)
-    if found == HEAD:
-        return HEAD
+    if found == to:
+        return to
     if found is not None and found > HEAD:
         check(connection)
     from alembic import command  # noqa: PLC0415 — a tenth of a second nobody should pay on every start
@@ -43,5 +43,5 @@ def upgrade(connection: Connection) -> str:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    return HEAD
+    command.upgrade(config, to)
+    return to
