@@ -211,7 +211,7 @@ NOISE = st.lists(st.sampled_from(WORDS), max_size=14).flatmap(
 ) | st.text(max_size=30)
 METHODS = {"get", "fields", "lower", "upper", "strip", "code", "name", "key", "kind", "title", "course", "active"}
 METHODS |= {"join", "campus", "campuses", "classes", "homeroom"}
-CALLED = {"str", "len", "bool", "tuple", "to_text", "element", "default_of", "look_up", "look_up_both"}
+CALLED = {"field", "str", "len", "bool", "tuple", "to_text", "element", "default_of", "look_up", "look_up_both"}
 CALLED |= {f"f_{name}" for name in FILTERS}
 
 
