@@ -57,6 +57,7 @@ class Ldap:
         self._untouchable: frozenset[str] | None = None
         self._untouchable_places: frozenset[tuple[str, str]] | None = None
         self._reach: dict[str, str] = {}  # container -> why no account of ours may stand there, or ""
+        self._judged: dict[tuple[bytes, ...], bool] = {}  # object classes of an entry -> whether it is an account: a handful
         self._context: str | None = None  # the part of the server's tree that holds the base; asked for once
         self._privileged_ids: set[NativeId] = set()
 
@@ -169,7 +170,11 @@ class Ldap:
         return _Fields(spelling, tuple(asked.values()))
 
     def _is_account(self, raw: Mapping[str, list[bytes]]) -> bool:
-        return self._account_class in map(bytes.lower, raw.get("objectclass", ()))
+        classes = tuple(raw.get("objectclass", ()))
+        known = self._judged.get(classes)
+        if known is None:
+            known = self._judged[classes] = self._account_class in map(bytes.lower, classes)
+        return known
 
     def _observed(self, dn: str, raw: Mapping[str, list[bytes]], fields: _Fields, spot: names.Spot) -> Observed:
         native_id = self._native_id(dn, raw)

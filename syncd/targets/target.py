@@ -6,8 +6,9 @@ A connector translates; this decides whether to call it, when, and how often. No
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import pybreaker
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
@@ -205,13 +206,22 @@ class Target:
         return answered
 
     def _guarded_stream(self, stream: Iterator[Answered]) -> Iterator[Answered]:
-        """The stream, each step of it seen by the breaker."""
+        """The stream. Its first step is the breaker's to allow, and what ends it in the middle is the breaker's to know."""
         end = object()
-        while (step := self._guarded(lambda: next(stream, end))) is not end:
+        step = self._guarded(lambda: next(stream, end))
+        while step is not end:
             yield step  # type: ignore[misc]  # `end` is the only thing in the stream that is not Answered
+            try:
+                step = next(stream, end)
+            except Exception as error:  # noqa: BLE001 — told to the breaker, which raises it
+                self._guarded(partial(_fail, error))
 
     def _open(self) -> EndpointError:
         return EndpointError(self.name, "failed repeatedly and is left alone for a minute", "look at the errors before this one")
+
+
+def _fail(error: Exception) -> NoReturn:
+    raise error
 
 
 def _limiter(rate: float) -> Limiter:

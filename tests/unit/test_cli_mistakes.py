@@ -172,6 +172,11 @@ def test_ctrl_c_in_the_middle_of_an_apply_says_what_becomes_of_it(tmp_path: Path
     """130, one line and no traceback; the next run completes what was sent and creates nobody twice."""
     settle_in(tmp_path, None, District.generate(9, 2, 400, 20), lambda _: None)
     assert run(tmp_path, "plan") == Exit.DONE
+    settings = tmp_path / "config" / "syncd.yaml"
+    as_ever = settings.read_text("utf-8")
+    settings.write_text(
+        as_ever.replace("    limits:\n", "    rate: 300\n    limits:\n", 1), "utf-8"
+    )  # not over before it is stopped
     with subprocess.Popen(syncd(tmp_path, "apply", "r1", "--first"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith(b"applying: ")
@@ -181,6 +186,7 @@ def test_ctrl_c_in_the_middle_of_an_apply_says_what_becomes_of_it(tmp_path: Path
     complaint = [line for line in told.splitlines() if not line.startswith("applying: ")]
     assert len(complaint) == 1
     assert "stopped by Ctrl-C" in complaint[0]
+    settings.write_text(as_ever, "utf-8")
     assert run(tmp_path, "resume") == Exit.DONE
     assert run(tmp_path, "sync") == Exit.DONE
     assert run(tmp_path, "plan", "--reconcile", "--detailed-exitcode") == Exit.DONE
