@@ -213,7 +213,7 @@ class Target:
             yield step  # type: ignore[misc]  # `end` is the only thing in the stream that is not Answered
             try:
                 step = next(stream, end)
-            except Exception as error:  # noqa: BLE001 — told to the breaker, which raises it
+            except (EndpointError, TransientError) as error:
                 self._guarded(partial(_fail, error))
 
     def _open(self) -> EndpointError:
