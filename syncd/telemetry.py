@@ -2,7 +2,11 @@
 
 A key that is not on the list below is not written, whatever its value: a forgotten name cannot leak a child's. What a value on
 the list may carry is an id of ours, a count, a kind, or a file and line.
+
+structlog is loaded with the first line that somebody hears: a run that nobody listens to does not wait for it.
 """
+
+# ruff: noqa: PLC0415 — see above
 
 from __future__ import annotations
 
@@ -11,10 +15,9 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
+from functools import cache
 from types import TracebackType
 from typing import Any, TextIO
-
-import structlog
 
 ALLOWED = frozenset(
     {
@@ -54,17 +57,22 @@ def _template(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
     return event
 
 
-_SHARED: list[Any] = [
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.ExceptionRenderer(_places),
-]
-# Everything goes to the standard library's loggers, which are silent until `configure`.
-structlog.configure(
-    processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    wrapper_class=structlog.stdlib.BoundLogger,
-)
+@cache
+def _shared() -> list[Any]:
+    """The processors every line passes, ours and the libraries'. Ours go to the standard library's loggers from here on."""
+    import structlog
+
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.ExceptionRenderer(_places),
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return shared
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -85,6 +93,8 @@ def configure(stream: TextIO | None = None, *, json: bool | None = None, level: 
 
     JSON unless the stream is a terminal, or as `json` says. Library loggers are held to warnings and redacted like ours.
     """
+    import structlog
+
     out = stream or sys.stderr
     as_json = not out.isatty() if json is None else json
     renderer: Any = (
@@ -93,7 +103,7 @@ def configure(stream: TextIO | None = None, *, json: bool | None = None, level: 
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*_SHARED, _template],
+            foreign_pre_chain=[*_shared(), _template],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, renderer],
         )
     )
@@ -106,7 +116,37 @@ def configure(stream: TextIO | None = None, *, json: bool | None = None, level: 
 logging.getLogger("syncd").addHandler(logging.NullHandler())  # a library says nothing until somebody configures it
 
 
-def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger below `syncd`, before or after `configure`; quiet until something configures it."""
-    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(f"syncd.{name}")
-    return bound
+class Logger:
+    """Tells the events of one part of syncd, each with what is bound to it; quiet until something configures it."""
+
+    def __init__(self, name: str, **bound: object) -> None:
+        self._plain = logging.getLogger(name)
+        self._bound = bound
+
+    def bind(self, **told: object) -> Logger:
+        """The same logger, which tells this with every event."""
+        return Logger(self._plain.name, **{**self._bound, **told})
+
+    def info(self, event: str, **told: object) -> None:
+        """Something went as it should."""
+        self._tell(logging.INFO, event, told)
+
+    def warning(self, event: str, **told: object) -> None:
+        """Something somebody should look at."""
+        self._tell(logging.WARNING, event, told)
+
+    def exception(self, event: str, **told: object) -> None:
+        """Something failed; where, is told with it. To be called where an exception is handled."""
+        self._tell(logging.ERROR, event, {**told, "exc_info": True})
+
+    def _tell(self, level: int, event: str, told: dict[str, object]) -> None:
+        if self._plain.isEnabledFor(level):
+            import structlog
+
+            _shared()
+            structlog.stdlib.get_logger(self._plain.name).log(level, event, **self._bound, **told)
+
+
+def logger(name: str) -> Logger:
+    """A logger below `syncd`, before or after `configure`."""
+    return Logger(f"syncd.{name}")

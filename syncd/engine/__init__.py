@@ -357,6 +357,8 @@ class Engine:
 
     def _carry_out(self, ready: Planned, name: TargetName, told: Told, held: Collection[PersonId]) -> Report:
         changes = planned.without(ready.plans[name], held).changes
+        if not changes:
+            return Report()  # and no connector is built, no protocol loaded
         carrier = CarryOut(
             self._targets[name], self._store, self._vault, ready.run, Scope(self._mappings[name].attributes), self._clock
         )

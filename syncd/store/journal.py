@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from syncd.core.model import (
     Account,
@@ -201,12 +201,24 @@ def expire(connection: Connection, now: datetime, plans_before: datetime, images
     old_runs = select(tables.runs.c.seq).where(tables.runs.c.started < plans_before.isoformat())
     writing.release(connection, tables.ledger.c.run.in_(old_runs))
     gone = connection.execute(delete(tables.plans).where(tables.plans.c.run.in_(old_runs))).rowcount
+    return gone + _expire_images(connection, images_before)
+
+
+def _expire_images(connection: Connection, before: datetime) -> int:
+    """Delete the images of what was answered and journalled before; how many. Later runs, however many, are not looked at."""
+    table, images = tables.journal, tables.images
+    begun = select(func.max(tables.runs.c.seq)).where(tables.runs.c.started < before.isoformat()).scalar_subquery()
+    run = select(func.max(table.c.run)).where(table.c.run <= begun).scalar_subquery()
+    last = connection.execute(select(func.max(table.c.seq)).where(table.c.run == run)).scalar()
+    if last is None:
+        return 0
     answered = (
-        select(tables.journal.c.seq)
-        .join(tables.outcomes, tables.outcomes.c.seq == tables.journal.c.seq)
-        .where(tables.journal.c.at < images_before.isoformat())
+        select(table.c.seq)
+        .join(tables.outcomes, tables.outcomes.c.seq == table.c.seq)
+        .where(table.c.seq == images.c.seq, table.c.at < before.isoformat())
+        .correlate(images)
     )
-    return gone + connection.execute(delete(tables.images).where(tables.images.c.seq.in_(answered))).rowcount
+    return connection.execute(delete(images).where(images.c.seq <= last, answered.exists())).rowcount
 
 
 def _held(connection: Connection, target: TargetName, person: int, kind: str) -> dict[str, Any] | None:
