@@ -167,6 +167,12 @@ def test_against_a_base_a_slower_run_shows_a_gain_below_one(tmp_path: Path) -> N
     assert "not in it" in printed(*slower, base=dict(read_base(base)))
 
 
+def test_the_stored_baseline_is_one_that_runs_can_be_compared_with() -> None:
+    """`--against bench/baseline.json` knows the figures that are measured without hours of preparation."""
+    base = read_base(Path(__file__).parents[2] / "bench" / "baseline.json")
+    assert {"create_nosync", "modify_fsync", "read_full", "nochange_28k", "start", "mapping_100k", "full_28k_memory"} <= base.keys()
+
+
 # --- what is measured -----------------------------------------------------------------------------------------------------
 
 
