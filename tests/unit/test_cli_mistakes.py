@@ -174,10 +174,15 @@ def test_ctrl_c_in_the_middle_of_an_apply_says_what_becomes_of_it(tmp_path: Path
     assert run(tmp_path, "plan") == Exit.DONE
     settings = tmp_path / "config" / "syncd.yaml"
     as_ever = settings.read_text("utf-8")
-    settings.write_text(
-        as_ever.replace("    limits:\n", "    rate: 300\n    limits:\n", 1), "utf-8"
-    )  # not over before it is stopped
-    with subprocess.Popen(syncd(tmp_path, "apply", "r1", "--first"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    slow = as_ever.replace("    limits:\n", "    rate: 300\n    limits:\n", 1)  # so that it is not over before it is stopped
+    settings.write_text(slow, "utf-8")
+    # Whoever runs the tests in the background has this signal ignored, and so would the process.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(syncd(tmp_path, "apply", "r1", "--first"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith(b"applying: ")
         process.send_signal(signal.SIGINT)
