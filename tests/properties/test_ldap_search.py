@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ldap3 import BASE, DEREF_ALWAYS, SUBTREE
 from ldap3.operation.search import search_operation, search_result_entry_response_to_dict_fast
@@ -109,6 +109,7 @@ def read(message: bytes, at: int = 0) -> tuple[int, entries.Entry]:
 
 
 @given(IDS, DNS, FOUND, st.booleans(), st.binary(max_size=9))
+@example(message_id=1, dn="", attributes={"J": [b""], "j": []}, controlled=False, before=b"")
 def test_an_entry_is_what_the_library_reads(
     message_id: int, dn: str, attributes: dict[str, list[bytes]], controlled: bool, before: bytes
 ) -> None:
@@ -119,8 +120,10 @@ def test_an_entry_is_what_the_library_reads(
     library = search_result_entry_response_to_dict_fast(payload, None, None, False)  # type: ignore[no-untyped-call]  # noqa: FBT003 — as above
     told_id, (told_dn, told) = read(before + message, len(before))
     assert (told_id, told_dn) == (message_id, library["dn"])
+    # Of an attribute told twice, once without values, the library keeps one part. We keep what was sent.
+    twice = len({name.lower() for name in attributes}) < len(attributes)
     expected: dict[str, list[bytes]] = {}
-    for name, values in library["raw_attributes"].items():
+    for name, values in (attributes if twice else library["raw_attributes"]).items():
         expected[name.lower()] = expected.get(name.lower(), []) + (values or [])
     assert told == expected
 
