@@ -51,9 +51,8 @@ class Building:
         self._today = today
         self._display = display
         self._wait = timedelta(days=settles_after)
-        self._told: dict[
-            int, tuple[Section, Section]
-        ] = {}  # by the identity of a class as told, which is held so long: as of today
+        # A class as told, and as of today; by the identity of the first, which is held here so that nothing else gets it.
+        self._told: dict[int, tuple[Section, Section]] = {}
 
     def build(
         self,

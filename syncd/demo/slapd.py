@@ -142,8 +142,10 @@ class PrivateSlapd:
         self.start()
 
     def suspend(self) -> None:
-        """Stop answering without closing anything."""
-        self._running().send_signal(signal.SIGSTOP)
+        """Stop answering without closing anything; when this returns, no thread of it runs any more."""
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """Answer again."""

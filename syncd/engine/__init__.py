@@ -41,6 +41,7 @@ EVERYTHING = "everything"  # trusts the store about targets, looks at everybody
 RECONCILE = "reconcile"  # reads the targets, looks at everybody
 
 _BEGUN, _ENDED = "begun", "ended"  # the explicit first apply to a target, which may take more than one run (R14)
+_WAITS = frozenset({"planned", "held"})  # what a run is called whose plan waits for somebody
 _WROTE = frozenset({"applying", "interrupted", "done", "partly failed"})  # what a run is called once it may have written
 
 Told = Callable[[Outcome], None]
@@ -389,7 +390,9 @@ class Engine:
             }
             only = again.decided.keys() - altered
             applied = self._apply(again, lease, first=first, told=told, only=only)
-            if not again.stopped:  # else it waits as it did: a target that sat out has done nothing of it
+            row = self._store.run(run)
+            waits = row is not None and row.status in _WAITS  # one that has written says itself how that ended
+            if waits and not again.stopped:  # else it waits as it did: a target that sat out has done nothing of it
                 self._store.set_run(run, "done" if applied is not None else "held", self._clock())
         if applied is None:
             return None
@@ -405,7 +408,7 @@ class Engine:
         with exclusive(self._config.state, self._store, self._clock):
             self.stored_plan(run)
             row = self._store.run(run)
-            if row is None or row.status not in ("planned", "held"):
+            if row is None or row.status not in _WAITS:
                 raise EndpointError(
                     f"plan {run}", f"does not wait for approval: it is {row.status if row else 'gone'}", "see `syncd runs`"
                 )

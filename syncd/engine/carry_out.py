@@ -157,6 +157,8 @@ class CarryOut:
                 done.append((seq, final))
                 self._note(final)
                 told(final)
+                if len(done) >= BATCH:  # the last answers come when everything has been sent, and no next batch takes them along
+                    flush()
         finally:
             flush()
         for seq, outcome in resolve(self._target, self._scope, unknown, self._store):

@@ -148,7 +148,7 @@ class SpoolWriter:
     def is_in_order(self, said: str) -> bool:
         """Say what was said in which order (a digest). True means that the previous spool was made of the same."""
         self._in_order = said
-        self.unchanged = self.unchanged or (self.previous is not None and self.previous.in_order == said)
+        self.unchanged = self.previous is not None and self.previous.in_order == said
         return self.unchanged
 
     def content(self, said: str, *, onto_previous: bool = False) -> bool:

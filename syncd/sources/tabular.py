@@ -109,7 +109,8 @@ def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
     if not first:
         package.refuse(name, "is empty", "it must hold at least its header")
     found = _encoding(package, name, encoding, first, is_utf8=is_utf8, nul=nul)
-    return Scan(found, digest.hexdigest(), digest.hexdigest() if found == "utf-16" else f"{found} {rows.told()}")
+    told = rows.told() if found != "utf-16" else ""
+    return Scan(found, digest.hexdigest(), f"{found} {told}" if told else digest.hexdigest())
 
 
 def said(package: Package, name: str, scan: Scan, digest_row: Callable[[bytes], int]) -> str:

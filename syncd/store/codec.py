@@ -79,7 +79,7 @@ def record_to_bytes(record: Record) -> bytes:
 
 
 def record_from_bytes(source: SourceName, key: SourceKey, told: bytes) -> Record:
-    """The record that was written."""
+    """The record that was written. What the first version wrote before the rows (what is referred to) is not read any more."""
     fields, roles, enrolments, guardians, related, facts, *_, rows = json.loads(told)
     return Record(
         source,

@@ -259,7 +259,7 @@ def answer(data: bytes, kinds: frozenset[int] = RESULTS) -> Answer:
     code, _, why, *_ = _parts(result, 0x0A, 0x04, 0x04)
     controls: dict[str, bytes] = {}
     for tag, block in parts[2:]:
-        if tag == 0xA0:  # noqa: PLR2004 — [0]
+        if tag == 0xA0:  # noqa: PLR2004 — the context tag [0]
             controls.update(_control(content) for _, content in _elements(block))
     return Answer(_positive(parts[0][1]), operation, _positive(code), why.decode(errors="replace"), controls)
 

@@ -2,7 +2,8 @@
 
 Refuses to know what a change is. A connection belongs to one thread. The library opens it and binds; from there the bytes are ours.
 Writes go out back to back and answers are matched by id; nothing is ever sent twice here, and a lost connection says so once, for
-all that was in flight. A search is one at a time: who begins another before the end of the last one gets a new connection.
+all that was in flight. A search is one at a time: who begins another before the end of the last one gets a new connection. Only
+entries asked for by their names are asked for many at once.
 """
 
 from __future__ import annotations

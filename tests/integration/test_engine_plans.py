@@ -291,6 +291,17 @@ def test_a_stored_plan_is_applied_once(district: World) -> None:
     assert server(district).sent == []
 
 
+def test_a_run_that_wrote_is_not_called_done_because_its_plan_was_applied_again(district: World) -> None:
+    """R17: what it left in doubt is looked for in the runs that did not end well."""
+    district.students(pupil(7))
+    stored = district.engine.plan(MAIN)
+    district.store.set_run(stored.run, "interrupted")
+    district.engine.apply_stored(stored.run)
+    row = district.store.run(stored.run)
+    assert row is not None
+    assert row.status == "interrupted"
+
+
 def test_an_unknown_plan_is_an_error_in_words(district: World) -> None:
     """R15: there is nothing to approve in a plan that is not kept."""
     with pytest.raises(EndpointError, match="there is no such plan"):

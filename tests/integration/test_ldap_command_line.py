@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from syncd.assembly import opened
 from syncd.cli import main
 from syncd.cli.exits import Exit
+from syncd.core.model import Outcome
 from syncd.demo.district import District
 from syncd.demo.slapd import PrivateSlapd
-from syncd.demo.tour import settle_in, write_roster
+from syncd.demo.tour import PIPELINE, settle_in, write_roster
+from syncd.engine import carry_out
+from syncd.settings import load
 from tests.conftest import as_admin
 
 Said = pytest.CaptureFixture[str]
@@ -71,6 +75,27 @@ def test_a_directory_that_is_away_is_never_nothing_to_do(
     assert run(folder, "apply", plan) == Exit.DONE
     assert "create" in capsys.readouterr().out
     assert run(folder, "plan", "--reconcile", "--detailed-exitcode") == Exit.DONE
+
+
+def test_no_more_than_one_batch_of_outcomes_is_ever_unrecorded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memberships are answered when every intention has long been written: what came of them is recorded all the same."""
+    monkeypatch.setattr(carry_out, "BATCH", 40)
+    heard: list[Outcome] = []
+    unrecorded: list[int] = []
+    with opened(load(folder)) as district:
+        planned = district.engine.plan(PIPELINE)
+
+        def told(outcome: Outcome) -> None:
+            heard.append(outcome)
+            if len(heard) % 30 == 0:
+                recorded = len(district.store.journal(planned.run)) - len(district.store.open_intentions())
+                unrecorded.append(len(heard) - recorded)
+
+        applied = district.engine.apply(planned, first=True, told=told)
+    assert applied is not None
+    assert not applied.failed
+    assert len(unrecorded) > 10
+    assert max(unrecorded) <= 40
 
 
 def test_a_wrong_bind_password_is_told_once_and_not_tried_again(folder: Path, capsys: Said) -> None:

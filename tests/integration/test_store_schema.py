@@ -46,7 +46,7 @@ def test_an_older_store_is_brought_up_to_date(url: str, store_vault: Vault) -> N
     with transaction(engine) as connection:
         migrations.upgrade(connection, "0001")
         for row in ("('sis', 'person', '9', 1)", "('sis', 'campus', 'c1', 1)", "('sis', 'person', '8', 2)"):
-            connection.execute(text(f"INSERT INTO refs (source, subject, key, person) VALUES {row}"))  # noqa: S608 — from here
+            connection.execute(text(f"INSERT INTO refs (source, subject, key, person) VALUES {row}"))  # noqa: S608 — the rows of this test
     engine.dispose()
     with pytest.raises(EndpointError, match="syncd migrate"):
         Store.open(url, store_vault)

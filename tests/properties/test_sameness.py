@@ -97,6 +97,12 @@ def test_bytes_that_count_as_the_same_rows_are_read_as_the_same_rows(one: bytes,
         assert parsed(one) == parsed(other)
 
 
+def test_a_line_too_long_for_a_table_is_known_by_its_bytes_alone() -> None:
+    """It is not held whole, so nobody can say which quote in it opens a cell."""
+    assert in_order(b"a,b\n" + b"x" * (5 << 20)) == ""
+    assert in_order(b"a,b\n" + b"x" * (3 << 20)) != ""
+
+
 def test_the_last_line_end_does_not_count_and_the_header_does() -> None:
     """A file may end with or without a line end; another header is another table."""
     table = written([("a", "b")], csv.QUOTE_MINIMAL, "\r\n")
