@@ -160,10 +160,10 @@ class Engine:
             mapped_on=mapped_on,
         )
         # Where nobody is to be looked at, a delta run asks nothing more: what a district costs is what changed in it.
-        asleep = kind == DELTA and not (people.keys or people.records or people.states)
-        owners = {name: set(store.linked(name).values()) for name in parts.targets if not asleep}
-        linked = {owner for mine in owners.values() for owner in mine}
-        opened = {owner for name, mine in owners.items() for owner in mine - store.unopened(name)}
+        asleep = kind == DELTA and not people.everybody
+        holders = [store.opened(name, people.everybody) for name in parts.targets if not asleep]
+        linked = {owner for mine in holders for owner in mine}
+        opened = {owner for mine in holders for owner, open_now in mine.items() if open_now}
         decided = desire.decide(people, readings, linked, linked - opened)
         if person:
             chosen = {*asked, *(owner for owner, keys in people.keys.items() if person in {key.key for key in keys})}

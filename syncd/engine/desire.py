@@ -91,7 +91,7 @@ class Desire:
         unopened: Collection[PersonId],
     ) -> dict[PersonId, Decided]:
         """Everybody in `people`, in the order of their first key: names are given out in that order."""
-        order = sorted({*people.records, *people.keys, *people.states}, key=lambda person: _first_key(people, person))
+        order = sorted(people.everybody, key=lambda person: _first_key(people, person))
         key_person = self._key_person(people)
         built: dict[PersonId, date | None] = {}
         for person_id in order:

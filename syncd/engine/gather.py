@@ -37,6 +37,7 @@ class Reading:
     gone: set[SubjectKey] = field(default_factory=set)
     rejects: list[Reject] = field(default_factory=list)
     persons: int = 0
+    whole: bool = False  # everybody in it was compared, not only those who may be told otherwise
     failed: EndpointError | None = None
 
     @property
@@ -68,6 +69,11 @@ class People:
     unsettled: dict[SourceName, set[SourceKey]] = field(default_factory=dict)  # keys whose digests must not advance (R5)
     changed_keys: list[KnownKey] = field(default_factory=list)
     findings: dict[tuple[str, str], Finding] = field(default_factory=dict)  # by subject and reason
+
+    @property
+    def everybody(self) -> set[PersonId]:
+        """Everybody this run looks at."""
+        return {*self.records, *self.keys, *self.states}
 
 
 def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: datetime, today: date) -> Reading:
@@ -108,22 +114,44 @@ def compare(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None, st
         reading.persons = accepted.counts.get("persons", 0) if accepted else 0
         reading.rejects = _known_rejects(access, store)
         return reading
+    asked = _differing(access, spool, accepted, store)
     digests: dict[SubjectKey, int] = {}
     rejects: list[Reject] = []
-    for item in access.source.digests(spool):
+    for item in access.source.digests(spool, asked):
         if isinstance(item, Reject):
             rejects.append(item)
         else:
             key, digest = item
             digests[key] = (digests.get(key, 0) + digest) % _ROW_SPACE
-    before = store.digests(access.name)
+    before = store.digests(access.name, asked)
     shielded = {SubjectKey(reject.subject, reject.key) for reject in rejects if reject.key is not None}
     reading.rejects = rejects
-    reading.persons = sum(1 for key in digests if key.subject is Subject.PERSON)
+    reading.whole = asked is None
+    reading.persons = _persons(digests)
+    if asked is not None and accepted is not None:
+        reading.persons += accepted.counts.get("persons", 0) - _persons(before)
     reading.changed = {key: digest for key, digest in digests.items() if before.get(key) != digest}
     if not reading.shields_leavers:
         reading.gone = {key for key in before if key not in digests and key not in shielded}
     return reading
+
+
+def _persons(digests: Iterable[SubjectKey]) -> int:
+    return sum(1 for key in digests if key.subject is Subject.PERSON)
+
+
+def _differing(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None, store: Store) -> frozenset[SubjectKey] | None:
+    """Of whom the digests are to be compared: of those who may be told otherwise, and those whose digest was not advanced (R5).
+
+    None where that cannot be said: then everybody's are.
+    """
+    differs = spool.differs.get(accepted.spool) if accepted is not None else None
+    rejects = _known_rejects(access, store)
+    if differs is None or any(reject.key is None for reject in rejects):
+        return None
+    unsettled = {reject.key for reject in rejects if reject.key is not None and reject.subject is Subject.PERSON}
+    unsettled |= _disputed(store).get(access.name, {}).keys()
+    return differs | {SubjectKey(Subject.PERSON, key) for key in unsettled}
 
 
 def broken_shapes(accesses: Iterable[SourceAccess], readings: Mapping[SourceName, Reading], store: Store) -> list[Broken]:
@@ -150,12 +178,14 @@ def people(
     """The persons this run must look at: everybody dirty, or simply everybody, with their records from the spools."""
     result = People()
     dirty = store.everyone() if everyone else set(also) | store.dirty() | store.due(today)
-    known = _known(readings, store, None if everyone or any(one.fresh for one in readings.values()) else dirty)
+    planned = store.only_planned()  # identified anew, and given the same id again where they are still somebody new
+    known = _known(readings, store, dirty, planned, everyone=everyone)
     left = store.left()
     for access in accesses:
         _compare_keys(readings[access.name], known[access.name], left, today, dirty, result)
     if not everyone:
         _follow_references(readings.values(), store, dirty)
+        _know_more(known, readings, store, dirty, planned)
     disputed: dict[SourceName, set[SourceKey]] = {}
     if not everyone:
         open_ones = _disputed(store)
@@ -170,14 +200,25 @@ def people(
             items = access.source.records(readings[access.name].spool, asked)
             unknown += _take(items, known[access.name], dirty, result)
     match_on = {access.name: access.match_on for access in accesses}
-    gone = {(key.source, key.key) for key in result.changed_keys if key.missing_since is not None}
-    held = {
-        (key.person, name)
-        for name, keys in known.items()
-        for key in keys.values()
-        if key.missing_since is None and (key.source, key.key) not in gone
-    }
-    _identify(unknown, match_on, held, store, result)
+    left_now = {(key.source, key.key) for key in result.changed_keys if key.missing_since is not None}
+    absent = planned | left_now
+    if everyone or all(reading.whole for reading in readings.values()):
+        every = (key for keys in known.values() for key in keys.values())
+        held = {(key.person, key.source) for key in every if key.missing_since is None and (key.source, key.key) not in absent}
+
+        def is_held(owner: tuple[PersonId, SourceName]) -> bool:
+            return owner in held
+
+    else:  # only a few keys are known here, and only a few persons are asked about
+
+        def is_held(owner: tuple[PersonId, SourceName]) -> bool:
+            person, source = owner
+            return any(
+                key.source == source and key.missing_since is None and (source, key.key) not in absent
+                for key in store.keys_of([person]).get(person, ())
+            )
+
+    _identify(unknown, match_on, is_held, store, result)
     chosen = dirty | result.records.keys()
     for person, keys in store.keys_of(chosen).items():
         mine = {(key.source, key.key): key for key in (*keys, *result.keys.get(person, []))}
@@ -190,26 +231,43 @@ def people(
 
 
 def _known(
-    readings: Mapping[SourceName, Reading], store: Store, dirty: Collection[PersonId] | None
+    readings: Mapping[SourceName, Reading],
+    store: Store,
+    dirty: Collection[PersonId],
+    planned: Collection[tuple[SourceName, SourceKey]],
+    *,
+    everyone: bool,
 ) -> dict[SourceName, dict[SourceKey, KnownKey]]:
-    """The keys of each source and whose they are: all of them, or, where nothing was read that is new, those that matter.
+    """The keys of each source and whose they are: all of them, or, where not everybody was compared, those that matter.
 
-    These are the keys of the dirty, of whoever is missing, and of rows that could not be used.
+    These are the keys of the dirty, of whoever is missing or touched, of rows that could not be used and of disputes.
     """
-    planned = store.only_planned()  # identified anew, and given the same id again where they are still somebody new
-    if dirty is None:
-        found = {name: store.keys(name) for name in readings}
-    else:
-        theirs = [key for keys in store.keys_of(dirty).values() for key in keys]
-        found = {
-            name: {
-                **{key.key: key for key in theirs if key.source == name},
-                **store.missing(name),
-                **store.keys(name, {reject.key for reject in reading.rejects if reject.key is not None}),
-            }
-            for name, reading in readings.items()
-        }
+    disputed = _disputed(store)
+    theirs = [] if everyone else [key for keys in store.keys_of(dirty).values() for key in keys]
+    found: dict[SourceName, dict[SourceKey, KnownKey]] = {}
+    for name, reading in readings.items():
+        if everyone or reading.whole:
+            found[name] = store.keys(name)
+            continue
+        touched = {key.key for key in (*reading.changed, *reading.gone) if key.subject is Subject.PERSON}
+        touched |= {reject.key for reject in reading.rejects if reject.key is not None} | disputed.get(name, {}).keys()
+        found[name] = {**{key.key: key for key in theirs if key.source == name}, **store.missing(name), **store.keys(name, touched)}
     return {name: {key: one for key, one in keys.items() if (name, key) not in planned} for name, keys in found.items()}
+
+
+def _know_more(
+    known: Mapping[SourceName, dict[SourceKey, KnownKey]],
+    readings: Mapping[SourceName, Reading],
+    store: Store,
+    dirty: Collection[PersonId],
+    planned: Collection[tuple[SourceName, SourceKey]],
+) -> None:
+    """Add the keys of those who became dirty by what they refer to."""
+    held = {key.person for keys in known.values() for key in keys.values()}
+    for keys in store.keys_of(set(dirty) - held).values():
+        for key in keys:
+            if key.source in readings and (key.source, key.key) not in planned:
+                known[key.source].setdefault(key.key, key)
 
 
 def _compare_keys(
@@ -330,7 +388,7 @@ def _as_reject(finding: Finding) -> Reject:
 def _identify(
     unknown: list[Record],
     match_on: Mapping[SourceName, tuple[str, ...]],
-    held: Collection[tuple[PersonId, SourceName]],
+    is_held: Callable[[tuple[PersonId, SourceName]], bool],
     store: Store,
     result: People,
 ) -> None:
@@ -350,7 +408,7 @@ def _identify(
         match_on,
         _index(match_on, store),
         lambda likeness: alike.get(likeness, []),
-        is_held=lambda person, source: (person, source) in held,
+        is_held=lambda person, source: is_held((person, source)),
     )
     by_key = {(record.source, record.key): record for record in unknown}
     minted = store.mint(identified.mint)

@@ -96,9 +96,8 @@ class Matching:
 
     def match(self, decided: Mapping[PersonId, Decided], *, reconcile: bool) -> Matched:
         """The changes for everybody decided, in a stable order. `reconcile` reads the whole target, else the store is trusted."""
-        linked = self._store.linked(self._name)
         known = self._store.known(self._name, None if reconcile else decided.keys())
-        self._result.accounts = len(linked)
+        self._result.accounts = self._store.accounts(self._name)
         listing = self._read(known) if reconcile else None
         blocked = self._lost(known, listing) if listing is not None else set()
         holdings = self._holdings(known, listing)
@@ -107,9 +106,9 @@ class Matching:
             for person, one in decided.items()
             if self._name in one.wanted and person not in known and not one.blocked
         ]
-        blocked |= self._settle_unlinked(creatable, listing, linked)
+        blocked |= self._settle_unlinked(creatable, listing)
         if listing is not None:
-            self._remember_names(listing, linked)
+            self._remember_names(listing, self._store.linked(self._name))
         desired: dict[PersonId, Desired] = {}
         for person, one in decided.items():
             want = None if person in blocked or one.blocked or one.standing.frozen else self._desired(one, holdings.get(person))
@@ -190,10 +189,7 @@ class Matching:
     # --- who has an account already -----------------------------------------------------------------------------------
 
     def _settle_unlinked(
-        self,
-        creatable: Iterable[tuple[PersonId, Wanted, Decided]],
-        listing: Mapping[NativeId, Observed] | None,
-        linked: Mapping[NativeId, PersonId],
+        self, creatable: Iterable[tuple[PersonId, Wanted, Decided]], listing: Mapping[NativeId, Observed] | None
     ) -> set[PersonId]:
         """Persons without a link for whom nothing may be created: an account was adopted, or it cannot be told whose it is."""
         asked: dict[PersonId, tuple[dict[tuple[str, str], Question], list[Question]]] = {}
@@ -205,6 +201,7 @@ class Matching:
             asked[person] = (finds, [*carried, ByLocation(place.container, place.rdn)])
         everything = [question for finds, names in asked.values() for question in (*finds.values(), *names)]
         hits = self._asked(everything) if listing is None else _Listed(listing.values(), everything, self._naming).hits
+        linked = self._store.linked(self._name, {hit.native_id for question in everything for hit in hits(question)})
         blocked: set[PersonId] = set()
         adoptions: dict[NativeId, list[tuple[PersonId, Observed, str]]] = {}
         for person, (finds, names) in asked.items():

@@ -5,8 +5,8 @@ This module holds the Source protocol, the registry and the retry; each source b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -15,7 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from syncd.core.model import Record, Reject, SourceKey, SourceName, SubjectKey
 from syncd.errors import EndpointError, TransientError
-from syncd.sources.spool import Spool, SpoolWriter, open_spool, purge, purge_partials, stored
+from syncd.sources.spool import OLDEST, Spool, SpoolWriter, open_spool, purge, purge_partials, stored
 from syncd.vault import Vault
 
 RowDigest = tuple[SubjectKey, int]
@@ -28,8 +28,12 @@ class Source(Protocol):
     def fetch(self, spool: SpoolWriter) -> None:
         """Copy everything in use into the spool, claim facts replaced by tokens. Raises EndpointError or TransientError."""
 
-    def digests(self, spool: Spool) -> Iterator[RowDigest | Reject]:
-        """One item or more per spooled row, in file order; builds no records."""
+    def digests(self, spool: Spool, of: Collection[SubjectKey] | None = None) -> Iterable[RowDigest | Reject]:
+        """One item or more per spooled row, in file order; builds no records.
+
+        `of`: only what these add up to, and every Reject that is about them or about no person. It is asked where the spool tells
+        how it `differs`.
+        """
 
     def records(self, spool: Spool, keys: Collection[SourceKey] | None) -> Iterator[Record | Reject]:
         """The records of these persons, joined; None means everybody. A key the spool does not hold yields nothing."""
@@ -68,10 +72,19 @@ def _wait(state: RetryCallState) -> float:
     return wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT)(state)
 
 
-def extract(name: SourceName, source: Source, folder: Path, vault: Vault, accepted: str | None, now: datetime) -> Spool:
+def extract(
+    name: SourceName,
+    source: Source,
+    folder: Path,
+    vault: Vault,
+    accepted: str | None,
+    now: datetime,
+    oldest: timedelta = OLDEST,
+) -> Spool:
     """A complete spool of what the source says now; the accepted one itself where nothing has changed.
 
-    `folder` holds all spools, `accepted` is the id of the last accepted one. Raises EndpointError; then nothing was stored.
+    `folder` holds all spools, `accepted` is the id of the last accepted one; rows older than `oldest` are not built upon. Raises
+    EndpointError; then nothing was stored.
     """
     purge_partials(folder, name)
     previous = open_spool(folder, name, accepted, vault) if accepted is not None else None
@@ -80,7 +93,7 @@ def extract(name: SourceName, source: Source, folder: Path, vault: Vault, accept
             retry=retry_if_exception_type(TransientError), stop=stop_after_attempt(ATTEMPTS), wait=_wait, reraise=True
         ):
             with attempt:
-                return _once(SpoolWriter(name, folder, vault, previous, now), source)
+                return _once(SpoolWriter(name, folder, vault, previous, now, oldest), source)
     except TransientError as error:
         raise EndpointError(f"source {name}", f"{error} (tried {ATTEMPTS} times)", "see whether it answers by hand") from error
     except OSError as error:

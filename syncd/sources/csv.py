@@ -33,7 +33,8 @@ from syncd.core.model import (
 from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import Package, open_file
-from syncd.sources.spool import Spool, SpoolWriter, TableWriter, row_bytes
+from syncd.sources.spool import Spool, SpoolWriter, row_bytes
+from syncd.sources.spool_table import Writer
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Joins, Supplement, SupplementConfig, joined, stored_rejects
 from syncd.sources.values import (
     EXTRA,
@@ -207,7 +208,7 @@ class Csv:
         raise EndpointError(f"source {self._name}", why, remedy)
 
     def _copied(
-        self, name: str, table: CsvTable, package: Package, found: tabular.Scan, rejects: TableWriter
+        self, name: str, table: CsvTable, package: Package, found: tabular.Scan, rejects: Writer
     ) -> Iterator[tuple[int, list[str]]]:
         """The rows of one file, translated; a second row for the same person refuses the delivery where one is all there may be."""
         columns = (table.key, *table.columns.values())
@@ -255,8 +256,10 @@ class Csv:
 
     # --- digests and records ----------------------------------------------------------------------------------------
 
-    def digests(self, spool: Spool) -> Iterator[tuple[SubjectKey, int] | Reject]:
-        """One item or more per spooled row: campuses, persons, then what is joined to them."""
+    def digests(self, spool: Spool, of: Collection[SubjectKey] | None = None) -> Iterator[tuple[SubjectKey, int] | Reject]:
+        """One item or more per spooled row: campuses, persons, then what is joined to them. Always all of them: see `differs`."""
+        if of is not None:
+            raise ValueError("a spool of CSV files never tells how it differs from another")
         digest = self._vault.row_digest()
         yield from stored_rejects(spool)
         for _, row in spool.rows("campuses"):

@@ -29,7 +29,8 @@ from syncd.core.model import (
 )
 from syncd.sources.oneroster_grounds import Grounds, Roles, Table, exit_day, read_grounds, read_roles, read_word, split_list
 from syncd.sources.oneroster_layout import DELETED, ENROLMENT_ROLES, GUARDIANS
-from syncd.sources.spool import Spool, row_bytes
+from syncd.sources.oneroster_part import Part
+from syncd.sources.spool import Readable, Spool, row_bytes
 from syncd.sources.supplement import Supplement, stored_rejects
 from syncd.sources.values import (
     HOMEROOM_TEACHER,
@@ -53,6 +54,9 @@ _USER_FIELDS = {
 }  # fmt: skip
 
 
+_FEW = 4  # so many times fewer persons than there are: then only the blocks that tell of them are read
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How one source's roster is read."""
@@ -64,7 +68,22 @@ class Rules:
     supplements: tuple[Supplement, ...]
     vault: Vault = field(repr=False)
 
-    def digests(self, spool: Spool) -> Iterator[tuple[SubjectKey, int] | Reject]:
+    def digests_of(self, spool: Spool, subjects: Collection[SubjectKey]) -> list[tuple[SubjectKey, int] | Reject]:
+        """What `digests` says of these, and every Reject that is about them or about no person. The spool is sound."""
+        persons = {one.key for one in subjects if one.subject is Subject.PERSON}
+        part = Part(spool, persons, {one.key for one in subjects if one.subject is Subject.CLASS})
+        wanted = frozenset(subjects)
+        return [
+            item
+            for item in self.digests(part)
+            if (
+                item.subject is not Subject.PERSON or item.key is None or item.key in persons
+                if isinstance(item, Reject)
+                else item[0] in wanted
+            )
+        ]
+
+    def digests(self, spool: Readable) -> Iterator[tuple[SubjectKey, int] | Reject]:
         """One item or more per spooled row: small tables first, then persons, then their rows elsewhere."""
         digest = self.vault.row_digest()
         yield from stored_rejects(spool)
@@ -88,7 +107,7 @@ class Rules:
                 yield grounds.users[key], digest(plain)
 
     def _user_digests(
-        self, spool: Spool, grounds: Grounds, roles: Roles, digest: Callable[[bytes], int]
+        self, spool: Readable, grounds: Grounds, roles: Roles, digest: Callable[[bytes], int]
     ) -> Iterator[tuple[SubjectKey, int] | Reject]:
         """A users row feeds its person, and whoever it names as agent (a child's record lists its guardians)."""
         users = Table(spool, "users")
@@ -106,7 +125,7 @@ class Rules:
                         yield grounds.users[agent], amount
 
     def _enrolment_digests(
-        self, spool: Spool, grounds: Grounds, digest: Callable[[bytes], int]
+        self, spool: Readable, grounds: Grounds, digest: Callable[[bytes], int]
     ) -> Iterator[tuple[SubjectKey, int] | Reject]:
         """An enrolment feeds its person; a teacher's also the class, whose pupils read who teaches it."""
         enrollments = Table(spool, "enrollments")
@@ -121,8 +140,10 @@ class Rules:
                 section = said[1].key
                 yield classes.setdefault(section, SubjectKey(Subject.CLASS, section)), amount
 
-    def records(self, spool: Spool, keys: Collection[SourceKey] | None) -> Iterator[Record | Reject]:  # noqa: C901, PLR0912 — one join, table after table; split, each part would need all the others' state
+    def records(self, spool: Readable, keys: Collection[SourceKey] | None) -> Iterator[Record | Reject]:  # noqa: C901, PLR0912 — one join, table after table; split, each part would need all the others' state
         """The joined records of these persons, or the Rejects that shield them."""
+        if isinstance(spool, Spool) and keys is not None and spool.sound and len(keys) * _FEW < spool.counts.get("users", 0):
+            spool = Part(spool, keys)
         wanted = None if keys is None else frozenset(keys)
         grounds = read_grounds(spool, self.source, self.metadata)
         roles = read_roles(spool, grounds)
@@ -277,7 +298,7 @@ class Rules:
 
     # --- what is attached to persons by key -----------------------------------------------------------------------
 
-    def _attached(self, spool: Spool) -> Iterator[tuple[Supplement | str, int, SourceKey, list[str], bytes]]:
+    def _attached(self, spool: Readable) -> Iterator[tuple[Supplement | str, int, SourceKey, list[str], bytes]]:
         """Rows of demographics, user profiles and supplements: table, line, whose, cells, and what is digested."""
         demographics = Table(spool, "demographics")
         birth, status = demographics.getter("birthDate"), demographics.getter("status")
@@ -306,7 +327,7 @@ class Rules:
     def _ref(self, table: Supplement | str, line: int) -> RowRef:
         return table.row_ref(line) if isinstance(table, Supplement) else RowRef(f"{table}.csv", line)
 
-    def _profiles(self, spool: Spool, wanted: frozenset[SourceKey] | None) -> dict[str, dict[str, Value]]:
+    def _profiles(self, spool: Readable, wanted: frozenset[SourceKey] | None) -> dict[str, dict[str, Value]]:
         """The declared profile usernames by person; the first of a type counts."""
         found: dict[str, dict[str, Value]] = defaultdict(dict)
         if not self.profiles:

@@ -6,9 +6,10 @@ tokens before they are written. The rows' meaning is `oneroster`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from syncd.core.fields import CLAIM_FACTS
 from syncd.core.model import SourceKey
@@ -16,11 +17,14 @@ from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import Package
 from syncd.sources.oneroster_layout import GUARDIANS, LAYOUTS, STATUS, Layout
-from syncd.sources.spool import Spool, SpoolWriter, TableWriter
+from syncd.sources.oneroster_part import keys_of
+from syncd.sources.sameness import Mark
+from syncd.sources.spool import Spool, SpoolWriter
+from syncd.sources.spool_table import Said, Writer
 from syncd.sources.supplement import REJECTS, Joins, joined
 from syncd.sources.values import Facts
 
-_JOIN_COLUMNS: Mapping[str, str] = {
+JOIN_COLUMNS: Mapping[str, str] = {
     "key": "sourcedId", "student_number": "identifier", "staff_number": "identifier",
     "state_id": "userMasterIdentifier", "sis_username": "username", "email": "email",
 }  # fmt: skip
@@ -52,18 +56,32 @@ class Delivery:
 
 
 class Copier:
-    """Copies one delivery's tables into one spool, and remembers what supplements join by."""
+    """Copies one delivery's tables into one spool, and remembers what supplements join by.
+
+    `said` tells what the tables say, where they came whole: then the next delivery can be told by its differences.
+    """
 
     def __init__(
-        self, terms: Terms, delivery: Delivery, scans: Mapping[str, tabular.Scan], spool: SpoolWriter, rejects: TableWriter
+        self,
+        terms: Terms,
+        delivery: Delivery,
+        scans: Mapping[str, tabular.Scan],
+        said: Mapping[str, tuple[Said, Sequence[Mark]]],
+        spool: SpoolWriter,
+        rejects: Writer,
+        joins: Collection[Joins],
     ) -> None:
         self._terms = terms
         self._delivery = delivery
         self._scans = scans
+        self._said = said
         self._spool = spool
         self._rejects = rejects
-        self._users: tuple[str, ...] = ()
-        self._joins: list[list[str]] = []
+        self._wanted = {JOIN_COLUMNS[one] for one in joins}
+        self._joined: dict[str, int] = {}  # the columns of users that are kept, and their places among the kept cells
+        self._joins: list[tuple[str, ...]] = []
+        self._cells: Callable[[list[str]], tuple[str, ...]] = tuple  # those of a row of users
+        self._keys: set[str] = set()
         self._role_places: tuple[int, int] | None = None
         self._students: set[str] = set()
         self._staff: set[str] = set()
@@ -73,7 +91,8 @@ class Copier:
         found: list[EndpointError] = []
         for table, scan in self._scans.items():
             try:
-                with tabular.open_table(self._delivery.package, f"{table}.csv", scan, self._shape(table)[0]):
+                shape = shape_of(self._terms, self._delivery, table)
+                with tabular.open_table(self._delivery.package, f"{table}.csv", scan, shape):
                     pass
             except EndpointError as error:
                 found.append(error)
@@ -95,9 +114,9 @@ class Copier:
 
     def index(self, joins: Joins) -> Mapping[str, SourceKey | None]:
         """The persons by what a supplement joins on; None where two share it."""
-        if _JOIN_COLUMNS[joins] not in self._users:
+        if JOIN_COLUMNS[joins] not in self._joined:
             return {}
-        place, found = self._users.index(_JOIN_COLUMNS[joins]), dict[str, SourceKey | None]()
+        place, found = self._joined[JOIN_COLUMNS[joins]], dict[str, SourceKey | None]()
         # Students and staff are numbered apart: the same number in both is two persons, not a doubt.
         among = {"student_number": self._students, "staff_number": self._staff}.get(joins)
         for row in self._joins:
@@ -107,13 +126,13 @@ class Copier:
         return found
 
     def _copy_bulk(self, table: str) -> None:
-        shape, declared = self._shape(table)
         name = f"{table}.csv"
+        shape = shape_of(self._terms, self._delivery, table)
         with tabular.open_table(self._delivery.package, name, self._scans[table], shape) as opened:
-            columns = _columns(opened.columns, declared)
+            columns = columns_of(self._terms, table, opened)
             self._check_lost_columns(table, columns)
             rows = self._rows(table, columns, opened)
-            with self._spool.table(table, columns) as written:
+            with self._spool.table(table, columns, keys_of(table, columns), *self._said[table]) as written:
                 write = written.write
                 self._remember(table, columns)
                 learns = table in ("users", "roles")
@@ -126,23 +145,11 @@ class Copier:
         if written.rows == 0:
             self._check_lost_rows(table)
 
-    def _shape(self, table: str) -> tuple[tabular.Shape, tuple[str, ...]]:
-        """What a file's header should be, and the names of the declared columns behind the standard ones."""
-        layout = LAYOUTS[self._delivery.version][table]
-        declared = dict(self._terms.metadata) if table == "users" else {}
-        shape = tabular.Shape(
-            layout.known,
-            layout.required | frozenset(declared.values()),
-            (*layout.wanted, *declared.values()),
-            strict=self._terms.strict,
-        )
-        return shape, tuple(declared)
-
     def _rows(self, table: str, columns: tuple[str, ...], opened: tabular.Table) -> Iterator[tuple[int, list[str]]]:
         """The usable rows, claim facts already tokens; the others go to the rejects. A repeated key refuses the delivery."""
         seen: dict[str, int] = {}
         name = f"{table}.csv"
-        tokenise = self._tokeniser(columns)
+        tokenise = tokeniser(self._terms, columns)
         layout = LAYOUTS[self._delivery.version][table]
         for item in opened.rows:
             if isinstance(item, tabular.BadRow):
@@ -164,22 +171,6 @@ class Copier:
                 tokenise(row)
             yield line, row
 
-    def _tokeniser(self, columns: tuple[str, ...]) -> Callable[[list[str]], None] | None:
-        """Replaces the claim facts of a row, in place; None where the table has none."""
-        facts = [
-            (place, "birth_date" if column == "birthDate" else column)
-            for place, column in enumerate(columns)
-            if column == "birthDate" or column in CLAIM_FACTS
-        ]
-        if not facts:
-            return None
-
-        def tokenise(row: list[str]) -> None:
-            for place, fact in facts:
-                row[place] = self._terms.facts.token(fact, SourceKey(row[0]), row[place])
-
-        return tokenise
-
     def _reject(self, layout: Layout, name: str, line: int, key: str, why: str) -> None:
         """A row of cells nobody can trust. Its own key is the first cell; whose enrolment or role it is cannot be known."""
         shielded = "" if layout.belongs_to_another else key
@@ -188,7 +179,8 @@ class Copier:
     def _remember(self, table: str, columns: tuple[str, ...]) -> None:
         """Note where a table about to be copied keeps what supplements join by."""
         if table == "users":
-            self._users = columns
+            self._joined = {column: place for place, column in enumerate(("sourcedId", *sorted(self._wanted & {*columns[1:]})))}
+            self._cells = itemgetter(*(columns.index(column) for column in self._joined), 0)
         if table == "roles":
             self._role_places = (columns.index("userSourcedId"), columns.index("role"))
         elif table == "users" and "role" in columns:
@@ -267,10 +259,10 @@ class Copier:
         return previous
 
     def _merge(self, table: str) -> None:
-        shape, declared = self._shape(table)
         name = f"{table}.csv"
+        shape = shape_of(self._terms, self._delivery, table)
         with tabular.open_table(self._delivery.package, name, self._scans[table], shape) as opened:
-            columns = _columns(opened.columns, declared)
+            columns = columns_of(self._terms, table, opened)
             changed: dict[str, tuple[int, list[str]]] = {}
             for line, row in self._rows(table, columns, opened):
                 status = row[columns.index("status")].lower() if "status" in columns else ""
@@ -286,7 +278,7 @@ class Copier:
         previous = self._previous(table, columns)
         modified = columns.index("dateLastModified") if "dateLastModified" in columns else None
         delivered = frozenset(changed)
-        with self._spool.table(table, columns) as written:
+        with self._spool.table(table, columns, keys_of(table, columns)) as written:
             for line, row in previous.rows(table):
                 newer = changed.pop(row[0], None)
                 if newer is not None and modified is not None and _is_older(newer[1][modified], row[modified]):
@@ -297,36 +289,42 @@ class Copier:
         self._carry_rejects(previous, name, delivered=delivered)
         self._check_floor(table, written.rows)
 
-    def _write(self, table: str, written: TableWriter, line: int, row: list[str]) -> None:
+    def _write(self, table: str, written: Writer, line: int, row: list[str]) -> None:
         if table in ("users", "roles"):
             self._learn(table, row)
         written.write(row, line)
 
     def _learn(self, table: str, row: list[str]) -> None:
-        """Keep what supplements join by: the users, and who of them is a student or staff."""
+        """Keep who there is, what supplements join by, and who is a student or staff; see whether every role is somebody's."""
         if table == "users":
-            self._joins.append(row)
+            self._keys.add(row[0])
+            if self._wanted:
+                self._joins.append(self._cells(row))
         if self._role_places is not None:
-            role = row[self._role_places[1]].lower()
-            if role == "student":
-                self._students.add(row[self._role_places[0]])
-            elif role not in GUARDIANS:
-                self._staff.add(row[self._role_places[0]])
+            user = row[self._role_places[0]]
+            if user not in self._keys:
+                self._spool.sound = False
+            if self._wanted:
+                role = row[self._role_places[1]].lower()
+                if role == "student":
+                    self._students.add(user)
+                elif role not in GUARDIANS:
+                    self._staff.add(user)
 
     def _keep(self, table: str) -> None:
         previous = self._spool.previous
         assert previous is not None  # noqa: S101 — as in _previous
         columns = previous.columns(table)
         if columns:
-            _, declared = self._shape(table)
-            if set(declared) - set(columns):
+            declared = _declared(self._terms, table)
+            if declared.keys() - set(columns):
                 self._delivery.package.refuse(
                     f"{table}.csv",
                     f"is left out, and the full file was read without {', '.join(declared)}",
                     "ask for a bulk export",
                 )
             self._remember(table, columns)
-            with self._spool.table(table, columns) as written:
+            with self._spool.table(table, columns, keys_of(table, columns)) as written:
                 for line, row in previous.rows(table):
                     self._write(table, written, line, row)
             self._carry_rejects(previous, f"{table}.csv", delivered={})
@@ -352,6 +350,35 @@ def _is_older(text: str, than: str) -> bool:
     return one < other
 
 
-def _columns(found: tuple[str, ...], declared: tuple[str, ...]) -> tuple[str, ...]:
+def shape_of(terms: Terms, delivery: Delivery, table: str) -> tabular.Shape:
+    """What a file's header should be."""
+    layout = LAYOUTS[delivery.version][table]
+    declared = tuple(_declared(terms, table).values())
+    return tabular.Shape(layout.known, layout.required | frozenset(declared), (*layout.wanted, *declared), strict=terms.strict)
+
+
+def columns_of(terms: Terms, table: str, opened: tabular.Table) -> tuple[str, ...]:
     """The columns as spooled: declared ones, which come last, under the name of the field they feed."""
-    return (*found[: len(found) - len(declared)], *declared)
+    declared = _declared(terms, table)
+    return (*opened.columns[: len(opened.columns) - len(declared)], *declared)
+
+
+def _declared(terms: Terms, table: str) -> Mapping[str, str]:
+    return terms.metadata if table == "users" else {}
+
+
+def tokeniser(terms: Terms, columns: Sequence[str]) -> Callable[[list[str]], None] | None:
+    """Replaces the claim facts of a row, in place; None where the table has none."""
+    facts = [
+        (place, "birth_date" if column == "birthDate" else column)
+        for place, column in enumerate(columns)
+        if column == "birthDate" or column in CLAIM_FACTS
+    ]
+    if not facts:
+        return None
+
+    def tokenise(row: list[str]) -> None:
+        for place, fact in facts:
+            row[place] = terms.facts.token(fact, SourceKey(row[0]), row[place])
+
+    return tokenise

@@ -8,7 +8,7 @@ spool, so that every spool is full.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,12 @@ from syncd.core.model import Record, Reject, SourceKey, SourceName, SubjectKey
 from syncd.errors import EndpointError
 from syncd.sources import oneroster, tabular
 from syncd.sources.archive import Package, open_package
+from syncd.sources.lockstep import Lost
 from syncd.sources.oneroster_copy import Copier, Delivery, Terms
+from syncd.sources.oneroster_follow import Follower
 from syncd.sources.oneroster_layout import LAYOUTS
 from syncd.sources.spool import Spool, SpoolWriter
+from syncd.sources.spool_table import Said
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Supplement, SupplementConfig
 from syncd.sources.values import EXTRA, MANAGER, Facts, claim_problem, target_problem
 from syncd.vault import Vault
@@ -135,22 +138,42 @@ class OneRosterCsv:
             in_order = [f"{table} {one.in_order}" for table, one in sorted(scans.items())]
             if not delivery.is_delta and spool.is_in_order(self._digest([*told, *in_order])):
                 return
+            if spool.is_alike(self._digest(told)) and not delivery.is_delta and self._follow(spool, delivery, scans, told):
+                return
             digest_row = self._vault.row_digest()
-            said = [f"{table} {tabular.said(package, f'{table}.csv', one, digest_row)}" for table, one in sorted(scans.items())]
-            if spool.content(self._digest([*told, *said]), onto_previous=delivery.is_delta):
+            said = {table: tabular.said(package, f"{table}.csv", one, digest_row) for table, one in sorted(scans.items())}
+            content = self._content(told, {table: one for table, (one, _) in said.items()})
+            if spool.content(content, onto_previous=delivery.is_delta):
                 return
             with ExitStack() as stack:
                 rejects = stack.enter_context(spool.table(REJECTS, REJECT_COLUMNS))
-                copier = Copier(self._terms, delivery, scans, spool, rejects)
+                joins = {supplement.config.joins for supplement in self._supplements}
+                copier = Copier(self._terms, delivery, scans, said, spool, rejects, joins)
                 copier.check_headers()
+                spool.sound = not delivery.is_delta
                 for table in used:
                     copier.copy(table)
                 for supplement in self._supplements:
                     supplement.spool(spool, rejects, copier.index)
 
-    def digests(self, spool: Spool) -> Iterator[tuple[SubjectKey, int] | Reject]:
+    def _follow(self, spool: SpoolWriter, delivery: Delivery, scans: Mapping[str, tabular.Scan], told: Collection[str]) -> bool:
+        """Whether the delivery could be told by its differences from the last one."""
+        follower = Follower(self._terms, delivery, scans, spool, self._supplements, self._vault.row_digest())
+        try:
+            said = follower.compare()
+        except Lost:
+            return False
+        if not spool.content(self._content(told, said)):
+            follower.write()
+        return True
+
+    def _content(self, told: Collection[str], said: Mapping[str, Said]) -> str:
+        """Equal for files that say the same, in whatever order and quotes."""
+        return self._digest([*told, *(f"{table} {one.rows}" for table, one in sorted(said.items()))])
+
+    def digests(self, spool: Spool, of: Collection[SubjectKey] | None = None) -> Iterable[tuple[SubjectKey, int] | Reject]:
         """See `oneroster.Rules.digests`."""
-        return self._roster.digests(spool)
+        return self._roster.digests(spool) if of is None else self._roster.digests_of(spool, of)
 
     def records(self, spool: Spool, keys: Collection[SourceKey] | None) -> Iterator[Record | Reject]:
         """See `oneroster.Rules.records`."""

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from syncd.core.model import Campus, Reject, Role, RowRef, Section, SourceKey, SourceName, Subject, SubjectKey
 from syncd.errors import EndpointError
 from syncd.sources.oneroster_layout import DELETED, GUARDIANS, ROLES
-from syncd.sources.spool import Spool, row_bytes
+from syncd.sources.spool import Readable, row_bytes
 from syncd.sources.values import read_date
 
 _LINE = "\0line"  # beside the cells of a small table; no header can hold a NUL
@@ -30,7 +30,7 @@ def split_list(text: str) -> list[str]:
 class Table:
     """A spooled table with cells by name; a column the file did not have reads as empty."""
 
-    def __init__(self, spool: Spool, name: str) -> None:
+    def __init__(self, spool: Readable, name: str) -> None:
         self.name = name
         self.file = f"{name}.csv"
         self.columns = spool.columns(name)
@@ -85,7 +85,7 @@ class Roles:
     astray: bool = False  # some row gives a role to nobody we know: whoever has none may be the one it was meant for
 
 
-def read_grounds(spool: Spool, source: SourceName, declared: Collection[str]) -> Grounds:
+def read_grounds(spool: Readable, source: SourceName, declared: Collection[str]) -> Grounds:
     """Campuses, classes and who there is. Raises EndpointError where the spool was written without a declared column."""
     for name in declared:
         if name not in spool.columns("users"):
@@ -101,7 +101,7 @@ def read_grounds(spool: Spool, source: SourceName, declared: Collection[str]) ->
     return grounds
 
 
-def _statused(spool: Spool, name: str) -> dict[str, tuple[str, dict[str, str]]]:
+def _statused(spool: Readable, name: str) -> dict[str, tuple[str, dict[str, str]]]:
     """Status and cells of every row by its key; for users only what an exit needs."""
     table = Table(spool, name)
     if name == "users":
@@ -115,7 +115,7 @@ def _statused(spool: Spool, name: str) -> dict[str, tuple[str, dict[str, str]]]:
     return found
 
 
-def _read_campuses(spool: Spool, grounds: Grounds) -> None:
+def _read_campuses(spool: Readable, grounds: Grounds) -> None:
     table = Table(spool, "orgs")
     rows = _statused(spool, "orgs")
     for key, (status, cells) in rows.items():
@@ -139,7 +139,7 @@ def _read_campuses(spool: Spool, grounds: Grounds) -> None:
         grounds.digests.append((subject, _plain("orgs", cells)))
 
 
-def _read_sections(spool: Spool, grounds: Grounds) -> None:
+def _read_sections(spool: Readable, grounds: Grounds) -> None:
     sessions = _statused(spool, "academicSessions")
     courses = _statused(spool, "courses")
     for key, (status, cells) in _statused(spool, "classes").items():
@@ -191,7 +191,7 @@ def _section(
     )  # fmt: skip
 
 
-def read_roles(spool: Spool, grounds: Grounds) -> Roles:
+def read_roles(spool: Readable, grounds: Grounds) -> Roles:
     """From roles.csv (1.2), else from the users themselves (1.1)."""
     found = Roles()
     users = Table(spool, "users")

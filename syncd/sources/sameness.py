@@ -1,23 +1,101 @@
-"""Whether a table says what it said last time, found out while its bytes stream by.
+"""Whether a table says what it said last time, found out while its bytes stream by; and where it does not.
 
 A roster system writes its files anew every night, with other quotes and in another order, though nothing changed. `InOrder` sees
-through the quotes and costs next to nothing; `RowSum` sees through the order as well, by adding up a keyed digest of every row.
-For it, what is no plain table (a quoted line break, an encoding other than one byte or UTF-8) is known by its bytes alone. Neither
-says which row is different: whoever finds a table that differs reads it.
+through the quotes and costs next to nothing. `RowSum` sees through the order as well, by adding up a keyed digest of every row, and
+leaves a mark of every few lines, by which `lockstep` finds the lines that differ. For it, what is no plain table (a quoted line
+break, an encoding other than one byte or UTF-8) is known by its bytes alone.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import re
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-_LONGEST = 4 * 1024 * 1024  # bytes of a line: what has longer ones is no table
+LINES = 64
+"""Lines under one mark. Fewer cost more per line, more are read anew for one that differs."""
+
+LONGEST = 4 * 1024 * 1024
+"""Bytes of a line: what has longer ones is no table."""
+
 _RING = 1 << 128  # digests of rows are summed in this ring, never XORed: two equal rows would cancel
-# A cell in quotes that needs none: not empty, so that no half of a doubled quote is taken for one. The quote before it can only
-# be an opening one: a closing quote is followed by a comma or a line end, a doubled one by its other half.
-_NEEDLESS = re.compile(rb'(?<![^,\n])"([^",\r\n]+)"(?=[,\r\n]|\Z)')
+
+
+class Mark(NamedTuple):
+    """What some lines said."""
+
+    lines: int
+    first: int  # a checksum of the first of them
+    digest: bytes  # of all of them in their order
+    total: int  # what they add to the sum of the rows
+
+
+def bare(lines: bytes) -> list[bytes]:
+    """The lines up to the first that is no row by itself, each written with no quotes but those it needs.
+
+    Whoever reads such a line gets the same cells as from the one it stands for: equal cells are equal lines, and nothing goes on
+    from one line to the next. Line ends are single bytes here.
+    """
+    found = lines.split(b"\n")
+    if b'"' not in lines:
+        return found
+    plain = _all_quoted(lines, len(found))
+    if plain is not None:
+        return plain.split(b"\n")
+    quoted = [number for number, line in enumerate(found) if b'"' in line]
+    try:
+        rows = _rows([found[number] for number in quoted])
+        whole = len(found)
+    except csv.Error:
+        rows = []
+        for number in quoted:  # one of them is no row; those before it are
+            try:
+                rows += _rows([found[number]])
+            except csv.Error:
+                break
+        whole = quoted[len(rows)]
+    for number, cells in zip(quoted, rows, strict=False):
+        joined = ",".join(cells)
+        if not joined or '"' in joined or joined.count(",") >= len(cells):
+            joined = ",".join(map(_written, cells)) or '""'
+        found[number] = joined.encode("latin-1")
+    return found[:whole]
+
+
+def _written(cell: str) -> str:
+    """A cell with the quotes it needs."""
+    return '"' + cell.replace('"', '""') + '"' if '"' in cell or "," in cell else cell
+
+
+def _all_quoted(lines: bytes, count: int) -> bytes | None:
+    """The lines without quotes, if every cell has quotes around it and no comma or quote in it."""
+    within = lines.replace(b'","', b",")
+    commas = lines.count(b",")
+    if (
+        commas
+        and len(lines) - len(within) == 2 * commas  # every comma was between two quotes,
+        and within.count(b'"') == 2 * count  # the others are first and last in their lines
+        and within[:1] + within[-1:] == b'""'
+        and within.count(b'"\n"') == count - 1
+    ):
+        return within.replace(b'"', b"")
+    return None
+
+
+def _rows(lines: Sequence[bytes]) -> list[list[str]]:
+    """The cells of lines that are rows. Raises csv.Error where one is none."""
+    rows = list(csv.reader((line.decode("latin-1") for line in lines), strict=True))
+    if len(rows) != len(lines):
+        raise csv.Error("a row goes on in the next line")
+    return rows
+
+
+def mark(lines: Sequence[bytes], digest: Callable[[bytes], int]) -> Mark:
+    """The mark of lines that are `bare`."""
+    first, said = zlib.crc32(lines[0]), hashlib.blake2b(b"\n".join(lines), digest_size=16).digest()
+    return Mark(len(lines), first, said, sum(map(digest, lines)) % _RING)
 
 
 class InOrder:
@@ -27,21 +105,26 @@ class InOrder:
         self._digest = hashlib.blake2b(digest_size=32)
         self._rest = b""
         self._plain = True
+        self._bare = True
 
     def feed(self, block: bytes) -> None:
         """The next bytes of the table, as many as there are."""
         if not self._plain:
             return
-        cut = block.rfind(b"\n") + 1
-        if cut:
-            self._take(self._rest + block[:cut])
-            self._rest = block[cut:]
-        else:
-            self._rest += block
-        self._plain = len(self._rest) <= _LONGEST
+        lines, found, self._rest = (self._rest + block).replace(b"\r\n", b"\n").rpartition(b"\n")
+        self._plain = len(self._rest) <= LONGEST
+        if found:
+            self._take(lines)
 
     def _take(self, lines: bytes) -> None:
-        self._digest.update(_NEEDLESS.sub(rb"\1", lines) if b'"' in lines else lines)
+        """Lines without their last end. From the first that is no row by itself, quotes say where rows end: all of them count."""
+        if self._bare and b'"' in lines:
+            found = bare(lines)
+            self._bare = len(found) > lines.count(b"\n")
+            rest = [] if self._bare else lines.split(b"\n")[len(found) :]
+            lines = b"\n".join(found + rest)
+        self._digest.update(lines)
+        self._digest.update(b"\n")
 
     def told(self) -> str:
         """Equal for equal rows in the same order, whichever of their cells have quotes; "" where a line is too long for a table.
@@ -62,44 +145,57 @@ class RowSum:
         self._digest = digest
         self._rest = b""
         self._header: bytes | None = None
+        self._pending: list[bytes] = []
         self._rows = 0
-        self._sum = 0
         self._plain = True
+        self._marks: list[Mark] = []
 
     def feed(self, block: bytes) -> None:
         """The next bytes of the table, as many as there are."""
         if not self._plain:
             return
-        lines = (self._rest + block).replace(b"\r\n", b"\n").split(b"\n")
-        self._rest = lines.pop()
-        self._plain = len(self._rest) <= _LONGEST
-        if self._header is None and lines:
-            self._header = lines.pop(0)
-        if lines:
-            self._add(lines, quoted=b'"' in block or b'"' in lines[0])
+        lines, found, self._rest = (self._rest + block).replace(b"\r\n", b"\n").rpartition(b"\n")
+        self._plain = len(self._rest) <= LONGEST
+        if found:
+            self._take(lines)
 
-    def _add(self, lines: list[bytes], *, quoted: bool) -> None:
-        self._rows += len(lines)
-        try:
-            self._sum += sum(map(self._digest, self._unquoted(lines) if quoted else lines))
-        except csv.Error:  # whoever reads the table says what is wrong with it, and where
-            self._plain = False
-
-    def _unquoted(self, lines: list[bytes]) -> Iterator[bytes]:
-        """The rows of these lines, each without the quotes it does not need."""
-        if any(line.count(b'"') % 2 for line in lines):
-            self._plain = False  # a cell goes on in the next line
+    def _take(self, lines: bytes) -> None:
+        """Lines without their last end."""
+        told = bare(lines)
+        if b"\r" in lines or len(told) <= lines.count(b"\n"):
+            self._plain = False  # a row and a line are not the same
             return
-        for cells in csv.reader((line.decode("latin-1") for line in lines), strict=True):
-            joined = ",".join(cells)
-            bare = joined.count(",") < max(len(cells), 1) and '"' not in joined
-            yield joined.encode("latin-1") if bare else b"\0" + "\x1f".join(cells).encode("latin-1")
+        if self._header is None:
+            self._header = told.pop(0)
+        self._pending += told
+        whole = len(self._pending) // LINES * LINES
+        for start in range(0, whole, LINES):
+            self._mark(self._pending[start : start + LINES])
+        del self._pending[:whole]
+
+    def _mark(self, lines: list[bytes]) -> None:
+        self._marks.append(mark(lines, self._digest))
 
     def told(self) -> str:
         """Header, number and sum of the rows; "" where the table is not plain. To be called when all bytes were fed."""
-        if self._rest:
-            last, self._rest = self._rest, b""
-            self._add([last.removesuffix(b"\r")], quoted=b'"' in last)
-        if not self._plain or self._header is None:
-            return ""
-        return f"{self._digest(self._header):032x} {self._rows} {self._sum % _RING:032x}"
+        last, self._rest = self._rest.removesuffix(b"\r"), b""
+        if last and self._plain:
+            self._take(last)
+        if self._pending:
+            self._mark(self._pending)
+            self._pending = []
+        header = self.header()
+        return said(header, self._marks) if header else ""
+
+    def header(self) -> str:
+        """What the first line said; "" where the table is not plain."""
+        return f"{self._digest(self._header):032x}" if self._plain and self._header is not None else ""
+
+    def marks(self) -> list[Mark]:
+        """The marks of the lines below the header, `LINES` of them under each but the last; none where the table is not plain."""
+        return self._marks if self._plain else []
+
+
+def said(header: str, marks: Sequence[Mark]) -> str:
+    """What `RowSum.told` says of a table with this header and these marks."""
+    return f"{header} {sum(one.lines for one in marks)} {sum(one.total for one in marks) % _RING:032x}"

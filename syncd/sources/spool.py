@@ -10,35 +10,48 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from syncd.core.model import SourceName
+from syncd.core.model import SourceKey, SourceName, Subject, SubjectKey
 from syncd.errors import EndpointError
+from syncd.sources.sameness import Mark
+from syncd.sources.spool_table import LEAST_BYTES, UNKNOWN, CutOff, File, Keys, Row, Said, Table, Writer, link
 from syncd.vault import Vault
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the layout on disk changes: a spool of another format is refused, never misread."""
+
+OLDEST = timedelta(days=7)
+"""How long rows that were replaced may lie beside those that are kept; a shorter retention counts (R38)."""
 
 _HEAD = "head"
 _PARTIAL = ".partial-"
-_CHUNK_ROWS = 4000
-_LENGTH_BYTES = 4
-_LEAST_BYTES = 28  # nonce and tag: nothing sealed is shorter
+_FILES = 12  # that a table may lie in: then it is written anew
+_DIFFERENCES = 50_000  # subjects that a spool remembers to differ in from an earlier one
 _SEPARATOR = "\x1f"
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    columns: tuple[str, ...]
-    file: str
-    rows: int
-    chunks: int
+class Readable(Protocol):
+    """What a spool, or a part of one, is read by."""
+
+    @property
+    def id(self) -> str:
+        """The name of the spool."""
+
+    @property
+    def source(self) -> SourceName:
+        """Whose it is."""
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """The columns of a table, in the order of its rows; none where there is no such table."""
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """Every row of a table with its line, in the order written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +59,10 @@ class Spool:
     """One stored snapshot of one source.
 
     `content` identifies what was said: equal for files that say the same under an equal configuration. `read` identifies the bytes
-    of the files, which for a delta file is less than the content; `in_order` the rows in their order, empty where nobody looked.
-    `notes` are for people: what was not as it should be, though nothing was lost.
+    of the files, which for a delta file is less than the content; `in_order` the rows in their order, empty where nobody looked;
+    `terms` how they were read. It is `sound` where every row is about somebody it tells of: then a part of it can be read without
+    the rest. `differs` tells for some earlier spools who may be told otherwise there; nobody else is. `notes` are for people: what
+    was not as it should be, though nothing was lost.
     """
 
     id: str
@@ -55,11 +70,12 @@ class Spool:
     content: str
     read: str
     in_order: str
+    terms: str
+    sound: bool
     fetched_at: datetime
     notes: tuple[str, ...]
-    _folder: Path = field(repr=False)
-    _tables: Mapping[str, _Table] = field(repr=False)
-    _vault: Vault = field(repr=False)
+    differs: Mapping[str, frozenset[SubjectKey]] = field(repr=False)
+    _tables: Mapping[str, Table] = field(repr=False)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -71,72 +87,61 @@ class Spool:
         table = self._tables.get(name)
         return table.columns if table else ()
 
-    def rows(self, name: str) -> Iterator[tuple[int, list[str]]]:
+    @property
+    def remembers(self) -> set[str]:
+        """The earlier spools it knows of: those it differs from, and those that wrote its rows."""
+        return {*self.differs, *(file.origin for table in self._tables.values() for file in table.files)}
+
+    def kept(self, name: str) -> Table | None:
+        """A table with its blocks; None where the source had none."""
+        return self._tables.get(name)
+
+    def rows(self, name: str) -> Iterator[Row]:
         """Every row of a table with its line, in the order written. Raises EndpointError where the spool was altered or cut."""
         table = self._tables.get(name)
-        if table is None:
-            return
+        if table is not None:
+            with self._whole(name):
+                yield from table.every()
+
+    def found(self, name: str, keys: Collection[int]) -> Iterator[Row]:
+        """The rows that are found by one of these (`crc`), in the order written, and some of their neighbours. Raises as `rows`."""
+        table = self._tables.get(name)
+        if table is not None:
+            with self._whole(name):
+                yield from table.of(table.found(keys))
+
+    @contextmanager
+    def _whole(self, name: str) -> Iterator[None]:
         try:
-            with (self._folder / table.file).open("rb") as file:
-                for chunk in range(table.chunks):
-                    length = int.from_bytes(file.read(_LENGTH_BYTES), "big")
-                    context = _context(self.source, self.id, table.file, chunk)
-                    sealed = file.read(length)
-                    if len(sealed) < max(length, _LEAST_BYTES):
-                        raise _lost(self.source, self.id, f"{name} was cut off")
-                    yield from map(tuple, json.loads(zlib.decompress(self._vault.open(sealed, context))))
+            yield
+        except CutOff:
+            raise _lost(self.source, self.id, f"{name} was cut off") from None
         except OSError as error:
             raise _lost(self.source, self.id, error.strerror or str(error)) from error
 
 
-class TableWriter:
-    """Takes the rows of one table, in order."""
-
-    def __init__(self, file: BinaryIO, name: str, vault: Vault, source: SourceName, spool: str) -> None:
-        self._file = file
-        self._name = name
-        self._vault = vault
-        self._source = source
-        self._spool = spool
-        self._pending: list[tuple[int, Sequence[str]]] = []
-        self.rows = 0
-        self.chunks = 0
-
-    def write(self, row: Sequence[str], line: int) -> None:
-        """Add one row; it reaches the disk with its chunk."""
-        self._pending.append((line, row))
-        if len(self._pending) >= _CHUNK_ROWS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Seal and write what is pending."""
-        if not self._pending:
-            return
-        plain = json.dumps(self._pending, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-        sealed = self._vault.seal(zlib.compress(plain, 1), _context(self._source, self._spool, self._name, self.chunks))
-        self._file.write(len(sealed).to_bytes(_LENGTH_BYTES, "big"))
-        self._file.write(sealed)
-        self.rows += len(self._pending)
-        self.chunks += 1
-        self._pending.clear()
-
-
 class SpoolWriter:
-    """What a source fills. `previous` is the last accepted spool of the same source, where there is one."""
+    """What a source fills. `previous` is the last spool of the same source, where there is one."""
 
-    def __init__(self, source: SourceName, folder: Path, vault: Vault, previous: Spool | None, now: datetime) -> None:
+    def __init__(
+        self, source: SourceName, folder: Path, vault: Vault, previous: Spool | None, now: datetime, oldest: timedelta = OLDEST
+    ) -> None:
         self.source = source
         self.previous = previous
         self.unchanged = False
+        self.sound = False
         self._vault = vault
         self._now = now
+        self._oldest = (now - min(oldest, OLDEST)).timestamp()
         self._home = folder / _safe(source)
-        self._id = _free_id(self._home, now)
+        self._id = _free_id(self._home, now, previous.remembers if previous is not None else ())
         self._partial = self._home / f"{_PARTIAL}{self._id}"
         self._content = ""
         self._read = ""
         self._in_order = ""
-        self._tables: dict[str, _Table] = {}
+        self._terms = ""
+        self._differs: dict[str, frozenset[SubjectKey]] = {}
+        self._tables: dict[str, Table] = {}
         self._notes: list[str] = []
 
     def is_known(self, read: str) -> bool:
@@ -150,6 +155,11 @@ class SpoolWriter:
         self._in_order = said
         self.unchanged = self.previous is not None and self.previous.in_order == said
         return self.unchanged
+
+    def is_alike(self, terms: str) -> bool:
+        """Say how it is read (a digest). True means that the previous spool was read in the same way and may be built upon."""
+        self._terms = terms
+        return self.previous is not None and self.previous.terms == terms
 
     def content(self, said: str, *, onto_previous: bool = False) -> bool:
         """Say what was said (a digest). True means that the previous spool already holds it: there is nothing to write.
@@ -168,20 +178,85 @@ class SpoolWriter:
         self._notes.append(text)
 
     @contextmanager
-    def table(self, name: str, columns: Sequence[str]) -> Iterator[TableWriter]:
-        """A new table of the spool. Several may be open at once; each name is written once."""
-        if name in self._tables:
-            raise ValueError(f"table {name} is already written")
-        self._begin()
-        stored = f"{len(self._tables)}.rows"
-        self._tables[name] = _Table(tuple(columns), stored, 0, 0)
-        with _create(self._partial / stored) as file:
-            writer = TableWriter(file, stored, self._vault, self.source, self._id)
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str],
+        keys: Keys | None = None,
+        said: Said = UNKNOWN,
+        marks: Sequence[Mark] = (),
+    ) -> Iterator[Writer]:
+        """A new table of the spool. Several may be open at once; each name is written once.
+
+        `keys` tells what a row is found by; `said` and `marks` what its file said: by these the next spool can be built upon it.
+        """
+        table = Table(name, tuple(columns), (self._own(),), *self._place(), self._vault, said=said)
+        with self._written(table, keys, marks) as writer:
             yield writer
             writer.flush()
-            file.flush()
-            os.fsync(file.fileno())
-        self._tables[name] = _Table(tuple(columns), stored, writer.rows, writer.chunks)
+
+    @contextmanager
+    def table_upon(self, before: Table, keys: Keys | None, said: Said) -> Iterator[Writer]:
+        """A table that keeps blocks of the previous spool's. Rows and blocks are put in the order of their lines."""
+        self._begin()
+        link(before, self._partial, self._id)
+        table = Table(before.name, before.columns, (*before.files, self._own()), *self._place(), self._vault, said=said)
+        table.indexed = before.indexed
+        with self._written(table, keys, ()) as writer:
+            yield writer
+
+    def keep(self, before: Table) -> None:
+        """A table of the previous spool, as it is."""
+        with self.table_upon(before, None, before.said) as writer:
+            for block in before.blocks():
+                writer.keep(block, block.line)
+
+    def base(self, name: str) -> Table | None:
+        """The table of the previous spool, if its files are neither too many nor too old to be kept."""
+        table = self.previous.kept(name) if self.previous is not None else None
+        if table is None or len(table.files) >= _FILES or any(file.written < self._oldest for file in table.files):
+            return None
+        return table
+
+    def differs(self, subjects: Collection[SubjectKey]) -> None:
+        """Say who may be told otherwise than in the previous spool. Nobody else is."""
+        assert self.previous is not None  # noqa: S101 — there is nothing to differ from
+        told = {self.previous.id: frozenset(subjects)}
+        told |= {earlier: before.union(subjects) for earlier, before in self.previous.differs.items()}
+        self._differs = {earlier: them for earlier, them in told.items() if len(them) <= _DIFFERENCES}
+
+    def _own(self) -> File:
+        return File(self._id, f"{len(self._tables)}.rows", self._now.timestamp())
+
+    def _place(self) -> tuple[str, str, Path]:
+        return self.source, self._id, self._partial
+
+    @contextmanager
+    def _written(self, table: Table, keys: Keys | None, marks: Sequence[Mark]) -> Iterator[Writer]:
+        if table.name in self._tables:
+            raise ValueError(f"table {table.name} is already written")
+        self._begin()
+        *before, own = table.files
+        table.number = len(self._tables)
+        self._tables[table.name] = table
+        with _create(self._partial / own.name) as file:
+            writer = Writer(table, file, keys, marks)
+            yield writer
+            _settle(file)
+        if not writer.wrote and before:
+            table.files = tuple(before)
+            (self._partial / own.name).unlink()
+        else:
+            table.indexed = table.indexed and writer.indexed
+        if table.indexed and writer.wrote:
+            self._put(own.index_name, writer.index())
+        table.rows = writer.rows
+        self._put(table.listed, writer.list())
+
+    def _put(self, name: str, sealed: bytes) -> None:
+        with _create(self._partial / name) as file:
+            file.write(sealed)
+            _settle(file)
 
     def _begin(self) -> None:
         """Make the folders, each closed to everybody else."""
@@ -193,30 +268,25 @@ class SpoolWriter:
         if not self._content:
             raise ValueError(f"source {self.source} never said what it read")
         self._begin()
-        tables = {name: [table.columns, table.file, table.rows, table.chunks] for name, table in self._tables.items()}
-        said = {"content": self._content, "read": self._read, "in_order": self._in_order}
-        head = {**said, "fetched_at": self._now.isoformat(), "notes": self._notes, "format": FORMAT, "tables": tables}
-        plain = json.dumps(head).encode()
-        with _create(self._partial / _HEAD) as file:
-            file.write(self._vault.seal(plain, _context(self.source, self._id, _HEAD, 0)))
-            file.flush()
-            os.fsync(file.fileno())
+        head = {
+            "format": FORMAT,
+            "content": self._content,
+            "read": self._read,
+            "in_order": self._in_order,
+            "terms": self._terms,
+            "sound": self.sound,
+            "fetched_at": self._now.isoformat(),
+            "notes": self._notes,
+            "differs": {earlier: sorted((one.subject, one.key) for one in them) for earlier, them in self._differs.items()},
+            "tables": [
+                [one.name, one.columns, one.files, one.said, one.number, one.rows, one.indexed] for one in self._tables.values()
+            ],
+        }
+        self._put(_HEAD, self._vault.seal(json.dumps(head).encode(), _context(self.source, self._id)))
         _sync_folder(self._partial)
-        final = self._home / self._id
-        self._partial.rename(final)
+        self._partial.rename(self._home / self._id)
         _sync_folder(self._home)
-        return Spool(
-            self._id,
-            self.source,
-            self._content,
-            self._read,
-            self._in_order,
-            self._now,
-            tuple(self._notes),
-            final,
-            dict(self._tables),
-            self._vault,
-        )
+        return open_spool(self._home.parent, self.source, self._id, self._vault)
 
     def discard(self) -> None:
         """Remove what was written so far."""
@@ -230,15 +300,21 @@ def open_spool(folder: Path, source: SourceName, spool: str, vault: Vault) -> Sp
         sealed = (path / _HEAD).read_bytes()
     except OSError as error:
         raise _lost(source, spool, error.strerror or str(error)) from error
-    if len(sealed) < _LEAST_BYTES:
+    if len(sealed) < LEAST_BYTES:
         raise _lost(source, spool, "its head was cut off")
-    head = json.loads(vault.open(sealed, _context(source, spool, _HEAD, 0)))
+    head = json.loads(vault.open(sealed, _context(source, spool)))
     if head["format"] != FORMAT:
         raise _lost(source, spool, f"it has format {head['format']}, this version reads {FORMAT}")
-    tables = {name: _Table(tuple(columns), file, rows, chunks) for name, (columns, file, rows, chunks) in head["tables"].items()}
-    fetched = datetime.fromisoformat(head["fetched_at"])
-    said = head["content"], head["read"], head.get("in_order", "")
-    return Spool(spool, source, *said, fetched, tuple(head["notes"]), path, tables, vault)
+    tables: dict[str, Table] = {}
+    for name, columns, files, told, number, rows, indexed in head["tables"]:
+        within = tuple(File(*file) for file in files)
+        tables[name] = Table(name, tuple(columns), within, source, spool, path, vault, number, rows, indexed, Said(*told))
+    differs = {
+        earlier: frozenset(SubjectKey(Subject(subject), SourceKey(key)) for subject, key in them)
+        for earlier, them in head["differs"].items()
+    }
+    said = head["content"], head["read"], head["in_order"], head["terms"], head["sound"]
+    return Spool(spool, source, *said, datetime.fromisoformat(head["fetched_at"]), tuple(head["notes"]), differs, tables)
 
 
 def stored(folder: Path, source: SourceName) -> list[str]:
@@ -277,6 +353,11 @@ def _create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
+def _settle(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def _sync_folder(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -285,19 +366,19 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def _free_id(home: Path, now: datetime) -> str:
-    """A name that sorts by time; a second spool of the same instant gets a counter."""
+def _free_id(home: Path, now: datetime, remembered: Collection[str]) -> str:
+    """A name that sorts by time; a second spool of the same instant gets a counter. No name that is remembered comes again."""
     stem = f"{now:%Y%m%dT%H%M%S%f}"
     taken, number = stem, 1
-    while (home / taken).exists() or (home / f"{_PARTIAL}{taken}").exists():
+    while taken in remembered or (home / taken).exists() or (home / f"{_PARTIAL}{taken}").exists():
         number += 1
         taken = f"{stem}-{number}"
     return taken
 
 
-def _context(source: SourceName, spool: str, file: str, chunk: int) -> str:
-    """Binds a chunk to its place: chunks cannot be swapped between spools, tables or positions unnoticed."""
-    return f"spool {source}/{spool}/{file}/{chunk}"
+def _context(source: SourceName, spool: str) -> str:
+    """Binds a head to its spool."""
+    return f"spool {source}/{spool}/{_HEAD}/0"
 
 
 def _safe(name: str) -> str:

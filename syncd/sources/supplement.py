@@ -6,7 +6,7 @@ with a note, and no attribute is emptied. Only on first contact, when there is n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,8 @@ from syncd.core.model import Reject, RowRef, SourceKey, SourceName, Subject, Val
 from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import open_file
-from syncd.sources.spool import Spool, SpoolWriter, TableWriter
+from syncd.sources.spool import Readable, Spool, SpoolWriter
+from syncd.sources.spool_table import Writer, crc
 from syncd.sources.values import CAREFUL_FLAGS, MANAGER, Facts, claim_problem, put_fields, target_problem
 from syncd.vault import Vault
 
@@ -27,7 +28,8 @@ REJECTS = "rejects"
 REJECT_COLUMNS = ("file", "id", "subject", "key", "why")
 """The table every tabular source keeps its unusable rows in; an empty key is one that could not be read."""
 
-_PREFIX = "supplement."
+PREFIX = "supplement."
+"""What the tables of supplements are called by, before their names."""
 _CASELESS: frozenset[Joins] = frozenset({"sis_username", "email"})
 
 
@@ -90,7 +92,7 @@ class Supplement:
     @property
     def table(self) -> str:
         """Its table in the spool."""
-        return f"{_PREFIX}{self.config.name}"
+        return f"{PREFIX}{self.config.name}"
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -103,7 +105,7 @@ class Supplement:
             return tabular.scan(package, package.names[0], self.config.encoding).digest
         return "unreadable"
 
-    def spool(self, writer: SpoolWriter, rejects: TableWriter, index: Callable[[Joins], Mapping[str, SourceKey | None]]) -> None:
+    def spool(self, writer: SpoolWriter, rejects: Writer, index: Callable[[Joins], Mapping[str, SourceKey | None]]) -> None:
         """Write its table: from its file, or else as the previous spool has it. `index` finds persons; None is two of them."""
         try:
             rows, bad, strangers = self._read(index(self.config.joins))
@@ -114,7 +116,7 @@ class Supplement:
             return
         if strangers:
             writer.note(f"supplement {self.config.name}: {strangers} rows belong to nobody in the roster")
-        with writer.table(self.table, ("key", *self.fields)) as table:
+        with writer.table(self.table, ("key", *self.fields), _keys) as table:
             for line, row in rows:
                 table.write(row, line)
         for line, reject in bad:
@@ -195,7 +197,7 @@ class Supplement:
             else:
                 yield translated
 
-    def _keep(self, writer: SpoolWriter, rejects: TableWriter, error: EndpointError) -> None:
+    def _keep(self, writer: SpoolWriter, rejects: Writer, error: EndpointError) -> None:
         """Copy the last good values, or raise where there are none."""
         previous = writer.previous
         columns = ("key", *self.fields)
@@ -204,7 +206,7 @@ class Supplement:
             raise EndpointError(error.endpoint, f"{error.why}, and no earlier copy holds its columns", remedy) from error
         writer.note(f"supplement {self.config.name} keeps the values of {previous.fetched_at:%Y-%m-%d}: {error.why}")
         places = [previous.columns(self.table).index(column) for column in columns]
-        with writer.table(self.table, columns) as table:
+        with writer.table(self.table, columns, _keys) as table:
             for line, row in previous.rows(self.table):
                 table.write([row[place] for place in places], line)
         for line, row in previous.rows(REJECTS):
@@ -213,7 +215,7 @@ class Supplement:
 
     # --- reading back ---------------------------------------------------------------------------------------------
 
-    def rows(self, spool: Spool) -> Iterator[tuple[int, SourceKey, list[str]]]:
+    def rows(self, spool: Readable) -> Iterator[tuple[int, SourceKey, list[str]]]:
         """Its spooled rows: line, whose they are, and the cells in the order of `fields`."""
         columns = spool.columns(self.table)
         for name in self.fields:
@@ -242,7 +244,12 @@ class Supplement:
         return RowRef(self.config.path.name, line)
 
 
-def stored_rejects(spool: Spool) -> Iterator[Reject]:
+def _keys(row: Sequence[str]) -> tuple[int]:
+    """What a row is found by: whose it is."""
+    return (crc(row[0]),)
+
+
+def stored_rejects(spool: Readable) -> Iterator[Reject]:
     """The rows that could not even be spooled as rows."""
     for line, (file, _, subject, key, why) in spool.rows(REJECTS):
         yield Reject(spool.source, RowRef(file, line), why, SourceKey(key) if key else None, Subject(subject))

@@ -21,7 +21,8 @@ from operator import itemgetter
 from typing import Protocol
 
 from syncd.sources.archive import Package
-from syncd.sources.sameness import InOrder, RowSum
+from syncd.sources.sameness import InOrder, Mark, RowSum
+from syncd.sources.spool_table import Said
 
 ENCODINGS = ("auto", "utf-8", "utf-16", "latin-1")
 DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
@@ -37,9 +38,26 @@ _LIMIT = 131072
 class Rows(Protocol):
     """What a csv reader offers."""
 
-    line_num: int
+    @property
+    def line_num(self) -> int:
+        """The line read last, counted from 1."""
 
     def __iter__(self) -> Iterator[list[str]]: ...
+
+
+class _Part:
+    """A csv reader of some lines in the middle of a file."""
+
+    def __init__(self, lines: Rows, first: int) -> None:
+        self._lines = lines
+        self._before = first - 1
+
+    @property
+    def line_num(self) -> int:
+        return self._before + self._lines.line_num
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return iter(self._lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +91,12 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An open table: the wanted columns it really has, and its rows."""
+    """An open table: the wanted columns it really has, its rows, and how to read other lines as rows of it."""
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, list[str]] | BadRow]
+    read: Callable[[Sequence[bytes], int], Iterator[tuple[int, list[str]] | BadRow]]
+    """Takes whole lines and the number of the first."""
 
 
 def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
@@ -113,17 +133,19 @@ def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
     return Scan(found, digest.hexdigest(), f"{found} {told}" if told else digest.hexdigest())
 
 
-def said(package: Package, name: str, scan: Scan, digest_row: Callable[[bytes], int]) -> str:
-    """What a comma-separated file says: equal for the same rows in another order or with other quotes.
+def said(package: Package, name: str, scan: Scan, digest_row: Callable[[bytes], int]) -> tuple[Said, list[Mark]]:
+    """What a comma-separated file says, in whatever order and quotes, and the marks of its lines.
 
-    For what is no plain table, the digest of its bytes (`sameness`).
+    What is no plain table is known by its bytes alone, and has no header and no marks (`sameness`).
     """
     rows = RowSum(digest_row)
     with package.open(name) as file:
         while block := file.read(_BLOCK):
             rows.feed(block)
     told = rows.told() if scan.encoding != "utf-16" else ""
-    return f"{scan.encoding} {told}" if told else scan.digest
+    if not told:
+        return Said(scan.in_order, "", scan.digest), []
+    return Said(scan.in_order, f"{scan.encoding} {rows.header()}", f"{scan.encoding} {told}"), rows.marks()
 
 
 def _encoding(package: Package, name: str, wanted: str, first: bytes, *, is_utf8: bool, nul: bool) -> str:
@@ -189,8 +211,14 @@ def open_table(package: Package, name: str, found: Scan, shape: Shape) -> Iterat
             lines = csv.reader(text, delimiter=delimiter, strict=True)
             header = next(_guarded(package, name, lines), [])
             columns, positions, width = _header(package, name, header, shape)
-            widest = max(width, len(header))
-            yield Table(columns, _rows(_guarded(package, name, lines), lines, positions, (width, widest)))
+            widths = width, max(width, len(header))
+
+            def read(own: Sequence[bytes], first: int) -> Iterator[tuple[int, list[str]] | BadRow]:
+                encoding = found.encoding.removesuffix("-sig")  # a mark stands at the beginning of a file, and only there
+                part = _Part(csv.reader((line.decode(encoding) for line in own), delimiter=delimiter, strict=True), first)
+                return _rows(_guarded(package, name, part), part, positions, widths)
+
+            yield Table(columns, _rows(_guarded(package, name, lines), lines, positions, widths), read)
         finally:
             text.detach()
 

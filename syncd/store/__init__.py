@@ -153,10 +153,10 @@ class Store:
 
     # --- sources ------------------------------------------------------------------------------------------------------
 
-    def digests(self, source: SourceName) -> dict[SubjectKey, int]:
-        """The digests of the last accepted snapshot."""
+    def digests(self, source: SourceName, subjects: Collection[SubjectKey] | None = None) -> dict[SubjectKey, int]:
+        """The digests of the last accepted snapshot, of these or of everybody and everything."""
         with transaction(self._engine) as connection:
-            return reading.digests(connection, source)
+            return reading.digests(connection, source, subjects)
 
     def snapshots(self, source: SourceName, limit: int = 10) -> list[SnapshotRow]:
         """Accepted snapshots, newest first."""
@@ -293,10 +293,18 @@ class Store:
         with transaction(self._engine) as connection:
             return reading.linked(connection, target, native_ids)
 
-    def unopened(self, target: TargetName) -> set[PersonId]:
-        """Whose linked account is disabled, and by us: it was made ahead of a start date, or closed."""
+    def opened(self, target: TargetName, persons: Collection[PersonId]) -> dict[PersonId, bool]:
+        """Who of these is linked to an account, and whether that is open: false where it is disabled, and by us.
+
+        It was made ahead of a start date then, or closed.
+        """
         with transaction(self._engine) as connection:
-            return reading.unopened(connection, target)
+            return reading.opened(connection, target, persons)
+
+    def accounts(self, target: TargetName) -> int:
+        """How many accounts are linked."""
+        with transaction(self._engine) as connection:
+            return reading.accounts(connection, target)
 
     def has_history(self, target: TargetName) -> bool:
         """Whether its explicit first apply was ever begun (R14); one person synced alone is none."""

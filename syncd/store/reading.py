@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select
 
 from syncd.core.lifecycle import LEFT, PersonState
 from syncd.core.model import (
@@ -70,15 +70,17 @@ def day(text: str | None) -> date | None:
 # --- sources ----------------------------------------------------------------------------------------------------------
 
 
-def digests(connection: Connection, source: SourceName) -> dict[SubjectKey, int]:
+def digests(connection: Connection, source: SourceName, wanted: Collection[SubjectKey] | None) -> dict[SubjectKey, int]:
     """The digests of the last accepted snapshot."""
     table = tables.digests
     query = select(table.c.subject, table.c.key, table.c.digest).where(table.c.source == source)
     subjects = {str(subject): subject for subject in Subject}
-    return {
+    keys = None if wanted is None else {one.key for one in wanted}
+    found = {
         SubjectKey(subjects[subject], SourceKey(key)): int.from_bytes(digest, "big")
-        for subject, key, digest in connection.execute(query)
+        for subject, key, digest in map(tuple, _rows(connection, query, table.c.key, keys))
     }
+    return found if wanted is None else {one: digest for one, digest in found.items() if one in wanted}
 
 
 def snapshots(connection: Connection, source: SourceName, limit: int) -> list[SnapshotRow]:
@@ -319,8 +321,15 @@ def linked(connection: Connection, target: TargetName, wanted: Collection[Native
     return {NativeId(row.native_id): person_id(row.person) for row in _rows(connection, query, table.c.native_id, wanted)}
 
 
-def unopened(connection: Connection, target: TargetName) -> set[PersonId]:
-    """Whose linked account is disabled, and by us: it was made ahead of a start date, or closed."""
+def opened(connection: Connection, target: TargetName, wanted: Collection[PersonId]) -> dict[PersonId, bool]:
+    """Who of these is linked to an account, and whether that is open: false where it is disabled, and by us."""
     table = tables.links
-    query = select(table.c.person).where(table.c.target == target, table.c.disabled_by_us)
-    return {person_id(row.person) for row in connection.execute(query)}
+    query = select(table.c.person, table.c.disabled_by_us).where(table.c.target == target)
+    numbers = [number(person) for person in wanted]
+    return {person_id(row.person): not row.disabled_by_us for row in _rows(connection, query, table.c.person, numbers)}
+
+
+def accounts(connection: Connection, target: TargetName) -> int:
+    """How many accounts are linked."""
+    query = select(func.count()).select_from(tables.links).where(tables.links.c.target == target)
+    return int(connection.execute(query).scalar_one())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from syncd.core.model import SourceName
 from syncd.errors import EndpointError, TransientError
-from syncd.sources import extract, spool
+from syncd.sources import extract, spool_table
 from syncd.sources.spool import Spool, SpoolWriter, open_spool, purge, row_bytes, stored
 from syncd.vault import Vault
 
@@ -54,9 +54,9 @@ def test_a_cell_with_the_separator_in_it_is_another_row() -> None:
     assert row_bytes("t", ["a\x1fb", "c"]) != row_bytes("t", ["a", "b\x1fc"])
 
 
-def test_many_rows_span_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks are an affair of the disk only."""
-    monkeypatch.setattr(spool, "_CHUNK_ROWS", 3)
+def test_many_rows_span_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are an affair of the disk only."""
+    monkeypatch.setattr(spool_table, "LINES", 3)
     table = [[str(number), "x"] for number in range(10)]
     assert [row for _, row in written(tmp_path, table).rows("people")] == table
 
@@ -73,7 +73,7 @@ def test_nothing_lies_there_in_clear(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "flip", "gone", "swap"])
 def test_a_damaged_spool_is_an_error(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A spool is whole or refused: never a shorter one."""
-    monkeypatch.setattr(spool, "_CHUNK_ROWS", 2)
+    monkeypatch.setattr(spool_table, "LINES", 2)
     made = written(tmp_path, [["1", "a"], ["2", "b"], ["3", "c"], ["4", "d"]])
     path = tmp_path / "sis" / made.id / "0.rows"
     plain = path.read_bytes()
