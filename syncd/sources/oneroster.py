@@ -67,11 +67,13 @@ class Rules:
     grades: Mapping[str, str]
     supplements: tuple[Supplement, ...]
     vault: Vault = field(repr=False)
+    _read: list[Part] = field(default_factory=list, repr=False, compare=False)  # the last part: its records are asked for next
 
     def digests_of(self, spool: Spool, subjects: Collection[SubjectKey]) -> list[tuple[SubjectKey, int] | Reject]:
         """What `digests` says of these, and every Reject that is about them or about no person. The spool is sound."""
         persons = {one.key for one in subjects if one.subject is Subject.PERSON}
         part = Part(spool, persons, {one.key for one in subjects if one.subject is Subject.CLASS})
+        self._read[:] = [part]
         wanted = frozenset(subjects)
         return [
             item
@@ -142,8 +144,7 @@ class Rules:
 
     def records(self, spool: Readable, keys: Collection[SourceKey] | None) -> Iterator[Record | Reject]:  # noqa: C901, PLR0912 — one join, table after table; split, each part would need all the others' state
         """The joined records of these persons, or the Rejects that shield them."""
-        if isinstance(spool, Spool) and keys is not None and spool.sound and len(keys) * _FEW < spool.counts.get("users", 0):
-            spool = Part(spool, keys)
+        spool = self._readable(spool, keys)
         wanted = None if keys is None else frozenset(keys)
         grounds = read_grounds(spool, self.source, self.metadata)
         roles = read_roles(spool, grounds)
@@ -205,6 +206,13 @@ class Rules:
         for person, rejects in bad.items():
             if wanted is None or person in wanted:
                 yield from rejects
+
+    def _readable(self, spool: Readable, keys: Collection[SourceKey] | None) -> Readable:
+        """Only what tells of these, where they are few."""
+        last, self._read[:] = self._read[:], []
+        if not isinstance(spool, Spool) or keys is None or not spool.sound or len(keys) * _FEW >= spool.counts.get("users", 0):
+            return spool
+        return next((part for part in last if part.tells(spool, keys)), None) or Part(spool, keys)
 
     def _user(self, users: Table, line: int, row: list[str], roles: Roles) -> _Told | Reject | None:
         """The scalar fields of one user; None where the user is marked tobedeleted without a day."""

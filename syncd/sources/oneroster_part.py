@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from syncd.core.model import SourceKey, SourceName
 from syncd.sources.oneroster_grounds import split_list
-from syncd.sources.spool import Spool
+from syncd.sources.spool import Readable, Spool
 from syncd.sources.spool_table import Keys, Row, crc
 from syncd.sources.supplement import PREFIX
 
@@ -46,6 +46,7 @@ class Part:
 
     def __init__(self, spool: Spool, persons: Collection[SourceKey], classes: Collection[SourceKey] = ()) -> None:
         self._spool = spool
+        self._persons = frozenset(persons)
         self._tables: dict[str, list[Row]] = {}
         wanted: set[str] = set(persons)
         groups: set[str] = set(classes)
@@ -75,6 +76,10 @@ class Part:
         """Every row of a table that belongs to the part, in the order written."""
         return iter(self._tables[name]) if name in self._tables else self._spool.rows(name)
 
+    def tells(self, spool: Readable, persons: Collection[SourceKey]) -> bool:
+        """Whether it is a part of this spool, and complete for these persons."""
+        return spool is self._spool and self._persons.issuperset(persons)
+
     def _take(self, table: str, persons: Collection[str]) -> None:
         columns = self._spool.columns(table)
         if columns:
@@ -101,14 +106,19 @@ class Part:
         columns = self._spool.columns("users")
         agents = columns.index("agentSourcedIds") if "agentSourcedIds" in columns else None
         around = set(persons)
-        for _, row in self._spool.found("users", _crcs(persons)):
+        found: list[Row] = []
+        for one in self._spool.found("users", _crcs(persons)):
+            row = one[1]
             named = split_list(row[agents]) if agents is not None else ()
             if row[0] in persons or not persons.isdisjoint(named):
                 around.update((row[0], *named))
+                found.append(one)
         if "enrollments" in self._tables:
             user = self._spool.columns("enrollments").index("userSourcedId")
             around.update(row[user] for _, row in self._tables["enrollments"])
-        self._tables["users"] = [one for one in self._spool.found("users", _crcs(around)) if one[1][0] in around]
+        if len(around) > len(persons):
+            found = [one for one in self._spool.found("users", _crcs(around)) if one[1][0] in around]
+        self._tables["users"] = found
 
 
 def _crcs(texts: Iterable[str]) -> set[int]:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-LINES = 64
+LINES = 32
 """Lines under one mark. Fewer cost more per line, more are read anew for one that differs."""
 
 LONGEST = 4 * 1024 * 1024

@@ -79,12 +79,12 @@ def edit(delivery: Delivery, chance: Random) -> None:
     rows = rows_of(delivery, name)
     place = chance.randrange(1, len(rows))
     how = chance.random()
-    if how < 0.7:
+    if how < 0.7 and rows[place]:
         column = chance.choice([one for one in rows[0] if one in VALUES])
         rows[place][rows[0].index(column)] = chance.choice(VALUES[column])
     elif how < 0.8 and len(rows) > 3:
         del rows[place]
-    elif how < 0.93:
+    elif how < 0.93 and rows[place]:
         rows.insert(chance.randrange(1, len(rows) + 1), [f"new{chance.randrange(10**6)}", *rows[place][1:]])
     elif how < 0.95:
         rows.insert(chance.randrange(1, len(rows) + 1), rows[place][:])
