@@ -218,10 +218,18 @@ class Engine:
 
     def _read(self, access: SourceAccess, spool: str | None, now: datetime, today: date) -> Reading:
         if spool is None:
-            return gather.read(access, self._store, self._spools, self._vault, now, today)
-        kept = open_spool(self._spools, access.name, spool, self._vault)
+            kept = timedelta(days=self._config.retention.spools)
+            return gather.read(access, self._store, self._spools, self._vault, now, today, kept)
+        named = open_spool(self._spools, access.name, spool, self._vault)
         history = self._store.snapshots(access.name, 1)
-        return gather.compare(access, kept, history[0] if history else None, self._store, today)
+        return gather.compare(
+            access,
+            named,
+            history[0] if history else None,
+            self._store,
+            today,
+            lambda name: open_spool(self._spools, access.name, name, self._vault),
+        )
 
     def _fingerprints(self, targets: Collection[TargetName]) -> dict[str, str]:
         """What a mapping edit changes: then everybody is looked at (R4)."""

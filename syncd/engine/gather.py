@@ -76,12 +76,15 @@ class People:
         return {*self.records, *self.keys, *self.states}
 
 
-def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: datetime, today: date) -> Reading:
-    """A complete reading of one source. Raises EndpointError when it failed and no spool was ever accepted."""
+def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: datetime, today: date, oldest: timedelta) -> Reading:
+    """A complete reading of one source; rows older than `oldest` are not built upon (R38).
+
+    Raises EndpointError when it failed and no spool was ever accepted.
+    """
     history = store.snapshots(access.name, 1)
     accepted = history[0] if history else None
     try:
-        spool = extract(access.name, access.source, spools, vault, _newest(spools, access.name, vault), now)
+        spool = extract(access.name, access.source, spools, vault, _newest(spools, access.name, vault), now, oldest)
     except EndpointError as error:
         if accepted is None:
             raise
@@ -89,7 +92,7 @@ def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: da
         seen = date.fromisoformat(store.meta(f"seen {access.name}") or accepted.accepted_on.isoformat())
         rejects = _known_rejects(access, store)
         return Reading(access.name, spool, fresh=False, as_of=min(seen, today), rejects=rejects, failed=error)
-    return compare(access, spool, accepted, store, today)
+    return compare(access, spool, accepted, store, today, lambda name: open_spool(spools, access.name, name, vault))
 
 
 def _newest(spools: Path, source: SourceName, vault: Vault) -> str | None:
@@ -105,8 +108,18 @@ def _newest(spools: Path, source: SourceName, vault: Vault) -> str | None:
     return None
 
 
-def compare(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None, store: Store, today: date) -> Reading:
-    """What is different between a spool and the last accepted snapshot. An identical file costs nothing and proves nothing."""
+def compare(
+    access: SourceAccess,
+    spool: Spool,
+    accepted: SnapshotRow | None,
+    store: Store,
+    today: date,
+    opened: Callable[[str], Spool],
+) -> Reading:
+    """What is different between a spool and the last accepted snapshot. An identical file costs nothing and proves nothing.
+
+    `opened` opens an earlier spool by its name.
+    """
     fresh = accepted is None or accepted.content != spool.content
     as_of = today if fresh or accepted is None else min(today, accepted.accepted_on + timedelta(days=access.stale_after))
     reading = Reading(access.name, spool, fresh, as_of)
@@ -115,6 +128,13 @@ def compare(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None, st
         reading.rejects = _known_rejects(access, store)
         return reading
     asked = _differing(access, spool, accepted, store)
+    others = 0  # who are as they were
+    if asked is not None and accepted is not None:
+        try:
+            told = access.source.digests(opened(accepted.spool), asked)
+            others = accepted.counts.get("persons", 0) - _persons({one[0] for one in told if not isinstance(one, Reject)})
+        except EndpointError:
+            asked = None  # that copy cannot be read any more: everybody is compared
     digests: dict[SubjectKey, int] = {}
     rejects: list[Reject] = []
     for item in access.source.digests(spool, asked):
@@ -127,9 +147,7 @@ def compare(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None, st
     shielded = {SubjectKey(reject.subject, reject.key) for reject in rejects if reject.key is not None}
     reading.rejects = rejects
     reading.whole = asked is None
-    reading.persons = _persons(digests)
-    if asked is not None and accepted is not None:
-        reading.persons += accepted.counts.get("persons", 0) - _persons(before)
+    reading.persons = others + _persons(digests)
     reading.changed = {key: digest for key, digest in digests.items() if before.get(key) != digest}
     if not reading.shields_leavers:
         reading.gone = {key for key in before if key not in digests and key not in shielded}

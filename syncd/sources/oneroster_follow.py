@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from syncd.core.model import SourceKey, Subject, SubjectKey
+from syncd.errors import EndpointError
 from syncd.sources import lockstep, sameness, tabular
 from syncd.sources.lockstep import Lost, Piece
 from syncd.sources.oneroster_copy import JOIN_COLUMNS, Delivery, Terms, columns_of, shape_of, tokeniser
@@ -20,7 +21,7 @@ from syncd.sources.oneroster_grounds import split_list
 from syncd.sources.oneroster_part import CLASS, OWN, PERSON, keys_of, owner
 from syncd.sources.sameness import LINES, Mark
 from syncd.sources.spool import SpoolWriter
-from syncd.sources.spool_table import Block, Row, Said, Table, crc
+from syncd.sources.spool_table import Block, CutOff, Row, Said, Table, crc
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Supplement
 
 _FOLLOWED = frozenset({"users", "roles", "enrollments", "demographics", "userProfiles", "classes"})
@@ -50,7 +51,7 @@ class _Difference:
 
 
 class Follower:
-    """One delivery and the spool before it. `table_said` is called when nothing can go wrong any more; it may end the matter."""
+    """One delivery and the spool before it: `compare` first, and `write` if that did not find it to be the same."""
 
     def __init__(
         self,
@@ -68,10 +69,17 @@ class Follower:
         self._supplements = supplements
         self._digest_row = digest_row
         self._same: list[Table] = []
+        self._subjects: set[SubjectKey] = set()
         self._differences: dict[str, _Difference] = {}
 
     def compare(self) -> dict[str, Said]:
-        """What every table says; nothing is written yet. Raises Lost."""
+        """What every table says; nothing is written yet. Raises Lost, also where the spool before cannot be read any more."""
+        try:
+            return self._compared()
+        except (EndpointError, CutOff, OSError) as error:
+            raise Lost from error
+
+    def _compared(self) -> dict[str, Said]:
         previous = self._spool.previous
         if previous is None or not previous.sound or any(True for _ in previous.rows(REJECTS)):
             raise Lost
@@ -88,6 +96,7 @@ class Follower:
         if self._supplements:
             self._check_joins()
         self._check_roles()
+        self._subjects = self._touched()
         return said
 
     def write(self) -> None:
@@ -102,7 +111,7 @@ class Follower:
             self._write(table, difference)
         for note in self._spool.previous.notes:
             self._spool.note(note)
-        self._spool.differs(self._touched())
+        self._spool.differs(self._subjects)
 
     # --- comparing ------------------------------------------------------------------------------------------------
 
@@ -110,6 +119,7 @@ class Follower:
         base = self._spool.base(table)
         if base is None or not base.indexed:
             raise Lost
+        base.blocks()  # whether they can still be read is found out now
         return base
 
     def _difference(self, table: str, scan: tabular.Scan, base: Table) -> _Difference:

@@ -265,7 +265,9 @@ def link(table: Table, folder: Path, spool: str) -> None:
             try:
                 os.link(there, here)
             except OSError:
-                shutil.copyfile(there, here)
+                shutil.copy(there, here)
+                with here.open("rb") as copied:
+                    os.fsync(copied.fileno())
 
 
 def _packed(block: Block) -> bytes:

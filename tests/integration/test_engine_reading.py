@@ -35,6 +35,32 @@ def narrowed(district: World, shape: Shape) -> None:
     district.reopen(replace(district.config, sources={SIS: replace(sis, shape=shape)}))
 
 
+# --- a delivery told by its differences ------------------------------------------------------------------------------------
+
+
+def test_of_a_changed_roster_only_who_may_differ_is_compared(district: World) -> None:
+    """What the guards judge is the size of the whole roster all the same, and what is accepted is what is said (R2)."""
+    whole = district.engine.plan(MAIN).readings[SIS]
+    district.students(pupil(1, family="Other"))
+    planned, _ = district.engine.sync(MAIN)
+    reading = planned.readings[SIS]
+    assert (whole.fresh, reading.fresh, reading.whole) == (False, True, False)
+    assert {key.key for key in reading.changed} == {"s1"}
+    assert reading.persons == whole.persons
+    assert kinds(district.day(kind="everything")) == []
+
+
+def test_where_the_accepted_copy_is_gone_everybody_is_compared(district: World) -> None:
+    """Nobody can say how a roster differs from one that cannot be read any more."""
+    accepted = district.store.snapshots(SIS, 1)[0].spool
+    district.students(pupil(1, family="Other"))
+    district.engine.plan(MAIN)
+    (district.config.spools / SIS / accepted / "head").write_bytes(b"damaged")
+    planned, _ = district.engine.sync(MAIN)
+    assert planned.readings[SIS].whole
+    assert kinds(district.day(kind="everything")) == []
+
+
 # --- R1, R2: not read is not gone ---------------------------------------------------------------------------------------
 
 

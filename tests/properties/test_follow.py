@@ -204,9 +204,53 @@ def test_what_is_followed_is_what_is_read_whole(seed: int, supplemented: bool) -
                 part = Said.of(source, followed, asked)
                 assert part.digests == {one: digest for one, digest in said.digests.items() if one in asked}
                 assert sorted_rejects(part.rejects) == sorted_rejects(said.rejects)
+                earlier = Said.of(source, last, asked)
+                assert len(said.digests) - len(before.digests) == len(part.digests) - len(earlier.digests)
                 keys = {one.key for one in asked if one.subject is Subject.PERSON}
                 assert part.records == {key: record for key, record in said.records.items() if key in keys}
             some = chance.sample(sorted(said.records), min(3, len(said.records)))
             one_by_one = {one.key: one for one in source.records(followed, some) if isinstance(one, Record)}
             assert one_by_one == {key: said.records[key] for key in some}
             last, before = followed, said
+
+
+def one_change(place: Path) -> tuple[Source, Spool, Spool]:
+    """Two deliveries, between which one student's name changed, and the source."""
+    chance, delivery = Random(0), grown()
+    source = build("oneroster_csv", SIS, OneRosterCsvConfig(place / "roster.zip"), VAULT)
+    write(delivery, place / "roster.zip", chance)
+    first = extract(SIS, source, place / "spools", VAULT, None, NOW)
+    users = rows_of(delivery, "users")
+    next(row for row in users if row[0] == "s1-3")[users[0].index("familyName")] = "Other"
+    write(delivery, place / "roster.zip", chance)
+    return source, first, extract(SIS, source, place / "spools", VAULT, first.id, NOW)
+
+
+@pytest.mark.usefixtures("_small")
+def test_of_one_change_only_those_it_is_about_are_looked_at(tmp_path: Path) -> None:
+    """The student, and the guardian whose record lists them; of the files, the one block it lies in."""
+    _, first, second = one_change(tmp_path)
+    assert second.differs == {first.id: {SubjectKey(Subject.PERSON, SourceKey(key)) for key in ("s1-3", "g1-3")}}
+    users = second.kept("users")
+    assert users is not None
+    assert [block.rows for block in users.blocks() if block.file == 1] == [4]
+    assert all(len(table.files) == 1 for name in ("roles", "enrollments", "classes") if (table := second.kept(name)))
+
+
+@pytest.mark.usefixtures("_small")
+def test_a_spool_that_cannot_be_read_any_more_is_not_built_upon(tmp_path: Path) -> None:
+    """The delivery itself tells everything: it is read whole."""
+    source, _, second = one_change(tmp_path)
+    for path in (tmp_path / "spools" / "sis" / second.id).glob("*.blocks"):
+        path.write_bytes(b"damaged")
+    users = healthy_again(tmp_path / "roster.zip")
+    third = extract(SIS, source, tmp_path / "spools", VAULT, second.id, NOW)
+    assert third.differs == {}
+    assert len(list(third.rows("users"))) == users
+
+
+def healthy_again(path: Path) -> int:
+    """The delivery as it was at first; how many users it has."""
+    delivery = grown()
+    write(delivery, path, Random(0))
+    return len(rows_of(delivery, "users")) - 1

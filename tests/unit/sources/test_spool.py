@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.core.model import SourceName
+from syncd.core.model import SourceKey, SourceName, Subject, SubjectKey
 from syncd.errors import EndpointError, TransientError
 from syncd.sources import extract, spool_table
-from syncd.sources.spool import Spool, SpoolWriter, open_spool, purge, row_bytes, stored
+from syncd.sources.sameness import mark
+from syncd.sources.spool import OLDEST, Spool, SpoolWriter, open_spool, purge, row_bytes, stored
+from syncd.sources.spool_table import Said, crc
 from syncd.vault import Vault
 
 SIS = SourceName("sis")
@@ -93,6 +98,106 @@ def test_another_key_does_not_open_it(tmp_path: Path) -> None:
     made = written(tmp_path, [])
     with pytest.raises(EndpointError, match="state_key"):
         open_spool(tmp_path, SIS, made.id, Vault(b"quite another key for tests ...."))
+
+
+def crcs(row: Sequence[str]) -> tuple[int, ...]:
+    """What the rows of these tests are found by."""
+    return (crc(row[0]),)
+
+
+def marked(folder: Path, table: list[list[str]]) -> Spool:
+    """A spool of one table that can be built upon: blocks of two rows, and one row by its key."""
+    writer = SpoolWriter(SIS, folder, VAULT, None, NOW)
+    writer.content("digest")
+    lines = [",".join(row).encode() for row in table]
+    marks = [mark(lines[start : start + 2], len) for start in range(0, len(lines), 2)]
+    with writer.table("people", ("key", "name"), crcs, Said("a", "b", "c"), marks) as out:
+        for line, row in enumerate(table, 2):
+            out.write(row, line)
+    return writer.commit()
+
+
+def upon(folder: Path, before: Spool, *, days: int = 0, oldest: timedelta = OLDEST) -> Spool | None:
+    """A spool that keeps all blocks but the second of an earlier one, behind a new row; None where it may not."""
+    writer = SpoolWriter(SIS, folder, VAULT, before, NOW + timedelta(days=days), oldest)
+    writer.content(f"{before.content}+")
+    base = writer.base("people")
+    if base is None:
+        return None
+    with writer.table_upon(base, crcs, Said("a", "b", "d")) as out:
+        out.put([(2, ["0", "new"])], 2, mark([b"0,new"], len))
+        for block in (block for place, block in enumerate(base.blocks()) if place != 1):
+            out.keep(block, block.line + 1)
+    writer.differs({SubjectKey(Subject.PERSON, SourceKey("0"))})
+    return writer.commit()
+
+
+FOUR = [["1", "a"], ["2", "b"], ["3", "c"], ["4", "d"], ["5", "e"]]
+
+
+@pytest.fixture
+def _two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of two lines."""
+    monkeypatch.setattr(spool_table, "LINES", 2)
+
+
+@pytest.mark.usefixtures("_two_lines")
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_spool_built_upon_another_stands_when_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, linked: bool
+) -> None:
+    """What it keeps is its own too, also on a disk that knows no links; lines have moved with what was put in above."""
+    if not linked:
+        monkeypatch.setattr(os, "link", _no_links)
+    first = marked(tmp_path, FOUR)
+    second = upon(tmp_path, first)
+    assert second is not None
+    purge(tmp_path, SIS, {second.id})
+    found = open_spool(tmp_path, SIS, second.id, VAULT)
+    assert list(found.rows("people")) == [(2, ["0", "new"]), (3, ["1", "a"]), (4, ["2", "b"]), (7, ["5", "e"])]
+    assert found.counts == {"people": 4}
+    assert found.differs == {first.id: {SubjectKey(Subject.PERSON, SourceKey("0"))}}
+
+
+def _no_links(*_: object) -> None:
+    raise OSError(errno.EPERM, "not permitted")
+
+
+@pytest.mark.usefixtures("_two_lines")
+def test_rows_are_found_by_their_keys_and_replaced_ones_are_not(tmp_path: Path) -> None:
+    """Only the blocks that may hold them are opened."""
+    first = marked(tmp_path, FOUR)
+    second = upon(tmp_path, first)
+    assert second is not None
+    assert [row[0] for _, row in first.found("people", {crc("3"), crc("5")})] == ["3", "4", "5"]
+    assert [row[0] for _, row in second.found("people", {crc("0"), crc("3"), crc("2")})] == ["0", "1", "2"]
+
+
+@pytest.mark.usefixtures("_two_lines")
+def test_rows_are_not_built_upon_for_ever(tmp_path: Path) -> None:
+    """R38: what was replaced is gone from the disk in time: after a week, or the days that spools are kept; and files stay few."""
+    first = marked(tmp_path, FOUR)
+    assert upon(tmp_path, first, days=8) is None
+    assert upon(tmp_path, first, days=3, oldest=timedelta(days=2)) is None
+    spool: Spool | None = first
+    count = 0
+    while spool is not None:
+        count, spool = count + 1, upon(tmp_path, spool)
+    assert 5 < count < 20
+
+
+@pytest.mark.usefixtures("_two_lines")
+@pytest.mark.parametrize("name", ["0.blocks", "0.index"])
+@pytest.mark.parametrize("damage", [lambda plain: plain[:9], lambda plain: plain[:-1] + bytes([plain[-1] ^ 1]), None])
+def test_a_damaged_list_or_index_is_an_error(tmp_path: Path, name: str, damage: Callable[[bytes], bytes] | None) -> None:
+    """A row that is not found must not be there: an index is whole, or refused."""
+    path = tmp_path / "sis" / marked(tmp_path, FOUR).id / name
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(EndpointError):
+        list(open_spool(tmp_path, SIS, path.parent.name, VAULT).found("people", {crc("3")}))
 
 
 class _Failing:
