@@ -220,12 +220,14 @@ class Follower:
     # --- who is touched -------------------------------------------------------------------------------------------
 
     def _touched(self) -> set[SubjectKey]:
-        """Everybody whose digest may be another one now."""
+        """Everybody whose digest may be another one now. Lost where a row is about nobody: it may be about anybody (R3)."""
         persons: set[str] = set()
         classes: set[str] = set()
         for table, difference in self._differences.items():
             whose = owner(table, difference.base.columns)
             told = {row[whose] for row in self._changed(table)}
+            if "" in told:
+                raise Lost
             if table == "classes":
                 classes |= told
             else:
@@ -238,8 +240,8 @@ class Follower:
             theirs = [*self._changed("enrollments"), *self._found("enrollments", persons)]
             classes |= {row[group] for row in theirs if row[role].lower() == "teacher" and row[user] in persons}
         persons |= self._agents(persons)
-        return {SubjectKey(Subject.PERSON, SourceKey(one)) for one in persons if one} | {
-            SubjectKey(Subject.CLASS, SourceKey(one)) for one in classes if one
+        return {SubjectKey(Subject.PERSON, SourceKey(one)) for one in persons} | {
+            SubjectKey(Subject.CLASS, SourceKey(one)) for one in classes
         }
 
     def _agents(self, persons: Collection[str]) -> set[str]:
