@@ -16,7 +16,8 @@ from syncd.sources.spool_table import Block
 
 _BUFFER = 1024 * 1024
 _REACHES = (4, 32, 256)  # blocks looked at, in turn, to find the next that says the same
-_MOST = 20_000  # lines that may differ
+_FEW = 20_000  # lines that may differ, with those beside them in their blocks, however small the table;
+_SHARE = 8  # of a larger one, one in so many
 
 
 class Lost(Exception):  # noqa: N818 — says what happened
@@ -81,6 +82,7 @@ def pieces(file: BinaryIO, blocks: Sequence[Block]) -> Iterator[Piece]:
     lines.ahead(1)
     lines.passed(1)
     line, place, differ = 2, 0, 0
+    most = max(_FEW, sum(block.lines for block in blocks) // _SHARE)
     while place < len(blocks):
         if _says(blocks[place], lines.ahead(blocks[place].lines)):
             yield Piece(place, place + 1, line, None)
@@ -88,14 +90,14 @@ def pieces(file: BinaryIO, blocks: Sequence[Block]) -> Iterator[Piece]:
         else:
             end, count = _in_step(lines, blocks, place)
             differ += max(count, sum(block.lines for block in blocks[place:end]))
-            if differ > _MOST:
+            if differ > most:
                 raise Lost
             yield Piece(place, end, line, lines.ahead(count))
         lines.passed(count)
         line += count
         place = end
-    rest = lines.ahead(_MOST - differ + 1)
-    if len(rest) > _MOST - differ:
+    rest = lines.ahead(most - differ + 1)
+    if len(rest) > most - differ:
         raise Lost
     if rest:
         yield Piece(place, place, line, rest)

@@ -164,7 +164,10 @@ class OneRosterCsv:
         except Lost:
             return False
         if not spool.content(self._content(told, said)):
-            follower.write()
+            try:
+                follower.write()
+            except Lost:
+                self._refuse(f"{delivery.package.label} changed while it was being read", "the next run reads it again")
         return True
 
     def _content(self, told: Collection[str], said: Mapping[str, Said]) -> str:

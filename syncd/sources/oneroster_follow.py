@@ -7,7 +7,7 @@ it has written anything, and the delivery is read whole, by the code that has an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,22 +21,20 @@ from syncd.sources.oneroster_grounds import split_list
 from syncd.sources.oneroster_part import CLASS, OWN, PERSON, keys_of, owner
 from syncd.sources.sameness import LINES, Mark
 from syncd.sources.spool import SpoolWriter
-from syncd.sources.spool_table import Block, CutOff, Row, Said, Table, crc
+from syncd.sources.spool_table import CutOff, Row, Said, Table, crc
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Supplement
 
 _FOLLOWED = frozenset({"users", "roles", "enrollments", "demographics", "userProfiles", "classes"})
 """The tables whose differences are told row by row. The others are small and seldom differ: then everybody may be touched."""
 
-_Parsed = tuple[Piece, list[Row]]
-
 
 @dataclass
 class _Difference:
-    """How one table differs: its pieces with their new rows, and what rows there were and are, by their own keys."""
+    """How one table differs: its pieces, and those rows of them that were or are otherwise, by their own keys."""
 
     base: Table
-    blocks: Sequence[Block]
-    pieces: list[_Parsed]
+    scan: tabular.Scan
+    pieces: list[Piece]
     said: Said
     marks: dict[int, list[Mark]]  # of a piece, by its first line
     before: dict[str, list[str]]
@@ -130,33 +128,36 @@ class Follower:
             header = f"{scan.encoding} {self._digest_row(lockstep.header(file)):032x}"
         if header != base.said.header:
             raise Lost
-        pieces: list[_Parsed] = []
-        marks: dict[int, list[Mark]] = {}
+        found = _Difference(base, scan, [], Said(), {}, {}, {})
         every: list[Mark] = []
+        seen: set[str] = set()
+        replaced: set[tuple[int, int]] = set()
+        count = base.rows
         with self._opened(table, scan, base) as opened, package.open(name) as file:
             tokenise = tokeniser(self._terms, base.columns)
             for piece in lockstep.pieces(file, blocks):
+                found.pieces.append(piece)
+                old = blocks[piece.first : piece.end]
                 if piece.lines is None:
-                    every += (block.mark for block in blocks[piece.first : piece.end] if block.mark)
-                else:
-                    marks[piece.line] = [sameness.mark(one, self._digest_row) for one in _cut(piece.lines)]
-                    every += marks[piece.line]
-                pieces.append((piece, list(_rows(opened, piece, tokenise)) if piece.lines else []))
-        said = Said(scan.in_order, header, f"{scan.encoding} {sameness.said(header.partition(' ')[2], every)}")
-        old = [blocks[place] for piece, _ in pieces if piece.lines is not None for place in range(piece.first, piece.end)]
-        before = {row[0]: row for _, row in base.of(old)}
-        after: dict[str, list[str]] = {}
-        for _, rows in pieces:
-            for _, row in rows:
-                if not row[0] or row[0] in after:
+                    every += (block.mark for block in old if block.mark)
+                    continue
+                found.marks[piece.line] = [sameness.mark(one, self._digest_row) for one in _cut(piece.lines)]
+                every += found.marks[piece.line]
+                replaced.update((block.file, block.offset) for block in old)
+                before = {row[0]: row for _, row in base.of(old)}
+                rows = [row for _, row in _rows(opened, piece, tokenise)]
+                after = {row[0]: row for row in rows}
+                if "" in after or len(after) < len(rows) or not seen.isdisjoint(after):
                     raise Lost
-                after[row[0]] = row
-        replaced = {(block.file, block.offset) for block in old}
-        self._check_repeated(base, after.keys() - before.keys(), replaced)
-        count = base.rows - len(before) + len(after)
+                seen |= after.keys()
+                count += len(after) - len(before)
+                found.before |= {key: row for key, row in before.items() if after.get(key) != row}
+                found.after |= {key: row for key, row in after.items() if before.get(key) != row}
+        self._check_repeated(base, found.after.keys() - found.before.keys(), replaced)
         if count < max(1, self._terms.floors.get(table, 0)):
             raise Lost
-        return _Difference(base, blocks, pieces, said, marks, before, after)
+        found.said = Said(scan.in_order, header, f"{scan.encoding} {sameness.said(header.partition(' ')[2], every)}")
+        return found
 
     @contextmanager
     def _opened(self, table: str, scan: tabular.Scan, base: Table) -> Iterator[tabular.Table]:
@@ -257,12 +258,16 @@ class Follower:
 
     def _write(self, table: str, difference: _Difference) -> None:
         base = difference.base
-        with self._spool.table_upon(base, keys_of(table, base.columns), difference.said) as writer:
-            for piece, rows in difference.pieces:
+        tokenise = tokeniser(self._terms, base.columns)
+        with (
+            self._opened(table, difference.scan, base) as opened,
+            self._spool.table_upon(base, keys_of(table, base.columns), difference.said) as writer,
+        ):
+            for piece in difference.pieces:
                 if piece.lines is None:
-                    writer.keep(difference.blocks[piece.first], piece.line)
+                    writer.keep(base.blocks()[piece.first], piece.line)
                     continue
-                first, waiting = piece.line, iter(rows)
+                first, waiting = piece.line, _rows(opened, piece, tokenise)
                 row = next(waiting, None)
                 for mark in difference.marks[piece.line]:
                     mine: list[Row] = []

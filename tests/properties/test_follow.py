@@ -239,6 +239,15 @@ def test_of_one_change_only_those_it_is_about_are_looked_at(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("_small")
+def test_a_roster_that_is_another_one_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a share of its lines, telling the differences would cost more than reading."""
+    monkeypatch.setattr(lockstep, "_FEW", 3)
+    monkeypatch.setattr(lockstep, "_SHARE", 40)
+    _, _, second = one_change(tmp_path)
+    assert second.differs == {}
+
+
+@pytest.mark.usefixtures("_small")
 def test_a_spool_that_cannot_be_read_any_more_is_not_built_upon(tmp_path: Path) -> None:
     """The delivery itself tells everything: it is read whole."""
     source, _, second = one_change(tmp_path)
