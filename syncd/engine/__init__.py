@@ -30,7 +30,7 @@ from syncd.engine.resolve import resolve
 from syncd.errors import EndpointError, TransientError
 from syncd.settings import Config, extra_fields
 from syncd.sources import Source
-from syncd.sources.spool import open_spool, purge
+from syncd.sources.spool import purge
 from syncd.store import Store
 from syncd.targets import Scope
 from syncd.targets.target import Target
@@ -220,16 +220,7 @@ class Engine:
         if spool is None:
             kept = timedelta(days=self._config.retention.spools)
             return gather.read(access, self._store, self._spools, self._vault, now, today, kept)
-        named = open_spool(self._spools, access.name, spool, self._vault)
-        history = self._store.snapshots(access.name, 1)
-        return gather.compare(
-            access,
-            named,
-            history[0] if history else None,
-            self._store,
-            today,
-            lambda name: open_spool(self._spools, access.name, name, self._vault),
-        )
+        return gather.read_again(access, self._store, self._spools, self._vault, spool, today)
 
     def _fingerprints(self, targets: Collection[TargetName]) -> dict[str, str]:
         """What a mapping edit changes: then everybody is looked at (R4)."""

@@ -95,6 +95,15 @@ def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: da
     return compare(access, spool, accepted, store, today, lambda name: open_spool(spools, access.name, name, vault))
 
 
+def read_again(access: SourceAccess, store: Store, spools: Path, vault: Vault, spool: str, today: date) -> Reading:
+    """A reading of a kept spool instead of the source. Raises EndpointError where that cannot be read."""
+    history = store.snapshots(access.name, 1)
+    named = open_spool(spools, access.name, spool, vault)
+    return compare(
+        access, named, history[0] if history else None, store, today, lambda name: open_spool(spools, access.name, name, vault)
+    )
+
+
 def _newest(spools: Path, source: SourceName, vault: Vault) -> str | None:
     """The spool a delta file is merged onto: the newest complete one, accepted or not.
 

@@ -6,12 +6,10 @@ the lines that differ. Where the two cannot be brought into step again soon, the
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from syncd.sources.sameness import LONGEST, bare
+from syncd.sources.sameness import LONGEST, bare, checksum, together
 from syncd.sources.spool_table import Block
 
 _BUFFER = 1024 * 1024
@@ -111,7 +109,7 @@ def _in_step(lines: _Lines, blocks: Sequence[Block], place: int) -> tuple[int, i
         ahead = lines.ahead(span + reach)
         firsts: dict[int, int] = {}
         for number, line in enumerate(ahead):
-            firsts.setdefault(zlib.crc32(line), number)
+            firsts.setdefault(checksum(line), number)
         for number, block in enumerate(candidates, place + 1):
             start = firsts.get(block.mark.first) if block.mark else None
             if start is not None and _says(block, ahead[start : start + block.lines]):
@@ -125,4 +123,4 @@ def _says(block: Block, lines: list[bytes]) -> bool:
     mark = block.mark
     if mark is None:
         raise Lost
-    return len(lines) == mark.lines and hashlib.blake2b(b"\n".join(lines), digest_size=16).digest() == mark.digest
+    return len(lines) == mark.lines and together(lines) == mark.digest

@@ -94,18 +94,25 @@ def _rows(lines: Sequence[bytes]) -> list[list[str]]:
 
 def mark(lines: Sequence[bytes], digest: Callable[[bytes], int]) -> Mark:
     """The mark of lines that are `bare`."""
-    first, said = zlib.crc32(lines[0]), hashlib.blake2b(b"\n".join(lines), digest_size=16).digest()
-    return Mark(len(lines), first, said, sum(map(digest, lines)) % _RING)
+    return Mark(len(lines), checksum(lines[0]), together(lines), sum(map(digest, lines)) % _RING)
 
 
-class InOrder:
-    """Takes the bytes of one comma-separated table block by block, and tells equal ones by their rows in order."""
+def checksum(line: bytes) -> int:
+    """What a mark knows of its first line. Two lines may share it."""
+    return zlib.crc32(line)
+
+
+def together(lines: Sequence[bytes]) -> bytes:
+    """What a mark knows of all its lines in their order."""
+    return hashlib.blake2b(b"\n".join(lines), digest_size=16).digest()
+
+
+class _Fed:
+    """Takes the bytes of one comma-separated table block by block, and deals with whole lines of it, their ends single bytes."""
 
     def __init__(self) -> None:
-        self._digest = hashlib.blake2b(digest_size=32)
         self._rest = b""
         self._plain = True
-        self._bare = True
 
     def feed(self, block: bytes) -> None:
         """The next bytes of the table, as many as there are."""
@@ -115,6 +122,18 @@ class InOrder:
         self._plain = len(self._rest) <= LONGEST
         if found:
             self._take(lines)
+
+    def _take(self, lines: bytes) -> None:
+        raise NotImplementedError
+
+
+class InOrder(_Fed):
+    """Tells equal tables by their rows in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._digest = hashlib.blake2b(digest_size=32)
+        self._bare = True
 
     def _take(self, lines: bytes) -> None:
         """Lines without their last end. From the first that is no row by itself, quotes say where rows end: all of them count."""
@@ -138,26 +157,15 @@ class InOrder:
         return self._digest.hexdigest()
 
 
-class RowSum:
-    """Takes the bytes of one table block by block. `digest` is keyed: what lies at rest tells nothing about a row (R23)."""
+class RowSum(_Fed):
+    """Tells equal tables by the sum of their rows. `digest` is keyed: what lies at rest tells nothing about a row (R23)."""
 
     def __init__(self, digest: Callable[[bytes], int]) -> None:
+        super().__init__()
         self._digest = digest
-        self._rest = b""
         self._header: bytes | None = None
         self._pending: list[bytes] = []
-        self._rows = 0
-        self._plain = True
         self._marks: list[Mark] = []
-
-    def feed(self, block: bytes) -> None:
-        """The next bytes of the table, as many as there are."""
-        if not self._plain:
-            return
-        lines, found, self._rest = (self._rest + block).replace(b"\r\n", b"\n").rpartition(b"\n")
-        self._plain = len(self._rest) <= LONGEST
-        if found:
-            self._take(lines)
 
     def _take(self, lines: bytes) -> None:
         """Lines without their last end."""
