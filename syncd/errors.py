@@ -50,6 +50,10 @@ class EndpointError(SyncdError):
         super().__init__(f"{endpoint}: {why}" + (f"; {remedy}" if remedy else ""))
 
 
+class Stopped(SyncdError):  # noqa: N818 — not a fault: somebody asked for it
+    """The program was told to end while it planned: nothing was written, and the next run plans anew."""
+
+
 class ChangeError(SyncdError):
     """One change was refused by its target; it is recorded and the run goes on."""
 

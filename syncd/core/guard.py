@@ -120,6 +120,19 @@ def judge_source(source: SourceName, persons: int, last: int | None, shape: Shap
     return []
 
 
+def judge_canaries(source: SourceName, missing: int, canaries: int) -> list[Finding]:
+    """What is wrong with a snapshot in which persons are missing that are in every good one; they are counted, not named."""
+    if not missing:
+        return []
+    return [
+        Finding(
+            f"source {source}",
+            f"{missing} of the {canaries} canaries of sources.{source}.canaries {'is' if missing == 1 else 'are'} missing, "
+            "who are in every good roster. Look at the file; if one of them has really left, take the key out of the list",
+        )
+    ]
+
+
 def judge(
     plans: Mapping[TargetName, Iterable[Change]],
     accounts: Mapping[TargetName, int],

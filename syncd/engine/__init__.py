@@ -10,14 +10,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from threading import Event
 from zoneinfo import ZoneInfo
 
 from syncd import telemetry
 from syncd.core import guard, mapping, plan
 from syncd.core.guard import Verdict
+from syncd.core.health import Freshness, Kind
 from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
-from syncd.engine import explain, gather, planned
+from syncd.engine import explain, gather, health, planned
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
 from syncd.engine.desire import Decided, Desire
@@ -27,7 +29,7 @@ from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching
 from syncd.engine.planned import Applied, Planned, StoredPlan
 from syncd.engine.resolve import resolve
-from syncd.errors import EndpointError, TransientError
+from syncd.errors import EndpointError, Stopped, TransientError
 from syncd.settings import Config, extra_fields
 from syncd.sources import Source
 from syncd.sources.spool import purge
@@ -68,10 +70,15 @@ class Engine:
         self._people = mapping.compile_people(config.people, extra_fields(config.sources))
         self._mappings = {name: mapping.compile_target(spec, self._people) for name, spec in config.mappings.items()}
         self._accesses = {
-            name: SourceAccess(name, sources[name], settings.shape, settings.match_on, settings.stale_after)
+            name: SourceAccess(name, sources[name], settings.shape, settings.match_on, settings.stale_after, settings.canaries)
             for name, settings in config.sources.items()
         }
         self._spools = config.state / "spools"
+        self._stopping = Event()
+
+    def stop(self) -> None:
+        """Let the run in progress, if any, end soon: what was sent is awaited and recorded, nothing more is sent. For ever."""
+        self._stopping.set()
 
     @property
     def today(self) -> date:
@@ -123,10 +130,15 @@ class Engine:
         """A run that ends with an error has ended; one that a kill ends is told of by the next (`Store.bury`)."""
         try:
             yield
-        except Exception:
+        except Exception as error:
             with suppress(EndpointError):  # what went wrong is told, not that it could not be noted
-                self._store.set_run(run, "failed", self._clock())
+                self._store.set_run(run, "interrupted" if isinstance(error, Stopped) else "failed", self._clock())
             raise
+
+    def _may_stop(self) -> None:
+        """Between two phases of planning: a program that was told to end plans no further."""
+        if self._stopping.is_set():
+            raise Stopped("the program was told to end; nothing was written, the next run plans anew")
 
     def _planned(
         self,
@@ -146,11 +158,13 @@ class Engine:
         accesses = [self._accesses[name] for name in parts.sources]
         readings = {access.name: self._read(access, spools.get(access.name), now, today) for access in accesses}
         laps.end("read")
+        self._may_stop()
         fingerprints = self._fingerprints(parts.targets)
         everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
         asked = store.find_person(person) if person else []
         people = gather.people(accesses, readings, store, today, everyone=everyone, also=asked)
         laps.end("resolve")
+        self._may_stop()
         desire = Desire(
             store,
             self._people,
@@ -169,6 +183,7 @@ class Engine:
             chosen = {*asked, *(owner for owner, keys in people.keys.items() if person in {key.key for key in keys})}
             decided = {owner: one for owner, one in decided.items() if owner in chosen}
         laps.end("desire")
+        self._may_stop()
         usable = [name for name in parts.targets if name not in stopped]
         matched = (
             {name: Matched(name) for name in usable}
@@ -176,6 +191,7 @@ class Engine:
             else self._match(usable, decided, desire.foreign, stopped, reconcile=kind == RECONCILE)
         )
         laps.end("match")
+        self._may_stop()
         plans = {name: Plan(name, tuple(sorted(one.changes, key=planned.order_key))) for name, one in matched.items()}
         nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))
         unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
@@ -209,7 +225,10 @@ class Engine:
         if stored:
             store.reserve(run, reserved, now)
             status = "planned" if result.verdict.clear else "held"
-            store.save_plan(run, planned.dump(result, mapped_on or today), result.summary, status)
+            held = [str(finding) for finding in result.verdict.findings]
+            store.save_plan(run, planned.dump(result, mapped_on or today), result.summary, status, held)
+            if result.unread or stopped:
+                store.set_freshness(health.after_planning(result, self._clock()))
             self._expire({name: reading.spool.id for name, reading in readings.items()})
             laps.end("store")
         else:
@@ -219,7 +238,11 @@ class Engine:
     def _read(self, access: SourceAccess, spool: str | None, now: datetime, today: date) -> Reading:
         if spool is None:
             kept = timedelta(days=self._config.retention.spools)
-            return gather.read(access, self._store, self._spools, self._vault, now, today, kept)
+            try:
+                return gather.read(access, self._store, self._spools, self._vault, now, today, kept)
+            except EndpointError as error:
+                self._store.set_freshness([Freshness(Kind.SOURCE, access.name, failed_at=now, why=error.why)])
+                raise
         return gather.read_again(access, self._store, self._spools, self._vault, spool, today)
 
     def _fingerprints(self, targets: Collection[TargetName]) -> dict[str, str]:
@@ -322,10 +345,13 @@ class Engine:
         if ready.one_person and any(reading.fresh for reading in ready.readings.values()):
             store.mark(ready.decided.keys())  # made from a roster that is not accepted yet: only a whole run settles them
         applied = Applied(run, reports, stopped=ready.stopped, unread=ready.unread)
-        status = "partly failed" if applied.failed or ready.stopped else "done"
+        cut_short = any(report.cut_short for report in reports.values())
+        status = "interrupted" if cut_short else "partly failed" if applied.failed or ready.stopped else "done"
         store.set_run(run, status, self._clock(), {**ready.summary, "landed": applied.landed, "failed": applied.failed})
+        if not ready.one_person and not cut_short:
+            health.after_applying(ready, applied, store, self._clock())
         _log.info("run.ended", run=run, status=status, landed=applied.landed, failed=applied.failed)
-        if ready.kind == RECONCILE and not ready.one_person and not ready.stopped:
+        if ready.kind == RECONCILE and not ready.one_person and not ready.stopped and not cut_short:
             self._reconciled(ready.pipeline)
         return applied
 
@@ -360,7 +386,13 @@ class Engine:
         if not changes:
             return Report()  # and no connector is built, no protocol loaded
         carrier = CarryOut(
-            self._targets[name], self._store, self._vault, ready.run, Scope(self._mappings[name].attributes), self._clock
+            self._targets[name],
+            self._store,
+            self._vault,
+            ready.run,
+            Scope(self._mappings[name].attributes),
+            self._clock,
+            self._stopping.is_set,
         )
         wanted = {person: one.wanted[name] for person, one in ready.decided.items() if name in one.wanted}
         return carrier.apply(changes, ready.matched[name].wants, wanted, told)

@@ -46,23 +46,35 @@ class Report:
     unsettled: set[PersonId] = field(default_factory=set)  # somebody who must be looked at again (R5)
     owed: Counter[PersonId] = field(default_factory=Counter)  # steps that open or close an account and have not landed
     stopped: EndpointError | TransientError | None = None
+    cut_short: bool = False  # the program was told to end before everything was sent
 
     @property
     def complete(self) -> bool:
         """True when every change was tried: none was left unsent, or waits for another."""
-        return self.stopped is None and not any(one.failure is Failure.WAITS for one in self.failures)
+        return self.stopped is None and not self.cut_short and not any(one.failure is Failure.WAITS for one in self.failures)
 
 
 class CarryOut:
     """One target's part of one run."""
 
-    def __init__(self, target: Target, store: Store, vault: Vault, run: RunId, scope: Scope, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        store: Store,
+        vault: Vault,
+        run: RunId,
+        scope: Scope,
+        clock: Callable[[], datetime],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Once `stopping` says so, nothing more is sent; what is under way is awaited and recorded."""
         self._target = target
         self._store = store
         self._vault = vault
         self._run = run
         self._scope = scope
         self._clock = clock
+        self._stopping = stopping
         self._log = _log.bind(run=run, target=target.name)
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
@@ -100,6 +112,10 @@ class CarryOut:
         last: bool = False,
     ) -> None:
         for wave in order.waves(changes):
+            if self._stopping():
+                self.report.cut_short = True
+                self.report.unsettled |= {change.person for change in wave if change.person is not None}
+                continue
             ready = [self._filled(change) for change in wave if self._may_go(change)]
             if ready:
                 self._send(ready, wants, wanted, told, last=last)
@@ -139,8 +155,17 @@ class CarryOut:
                 numbers = self._store.intend(self._run, batch, sealed, self._clock(), after=done)
                 done.clear()
                 for change, seq in zip(batch, numbers, strict=True):
+                    if self._stopping():
+                        done.append((seq, _unsent(change)))
+                        self._note(done[-1][1])
+                        continue
                     seqs[id(change)] = seq
                     yield change
+                if self._stopping():
+                    self.report.cut_short = True
+                    left = ready[start + BATCH :]
+                    self.report.unsettled |= {change.person for change in left if change.person is not None}
+                    return
 
         def flush() -> None:
             if done:
@@ -230,6 +255,11 @@ class CarryOut:
             ours = observed.account.enabled or one.disabled_by_us
             changes += plan.steps(name, wants[person], Holding(one.native_id, seen, ours))
         return changes
+
+
+def _unsent(change: Change) -> Outcome:
+    """What came of a change that was journalled and, the program being told to end, not sent."""
+    return Outcome(change, Result.FAILED, failure=Failure.WAITS, why="not sent: the program was told to end; the next run does it")
 
 
 def password_context(target: str, person: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from syncd.core import correlate
 from syncd.core.guard import Finding as Broken
-from syncd.core.guard import Shape, judge_source
+from syncd.core.guard import Shape, judge_canaries, judge_source
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, Reject, RowRef, SourceKey, SourceName, Subject, SubjectKey
 from syncd.errors import EndpointError
@@ -55,6 +55,7 @@ class SourceAccess:
     shape: Shape
     match_on: tuple[str, ...] = ()
     stale_after: int = 7
+    canaries: tuple[SourceKey, ...] = ()
 
 
 @dataclass(slots=True)
@@ -182,7 +183,7 @@ def _differing(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None,
 
 
 def broken_shapes(accesses: Iterable[SourceAccess], readings: Mapping[SourceName, Reading], store: Store) -> list[Broken]:
-    """What is wrong with the size of each fresh snapshot."""
+    """What is wrong with each fresh snapshot: its size, and who is in every good one."""
     found: list[Broken] = []
     for access in accesses:
         reading = readings[access.name]
@@ -190,7 +191,18 @@ def broken_shapes(accesses: Iterable[SourceAccess], readings: Mapping[SourceName
             history = store.snapshots(access.name, 1)
             last = history[0].counts.get("persons") if history else None
             found += judge_source(access.name, reading.persons, last, access.shape)
+            found += judge_canaries(access.name, len(_absent(access, reading, store)), len(access.canaries))
     return found
+
+
+def _absent(access: SourceAccess, reading: Reading, store: Store) -> set[SourceKey]:
+    """The canaries that a snapshot does not tell of; one whose row could not be used is there."""
+    canaries = set(access.canaries)
+    if not canaries:
+        return canaries
+    told = {key.key for key in reading.changed} | {reject.key for reject in reading.rejects}
+    gone = {key.key for key in reading.gone if key.subject is Subject.PERSON}
+    return canaries - told - (store.present(access.name, canaries) - gone)
 
 
 def people(

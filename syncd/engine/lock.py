@@ -1,4 +1,4 @@
-"""One run at a time on one store (R19): a file lock on this host, a lease in the store across hosts.
+"""One run at a time on one store (R19), and one daemon: a file lock on this host, a lease in the store across hosts.
 
 The kernel drops the file lock when its process dies, however it dies; a lease left behind by this host is therefore taken over
 at once, one of another host only when it has expired.
@@ -10,21 +10,39 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from syncd.errors import EndpointError
 from syncd.store import Store
 
-LEASE = "run"
 SECONDS = 900
 
 
-class Lease:
-    """The right to run on one store, held until the end of a run and renewed as long as it writes."""
+class Busy(EndpointError):  # noqa: N818 — not a fault: the right is somebody else's for a while
+    """Somebody else holds the right; they will let go of it."""
 
-    def __init__(self, store: Store, holder: str, clock: Callable[[], datetime]) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Something that one process at a time may do, and what is said to another."""
+
+    name: str
+    doing: str
+    remedy: str
+
+
+RUN = Right("run", "is running on this store", "wait for it to end; two runs at once are never right")
+DAEMON = Right("daemon", "is the daemon of this store", "there is one at a time: look with `systemctl status syncd`")
+
+
+class Lease:
+    """A right on one store, held until the end and renewed meanwhile."""
+
+    def __init__(self, right: Right, store: Store, holder: str, clock: Callable[[], datetime]) -> None:
+        self._right = right
         self._store = store
         self._holder = holder
         self._clock = clock
@@ -35,32 +53,45 @@ class Lease:
         now = self._clock()
         if self._taken is not None and timedelta(0) <= now - self._taken < timedelta(seconds=SECONDS / 10):
             return
-        if not self._store.lease(LEASE, self._holder, now, SECONDS):
-            raise EndpointError(
-                "run", "another host is running on this store", f"wait; its lease ends within {SECONDS // 60} minutes"
+        if not self._store.lease(self._right.name, self._holder, now, SECONDS):
+            raise Busy(
+                self._right.name, f"another host {self._right.doing}", f"wait; its lease ends within {SECONDS // 60} minutes"
             )
         self._taken = now
 
     def release(self) -> None:
         """Give it back."""
-        self._store.release(LEASE, self._holder)
+        self._store.release(self._right.name, self._holder)
+
+
+def is_held(state: Path, store: Store, now: datetime, right: Right) -> bool:
+    """Whether somebody holds the right: a process on this host, or another host by a lease that has not expired."""
+    with suppress(FileNotFoundError), (state / f"{right.name}.lock").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    holder = store.lease_holder(right.name, now)
+    return holder is not None and holder != _holder(state)  # what this host's dead process left behind is nobody's
+
+
+def _holder(state: Path) -> str:
+    """A host's name is not enough: another folder of state on it, with a lock file of its own, may share the store."""
+    return f"{socket.gethostname()}:{state.resolve()}"
 
 
 @contextmanager
-def exclusive(state: Path, store: Store, clock: Callable[[], datetime]) -> Iterator[Lease]:
-    """Hold the right to run. Raises EndpointError naming the other holder where somebody else has it."""
+def exclusive(state: Path, store: Store, clock: Callable[[], datetime], right: Right = RUN) -> Iterator[Lease]:
+    """Hold the right. Raises Busy naming the other holder where somebody else has it."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # A host's name is not enough: another folder of state on it, with a lock file of its own, may share the store.
-    lease = Lease(store, f"{socket.gethostname()}:{state.resolve()}", clock)
-    descriptor = os.open(state / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    lease = Lease(right, store, _holder(state), clock)
+    descriptor = os.open(state / f"{right.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             who = os.pread(descriptor, 64, 0).decode(errors="replace").strip() or "another process"
-            raise EndpointError(
-                "run", f"{who} is running on this store", "wait for it to end; two runs at once are never right"
-            ) from error
+            raise Busy(right.name, f"{who} {right.doing}", right.remedy) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()}".encode(), 0)
         lease.renew()

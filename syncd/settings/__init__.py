@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from syncd.settings.cross_check import extra_fields
 from syncd.settings.loading import check, load
-from syncd.settings.model import Config, District, Pipeline, Retention, SourceSettings, TargetSettings
+from syncd.settings.model import Config, District, Health, Pipeline, Retention, SourceSettings, TargetSettings, parsed_address
 from syncd.settings.schema import json_schemas, write_schemas
 from syncd.settings.starting import write_starting_set
 
 __all__ = [
     "Config",
     "District",
+    "Health",
     "Pipeline",
     "Retention",
     "SourceSettings",
@@ -19,6 +20,7 @@ __all__ = [
     "extra_fields",
     "json_schemas",
     "load",
+    "parsed_address",
     "write_schemas",
     "write_starting_set",
 ]

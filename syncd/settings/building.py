@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from functools import cache
 from types import NoneType
@@ -22,6 +22,7 @@ from syncd.settings.document import Entries, Items, Scalar, Tree
 from syncd.settings.keys import (
     DAYS,
     MOST_DAYS,
+    SPAN,
     Key,
     branches,
     describe,
@@ -34,6 +35,8 @@ from syncd.settings.keys import (
     plain_hint,
     suggestion,
 )
+
+_DIGITS = 7  # of a span: more are a hundred years of minutes, or not meant
 
 
 class _Wrong:
@@ -63,6 +66,8 @@ class Builder:
         default = key.default if key else None
         if key and key.unit == "days":
             return self._duration(tree, name)
+        if key and key.unit == "span":
+            return self._span(tree, name)
         if hint is object:
             return plain(tree)
         if len(branches(hint)) > 1:
@@ -198,6 +203,15 @@ class Builder:
                 return self.problem(tree.mark, f"{name}: at most {MOST_DAYS} days, found {tree.raw}")
             return int(match[1])
         return self._mismatch(tree, name, "a time in days, written like `14 days`")
+
+    def _span(self, tree: Tree, name: str) -> object:
+        if isinstance(tree, Scalar) and isinstance(tree.value, str) and (match := SPAN.fullmatch(tree.value.strip())):
+            # a number of so few digits makes no span that timedelta could not hold
+            span = timedelta(**{f"{match[2]}s": int(match[1])}) if len(match[1]) <= _DIGITS else timedelta(0)
+            if timedelta(0) < span <= timedelta(days=MOST_DAYS):
+                return span
+            return self.problem(tree.mark, f"{name}: more than nothing and at most {MOST_DAYS} days, found {tree.raw}")
+        return self._mismatch(tree, name, "a time, written like `90 minutes`, `26 hours` or `2 days`")
 
     def _leaf(self, hint: object, tree: Tree, name: str) -> object:
         if not isinstance(tree, Scalar):

@@ -4,7 +4,7 @@ What YAML needs to know of a field stands in its metadata:
 
     doc         what the reference and the JSON Schema say of the key
     alias       the key, where Python cannot spell it (`try`)
-    unit        "days": the text reads `14 days` and becomes the number
+    unit        "days": the text reads `14 days` and becomes the number; "span": `90 minutes`, `26 hours` or `2 days`, a timedelta
     options_of  a function from a kind to the dataclass whose keys stand beside this one's (`kind: ldap`)
 
 A key called `credential` (or `…_credential`) names a secret file; one called `path` or `…_file` is a path even where
@@ -17,7 +17,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Annotated, Literal, NewType, TypeGuard, Union, get_args, get_
 from syncd.core.mapping_spec import Text
 
 DAYS = re.compile(r"([0-9]+) days?")
+SPAN = re.compile(r"([0-9]+) (minute|hour|day)s?")
 MOST_DAYS = 36500
 """A hundred years: what is longer was not meant, and no calendar could hold the end of it."""
 
@@ -58,6 +59,14 @@ class Key:
     def is_file(self) -> bool:
         """True for the path of a file that must be there (`ca_file`)."""
         return self.name.endswith("_file")
+
+    def told(self, value: object) -> str:
+        """A value with a unit, as YAML spells it."""
+        if isinstance(value, timedelta):
+            minutes = int(value.total_seconds()) // 60
+            unit, size = next((word, size) for word, size in (("day", 1440), ("hour", 60), ("minute", 1)) if minutes % size == 0)
+            return f"{minutes // size} {unit}{'' if minutes == size else 's'}"
+        return f"{value} days"
 
     def with_default(self, default: object) -> Key:
         """The same key in a block whose own default says otherwise."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from syncd.core.calendar import Calendar
 from syncd.core.golden import run_golden
 from syncd.core.mapping import compile_target
 from syncd.core.mapping_spec import Mark, PeopleSpec, TargetSpec
@@ -29,6 +30,7 @@ from syncd.settings.salvage import outline, salvaged
 from syncd.vault import STATE_KEY, Credentials
 
 SYNCD = "config/syncd.yaml"
+CALENDAR = "config/calendar.yaml"
 PEOPLE = "mappings/people.yaml"
 MAPPINGS = "mappings"
 
@@ -44,11 +46,12 @@ def load(folder: Path) -> Config:
     documents = _documents(folder, builder)
     main = _built(SyncdFile, documents.get(SYNCD), builder)
     people = _built(PeopleSpec, documents.get(PEOPLE), builder)
+    calendar = _built(Calendar, documents.get(CALENDAR), builder) or Calendar()
     parts = parts_of(documents.get(SYNCD))
     specs: dict[TargetName, TargetSpec] = {}
     judged: list[TargetSpec] = []
     for file, document in documents.items():
-        if file not in (SYNCD, PEOPLE):
+        if file not in (SYNCD, CALENDAR, PEOPLE):
             spec = _built(TargetSpec, document, builder)
             if spec:
                 _refer(document, spec.target, parts.names["targets"], builder)
@@ -70,7 +73,7 @@ def load(folder: Path) -> Config:
         _compile(compiled, judged, builder)
     if builder.problems or not main or not people:
         raise ConfigError(_sorted(builder.problems))
-    return _config(folder, main, people, specs)
+    return _config(folder, main, people, specs, calendar)
 
 
 def check(config: Config, today: date | None = None) -> list[Problem]:
@@ -92,6 +95,8 @@ def check(config: Config, today: date | None = None) -> list[Problem]:
 def _documents(folder: Path, builder: Builder) -> dict[str, Document]:
     """Every file that could be read. The two that must be there are problems when they are not."""
     files = {SYNCD: folder / SYNCD, PEOPLE: folder / PEOPLE}
+    if (folder / CALENDAR).exists():
+        files[CALENDAR] = folder / CALENDAR
     files |= {f"{MAPPINGS}/{path.name}": path for path in sorted((folder / MAPPINGS).glob("*.yaml"))}
     for path in sorted((folder / MAPPINGS).glob("*.yml")):
         builder.problem(Mark(f"{MAPPINGS}/{path.name}", 1, 1), "this file is not read; give its name the ending .yaml")
@@ -151,7 +156,9 @@ def _compile(people: People | None, specs: Collection[TargetSpec], builder: Buil
             builder.problems.extend(error.problems)
 
 
-def _config(folder: Path, main: SyncdFile, people: PeopleSpec, specs: Mapping[TargetName, TargetSpec]) -> Config:
+def _config(
+    folder: Path, main: SyncdFile, people: PeopleSpec, specs: Mapping[TargetName, TargetSpec], calendar: Calendar
+) -> Config:
     state = folder / main.state
     store = main.store or f"sqlite:///{state / 'syncd.db'}"
     return Config(
@@ -166,6 +173,8 @@ def _config(folder: Path, main: SyncdFile, people: PeopleSpec, specs: Mapping[Ta
         mappings=specs,
         pipelines=main.pipelines,
         retention=main.retention,
+        health=main.health,
+        calendar=calendar,
     )
 
 

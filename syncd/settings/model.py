@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from syncd import sources, targets
+from syncd.core.calendar import Calendar
 from syncd.core.guard import Limits, Shape
 from syncd.core.mapping_spec import PeopleSpec, TargetSpec
-from syncd.core.model import SourceName, TargetName
+from syncd.core.model import SourceKey, SourceName, TargetName
+from syncd.core.schedule import Schedule
 from syncd.errors import ConfigError, Problem
 from syncd.settings.keys import suggestion
 from syncd.vault import Credentials
@@ -62,7 +65,14 @@ class SourceSettings:
         default=3,
         metadata={
             "unit": "days",
-            "doc": "Without a new roster for this long the source is reported, and grace stops.",
+            "doc": "Without a new roster for so many school days the source is reported, and grace stops.",
+        },
+    )
+    canaries: tuple[SourceKey, ...] = field(
+        default=(),
+        metadata={
+            "doc": "Persons who are in every good roster, by the source's own keys. A roster without one of them is held: "
+            "a district's head does not leave overnight, but an export loses rows."
         },
     )
 
@@ -94,6 +104,7 @@ class Pipeline:
 
     sources: tuple[SourceName, ...] = field(metadata={"doc": "The sources to read, by name."})
     targets: tuple[TargetName, ...] = field(metadata={"doc": "The targets to write, by name."})
+    schedule: Schedule = field(default=Schedule(), metadata={"doc": "When `syncd daemon` runs it, in the district's time zone."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,36 @@ class Retention:
     spools: int = field(metadata={"unit": "days", "doc": "Encrypted copies of the rosters that were read."})
     plans: int = field(metadata={"unit": "days", "doc": "Stored plans."})
     before_images: int = field(metadata={"unit": "days", "doc": "What an account looked like before a change."})
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the daemon tells monitors, and from when on it says that something is not well."""
+
+    listen: str = field(
+        default="127.0.0.1:8470",
+        metadata={"doc": "Where `syncd daemon` answers `/healthz`, `/readyz`, `/health` and `/metrics`. Empty: nowhere."},
+    )
+    stale_after: timedelta = field(
+        default=timedelta(hours=26),
+        metadata={"unit": "span", "doc": "A source not read, a target not used or no run ended well for longer is unhealthy."},
+    )
+    backup_after: timedelta = field(
+        default=timedelta(days=8), metadata={"unit": "span", "doc": "A last backup older than this is reported."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.listen and parsed_address(self.listen) is None:
+            raise ValueError(f"listen: '{self.listen}' is no address; write it like 127.0.0.1:8470 or [::1]:8470")
+
+
+def parsed_address(text: str) -> tuple[str, int] | None:
+    """The host and port of `HOST:PORT`; None for anything else."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdecimal() and 0 <= int(port) < 1 << 16):
+        return None
+    bracketed = host.startswith("[") and host.endswith("]")
+    return None if (":" in host) != bracketed else (host[1:-1] if bracketed else host, int(port))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +170,10 @@ class SyncdFile:
     )
     pipelines: Mapping[str, Pipeline] = field(metadata={"doc": "What runs together, by a name of your choice."})
     retention: Retention = field(metadata={"doc": "How long copies of personal data are kept."})
+    health: Health = field(default=Health(), metadata={"doc": "What monitors are told, and when something is not well."})
+
+
+_NO_CALENDAR = Calendar()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +191,8 @@ class Config:
     mappings: Mapping[TargetName, TargetSpec]
     pipelines: Mapping[str, Pipeline]
     retention: Retention
+    health: Health = Health()
+    calendar: Calendar = _NO_CALENDAR
 
     @property
     def spools(self) -> Path:

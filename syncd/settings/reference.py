@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
+from syncd.core.calendar import Calendar
 from syncd.core.fields import CLAIM_FACTS, DERIVED, MEMBERS, SCALARS, Field
 from syncd.core.filters import FILTERS
 from syncd.core.mapping_spec import PeopleSpec, TargetSpec
@@ -42,7 +43,7 @@ def pages() -> dict[str, str]:
 
 def undocumented() -> list[str]:
     """Keys without a doc text: always empty, or the reference has a hole."""
-    owners: dict[str, type] = {owner.__name__: owner for owner in (SyncdFile, PeopleSpec, TargetSpec)}
+    owners: dict[str, type] = {owner.__name__: owner for owner in (SyncdFile, Calendar, PeopleSpec, TargetSpec)}
     owners |= {f"{name} ({kind})": options for name, kind, options in _kinds(SyncdFile)}
     return [f"{title}: {name}" for title, owner in owners.items() for name, key in _keys(owner, "", None) if not key.doc]
 
@@ -67,6 +68,7 @@ def _settings_page() -> str:
     ]
     for name, kind, options in _kinds(SyncdFile):
         parts += [f"\n## `{name}` of kind `{kind}`\n", f"{_summary(options)}\n", *_table(_keys(options, "", None))]
+    parts += ["\n## `config/calendar.yaml`\n", f"{_summary(Calendar)}\n", *_table(_keys(Calendar, "", None))]
     return "\n".join(parts) + "\n"
 
 
@@ -143,15 +145,16 @@ def _summary(owner: type) -> str:
 
 
 def _type(key: Key) -> str:
-    return "days" if key.unit == "days" else describe(key.hint).replace("lines of the form `key: value`", "block")
+    units = {"days": "days", "span": "time"}
+    return units[key.unit] if key.unit else describe(key.hint).replace("lines of the form `key: value`", "block")
 
 
 def _default(key: Key) -> str:
     value = key.default
     if key.required:
         return "required"
-    if key.unit == "days":
-        return f"`{value} days`"
+    if key.unit:
+        return f"`{key.told(value)}`"
     if value in (None, "", (), {}) or is_settings(type(value)):
         return ""
     plain = value if isinstance(value, (bool, int, float, tuple)) else str(value)

@@ -12,13 +12,19 @@ from typing import get_args
 from pydantic import TypeAdapter
 
 from syncd import sources, targets
+from syncd.core.calendar import Calendar
 from syncd.core.mapping_spec import PeopleSpec, TargetSpec, Text
-from syncd.settings.keys import DAYS, Key, branches, is_list, is_mapping, is_settings, keys_of, plain_hint, sentence
+from syncd.settings.keys import DAYS, SPAN, Key, branches, is_list, is_mapping, is_settings, keys_of, plain_hint, sentence
 from syncd.settings.model import SourceSettings, SyncdFile, TargetSettings
 
 Schema = dict[str, object]
 
-FILES: Mapping[str, type] = {"syncd.json": SyncdFile, "people.json": PeopleSpec, "target.json": TargetSpec}
+FILES: Mapping[str, type] = {
+    "syncd.json": SyncdFile,
+    "calendar.json": Calendar,
+    "people.json": PeopleSpec,
+    "target.json": TargetSpec,
+}
 """The schema files by name; `target.json` serves every mapping of a target."""
 
 
@@ -92,7 +98,8 @@ def _block(keys: list[Key], owner: type, default: object, kind: str = "") -> Sch
     properties: dict[str, Schema] = {}
     for key in keys:
         value = getattr(default, key.attribute) if isinstance(default, owner) and key in keys_of(owner) else key.default
-        shape = {"type": "string", "pattern": f"^{DAYS.pattern}$"} if key.unit == "days" else _of(key.hint, value)
+        written = {"days": DAYS, "span": SPAN}.get(key.unit)
+        shape: Schema = {"type": "string", "pattern": f"^{written.pattern}$"} if written else _of(key.hint, value)
         if kind and key.name == "kind":
             shape = {"const": kind}
         properties[key.name] = {"description": sentence(key.doc)} | shape | _default(key, value)
@@ -105,8 +112,8 @@ def _default(key: Key, value: object) -> Schema:
     """The default, where it can be written on one line."""
     if key.required or value in (None, "", (), {}):
         return {}
-    if key.unit == "days":
-        return {"default": f"{value} days"}
+    if key.unit in ("days", "span"):
+        return {"default": key.told(value)}
     if isinstance(value, Path):
         return {"default": str(value)}
     if isinstance(value, tuple) and all(isinstance(each, str) for each in value):

@@ -17,7 +17,7 @@ Answer = str | int | bool | Sequence[str]
 Answers = Mapping[str, Mapping[str, Answer]]
 """For each file, dotted keys and what is to stand there: {"config/syncd.yaml": {"targets.ldap.urls": ["ldaps://…"]}}."""
 
-FILES = ("config/syncd.yaml", "mappings/people.yaml", "mappings/ldap.yaml")
+FILES = ("config/syncd.yaml", "config/calendar.yaml", "mappings/people.yaml", "mappings/ldap.yaml")
 
 
 def starting_text(file: str) -> str:

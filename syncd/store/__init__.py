@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
+from syncd.core.health import Freshness, Kind
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
     Campus,
@@ -27,8 +28,8 @@ from syncd.core.model import (
     TargetName,
 )
 from syncd.core.naming import IssuedName
-from syncd.store import backup, codec, history, journal, migrations, reading, roster, statements, tables, writing
-from syncd.store.database import connect, transaction
+from syncd.store import backup, codec, history, journal, migrations, reading, roster, statements, tables, wellbeing, writing
+from syncd.store.database import connect, looking, transaction
 from syncd.store.rows import (
     Acceptance,
     Enrolled,
@@ -42,6 +43,7 @@ from syncd.store.rows import (
     RunRow,
     SealedPassword,
     SnapshotRow,
+    Wellbeing,
 )
 from syncd.vault import Vault
 
@@ -127,6 +129,12 @@ class Store:
         """True when the lease was taken or renewed; one that somebody else holds may be taken once it has expired (R19)."""
         with transaction(self._engine) as connection:
             return writing.lease(connection, name, holder, _utc(now), _utc(now + timedelta(seconds=seconds)))
+
+    def lease_holder(self, name: str, now: datetime) -> str | None:
+        """Who holds a lease that has not expired; None where nobody does."""
+        table = tables.leases
+        with looking(self._engine) as connection:
+            return connection.execute(select(table.c.holder).where(table.c.name == name, table.c.until > _utc(now))).scalar()
 
     def release(self, name: str, holder: str) -> None:
         """Give a lease back; somebody else's is left alone."""
@@ -326,13 +334,13 @@ class Store:
 
     # --- plans and their journal --------------------------------------------------------------------------------------
 
-    def save_plan(self, run: RunId, plan: bytes, summary: Mapping[str, int], status: str) -> None:
-        """Keep a plan, sealed (R38), and say where its run stands."""
+    def save_plan(self, run: RunId, plan: bytes, summary: Mapping[str, int], status: str, held: Sequence[str] = ()) -> None:
+        """Keep a plan, sealed (R38), and say where its run stands; `held` says why it waits for somebody."""
         sealed = self._vault.seal(plan, f"plan {_number(run)}")
-        told = codec.dumps(dict(summary)).decode()
+        stands = {"status": status, "summary": codec.dumps(dict(summary)).decode(), "held": codec.dumps(list(held)).decode()}
         with transaction(self._engine) as connection:
             statements.upsert(connection, tables.plans, [{"run": _number(run), "sealed": sealed}])
-            connection.execute(update(tables.runs).where(tables.runs.c.seq == _number(run)).values(status=status, summary=told))
+            connection.execute(update(tables.runs).where(tables.runs.c.seq == _number(run)).values(stands))
 
     def plan(self, run: RunId) -> bytes | None:
         """A kept plan, opened, or None."""
@@ -401,6 +409,38 @@ class Store:
         with transaction(self._engine) as connection:
             return history.quarantined(connection, self._vault)
 
+    # --- how it is ----------------------------------------------------------------------------------------------------
+
+    def answers(self) -> bool:
+        """True: the database answers, whoever writes in it. Raises EndpointError where it does not."""
+        with looking(self._engine) as connection:
+            return connection.execute(select(1)).scalar() == 1
+
+    def set_freshness(self, told: Collection[Freshness], campuses_at: datetime | None = None) -> None:
+        """Remember how fresh these are; a time that is None leaves the one known before.
+
+        `campuses_at`: at that time everything known of the campuses was found to be as it was.
+        """
+        with transaction(self._engine) as connection:
+            wellbeing.set_freshness(connection, told)
+            if campuses_at is not None:
+                wellbeing.touch(connection, Kind.CAMPUS, campuses_at.astimezone(UTC))
+
+    def wellbeing(self, pipelines: Collection[str], canaries: Mapping[SourceName, Collection[SourceKey]]) -> Wellbeing:
+        """What there is to know of the health, as of one instant; waits for no writer."""
+        with looking(self._engine) as connection:
+            return wellbeing.wellbeing(connection, pipelines, canaries)
+
+    def campus_counts(self) -> dict[str, int]:
+        """How many persons with access there are, by the code of their campus."""
+        with looking(self._engine) as connection:
+            return wellbeing.campus_counts(connection)
+
+    def present(self, source: SourceName, keys: Collection[SourceKey]) -> set[SourceKey]:
+        """Those of the keys that the last accepted snapshot of the source tells of."""
+        with looking(self._engine) as connection:
+            return wellbeing.present(connection, source, keys)
+
     # --- letters, backup ----------------------------------------------------------------------------------------------
 
     def sealed_passwords(self, now: datetime, target: TargetName | None = None) -> list[SealedPassword]:
@@ -447,5 +487,5 @@ def _number(run: RunId) -> int:
 
 __all__ = [
     "Acceptance", "Enrolled", "Finding", "Guardian", "Intention", "JournalRow", "Known", "KnownKey", "LedgerRow", "RunRow",
-    "SealedPassword", "SnapshotRow", "Store",
+    "SealedPassword", "SnapshotRow", "Store", "Wellbeing",
 ]  # fmt: skip

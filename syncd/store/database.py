@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from syncd.errors import EndpointError
 
 BUSY_SECONDS = 30
+_LOOKS_ONLY = "looks_only"
 
 
 def connect(url: str) -> Engine:
@@ -62,20 +63,36 @@ def _tune(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_LOOKS_ONLY) else "BEGIN IMMEDIATE")
 
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction: all of it or none. Raises EndpointError for a database that is locked, full, read-only or gone."""
+    with _told(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A database's complaint as EndpointError."""
     try:
-        with engine.begin() as connection:
-            yield connection
+        yield
     except DBAPIError as error:
         said = str(error.orig)
         if isinstance(error, OperationalError) or error.connection_invalidated or any(words in said for words in _MEANINGS):
             raise EndpointError("store", _meaning(said), "nothing of this step was recorded") from error
         raise
+
+
+@contextmanager
+def looking(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads, and so waits for no writer: whoever asks after the health must not wait for a run.
+
+    Raises EndpointError as `transaction` does.
+    """
+    with _told(), engine.connect().execution_options(**{_LOOKS_ONLY: True}) as connection, connection.begin():
+        yield connection
 
 
 _MEANINGS = {

@@ -31,6 +31,7 @@ def run_row(row: Row[Any]) -> RunRow:
         datetime.fromisoformat(row.started),
         datetime.fromisoformat(row.ended) if row.ended else None,
         json.loads(row.summary),
+        tuple(json.loads(row.held)),
     )
 
 

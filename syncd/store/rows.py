@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from syncd.core.health import Freshness
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
     Account,
@@ -106,6 +107,19 @@ class RunRow:
     started: datetime
     ended: datetime | None
     summary: Mapping[str, int]
+    held: tuple[str, ...] = ()  # why it waits for somebody, a sentence for each limit; counts and campuses, never persons
+
+
+@dataclass(frozen=True, slots=True)
+class Wellbeing:
+    """What health is judged by: freshness, the newest runs of each pipeline, and counts. No persons."""
+
+    freshness: tuple[Freshness, ...]
+    runs: Mapping[str, tuple[RunRow, ...]]  # newest first
+    absent: Mapping[SourceName, int]  # how many canaries the last accepted roster does not tell of
+    accounts: Mapping[str, int]  # linked, by target
+    findings: Mapping[str, int]  # by kind
+    quarantined: int
 
 
 @dataclass(frozen=True, slots=True)

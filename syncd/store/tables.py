@@ -32,7 +32,22 @@ runs = Table(
     Column("started", String, nullable=False),
     Column("ended", String),
     Column("summary", Text, nullable=False),
+    Column("held", Text, nullable=False, server_default="[]"),
     sqlite_autoincrement=True,
+)
+
+# How fresh what is: sources, targets, campuses, the configuration, the daemon, the last backup. What monitors are told.
+freshness = Table(
+    "freshness",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("good_at", String),
+    Column("changed_at", String),
+    Column("failed_at", String),
+    Column("why", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 plans = Table(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from syncd import settings
+from syncd.core.calendar import Calendar
 from syncd.core.mapping_spec import PeopleSpec, TargetSpec
 from syncd.core.model import TargetName
 from syncd.errors import ConfigError
@@ -104,7 +105,8 @@ def test_every_key_is_explained_where_it_first_stands(file: str) -> None:
     """A comment above the key, or above the group of up to three lines it begins with, says what it is for."""
     document, _ = read(ROOT / file, file)
     assert document is not None
-    owner = {"config/syncd.yaml": SyncdFile, "mappings/people.yaml": PeopleSpec, "mappings/ldap.yaml": TargetSpec}[file]
+    owners = {"syncd": SyncdFile, "calendar": Calendar, "people": PeopleSpec, "ldap": TargetSpec}
+    owner = owners[Path(file).stem]
     lines = document.text.splitlines()
     first: dict[str, int] = {}
     for word, line in _settings_keys(owner, document.tree):

@@ -1,0 +1,243 @@
+"""Is it well? Judged by the age of good data, not by runs that ended: a sync may run every minute and tell nobody anything new.
+
+Pure: what is remembered goes in, reasons in words come out. They carry counts, sources, targets and campuses, never persons (R42).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import IntEnum
+from statistics import median
+
+from syncd.core.calendar import Calendar
+
+FEWEST_RUNS, TOO_FAST, WORTH_TIMING = 5, 0.05, 10.0  # earlier runs; share of their median; seconds
+
+
+class Level(IntEnum):
+    """How well: Nagios' own numbers, so that `syncd status` exits with them."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+class Kind:
+    """What freshness is remembered of."""
+
+    SOURCE = "source"
+    TARGET = "target"
+    CAMPUS = "campus"
+    CONFIGURATION = "configuration"
+    BACKUP = "backup"
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How fresh something is: when it was last good, when its content last changed, and when and why it last failed.
+
+    `count` is how many persons or accounts it told of when it was last good.
+    """
+
+    kind: str
+    name: str
+    good_at: datetime | None = None
+    changed_at: datetime | None = None
+    failed_at: datetime | None = None
+    why: str = ""
+    count: int = 0
+
+    @property
+    def failing(self) -> bool:
+        """True where it failed the last time it was tried."""
+        return self.failed_at is not None and (self.good_at is None or self.failed_at > self.good_at)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A run as far as health goes. `held` says why it waits for somebody, a sentence for each limit."""
+
+    id: str
+    kind: str
+    status: str
+    started: datetime
+    ended: datetime | None
+    held: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it runs."""
+        return None if self.ended is None else (self.ended - self.started).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFacts:
+    """A pipeline: its newest runs, newest first, and when the next is due by its schedule."""
+
+    runs: Sequence[RunFacts] = ()
+    scheduled: bool = False
+    next_runs: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that is judged."""
+
+    sources: Mapping[str, Freshness]
+    targets: Mapping[str, Freshness]
+    campuses: Mapping[str, Freshness]
+    pipelines: Mapping[str, PipelineFacts]
+    unchanged_after: Mapping[str, int]  # days, by source
+    missing_canaries: Mapping[str, int]  # how many, by source
+    quarantined: int = 0
+    findings: Mapping[str, int] = field(default_factory=dict)
+    configuration: Freshness | None = None
+    alive: bool = False  # a daemon runs on this store
+    backup: Freshness | None = None
+    breakers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a district takes for stale."""
+
+    stale_after: timedelta = timedelta(hours=26)
+    backup_after: timedelta = timedelta(days=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that is not well: how bad, what it is about, and what is wrong, in words."""
+
+    level: Level
+    where: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
+
+
+def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today: date) -> list[Reason]:
+    """What is not well, worst first; empty where all is."""
+    reasons = [
+        *_process(facts),
+        *_runs(facts, bounds, now),
+        *_sources(facts, bounds, calendar, now, today),
+        *_targets(facts, bounds, now),
+        *_campuses(facts, bounds, now),
+        *_backup(facts, bounds, now),
+    ]
+    return sorted(reasons, key=lambda reason: -reason.level)
+
+
+def level_of(reasons: Collection[Reason]) -> Level:
+    """The worst of these."""
+    return max((reason.level for reason in reasons), default=Level.OK)
+
+
+def _process(facts: Facts) -> Iterator[Reason]:
+    if not facts.alive and any(one.scheduled for one in facts.pipelines.values()):
+        yield Reason(Level.CRITICAL, "daemon", "does not run; start it: systemctl start syncd")
+    if facts.configuration is not None and facts.configuration.failing:
+        yield Reason(
+            Level.WARNING,
+            "configuration",
+            f"the edited files are refused, the last good ones are in use: {facts.configuration.why}",
+        )
+
+
+def _runs(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
+    for name, pipeline in facts.pipelines.items():
+        where = f"pipeline {name}"
+        whole = [run for run in pipeline.runs if run.status != "tried"]
+        if not whole:
+            yield Reason(Level.WARNING, where, "has never run")
+            continue
+        newest = whole[0]
+        good = next((run for run in whole if run.status in ("done", "partly failed") and run.ended), None)
+        if newest.status == "held":
+            for why in newest.held or ("the next apply must be explicit",):
+                yield Reason(Level.CRITICAL, where, f"run {newest.id} is held: {why}")
+        elif newest.status in ("failed", "interrupted"):
+            yield Reason(Level.WARNING, where, f"run {newest.id} {newest.status}; `syncd show {newest.id}` tells more")
+        if good is None or (good.ended is not None and now - good.ended > bounds.stale_after):
+            since = "ever" if good is None or good.ended is None else f"for {age(now - good.ended)}"
+            yield Reason(Level.CRITICAL, where, f"no run has ended well {since}")
+        yield from _too_fast(where, whole)
+
+
+def _too_fast(where: str, runs: Sequence[RunFacts]) -> Iterator[Reason]:
+    """A run that reads everything takes about what it always takes; in a twentieth of that nothing can have been read."""
+    timed = [(run, run.seconds) for run in runs if run.kind == "reconcile" and run.status == "done"]
+    before = [seconds for _, seconds in timed[1:] if seconds is not None]
+    if len(before) < FEWEST_RUNS:
+        return
+    usual, (newest, seconds) = median(before), timed[0]
+    if usual >= WORTH_TIMING and seconds is not None and seconds < usual * TOO_FAST:
+        yield Reason(
+            Level.CRITICAL, where, f"run {newest.id} took {seconds:.1f} s, suspiciously fast: such a run takes {usual:.0f} s here"
+        )
+
+
+def _sources(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today: date) -> Iterator[Reason]:
+    for name, fresh in facts.sources.items():
+        where = f"source {name}"
+        if facts.missing_canaries.get(name):
+            yield Reason(Level.CRITICAL, where, f"{facts.missing_canaries[name]} of its canaries are missing from the last roster")
+        yield from _age(where, fresh, "read", bounds.stale_after, now)
+        if fresh.changed_at is None:
+            continue
+        days = calendar.school_days(fresh.changed_at.date(), today)
+        if days > facts.unchanged_after.get(name, days):
+            yield Reason(
+                Level.CRITICAL, where,
+                f"the roster has not changed for {days} school days: exports that stopped look like this",
+            )  # fmt: skip
+
+
+def _targets(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
+    for name, fresh in facts.targets.items():
+        yield from _age(f"target {name}", fresh, "used", bounds.stale_after, now)
+        if facts.breakers.get(name, "closed") != "closed":
+            yield Reason(Level.WARNING, f"target {name}", "is not called at the moment, after failing several times in a row")
+    if facts.quarantined:
+        yield Reason(Level.WARNING, "quarantine", f"{facts.quarantined:,} changes were refused by a target; see `syncd status`")
+
+
+def _age(where: str, fresh: Freshness, verb: str, stale: timedelta, now: datetime) -> Iterator[Reason]:
+    """What is wrong with something that must be reached every day."""
+    old = fresh.good_at is None or now - fresh.good_at > stale
+    since = "never" if fresh.good_at is None else f"not for {age(now - fresh.good_at)}"
+    if fresh.failing:
+        yield Reason(Level.CRITICAL if old else Level.WARNING, where, f"could {since} be {verb}: {fresh.why}" if old else fresh.why)
+    elif old and fresh.good_at is not None:
+        yield Reason(Level.CRITICAL, where, f"was {since} {verb}, which is longer than {age(stale)}")
+
+
+def _campuses(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
+    for code, fresh in facts.campuses.items():
+        if fresh.failing:
+            yield Reason(Level.CRITICAL, f"campus {code}", fresh.why)
+        elif fresh.good_at is not None and now - fresh.good_at > bounds.stale_after:
+            yield Reason(Level.CRITICAL, f"campus {code}", f"its last good data is {age(now - fresh.good_at)} old")
+
+
+def _backup(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
+    at = facts.backup.good_at if facts.backup else None
+    if at is None:
+        yield Reason(Level.WARNING, "backup", "there is none; `syncd backup FILE` makes one")
+    elif now - at > bounds.backup_after:
+        yield Reason(Level.WARNING, "backup", f"the last one is {age(now - at)} old")
+
+
+def age(span: timedelta) -> str:
+    """A span of time as people say it: `40 s`, `5 minutes`, `3 hours`, `2 days`."""
+    seconds = max(int(span.total_seconds()), 0)
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * size or (seconds >= size and unit == "minute"):
+            number = seconds // size
+            return f"{number} {unit}{'' if number == 1 else 's'}"
+    return f"{seconds} s"

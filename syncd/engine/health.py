@@ -1,0 +1,207 @@
+"""What a run leaves behind for whoever watches, and the whole picture made of it: how fresh everything is, and what is not well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from syncd import telemetry
+from syncd.core.health import Bounds, Facts, Freshness, Kind, Level, PipelineFacts, Reason, RunFacts, age, judge, level_of
+from syncd.engine.planned import Applied, Planned
+from syncd.errors import EndpointError, SyncdError
+from syncd.settings import Config
+from syncd.store import RunRow, Store, Wellbeing
+
+_ENDED_WELL = frozenset({"done", "partly failed"})
+
+
+# --- left behind by a run ---------------------------------------------------------------------------------------------
+
+
+def after_planning(ready: Planned, now: datetime) -> list[Freshness]:
+    """What could not be read or used, whatever becomes of the plan."""
+    unread = [Freshness(Kind.SOURCE, name, failed_at=now, why=_why(error)) for name, error in ready.unread.items()]
+    return [*unread, *(Freshness(Kind.TARGET, name, failed_at=now, why=_why(error)) for name, error in ready.stopped.items())]
+
+
+def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime) -> None:
+    """Remember what a run that went through has shown to be good: sources, targets, and every campus with somebody at it."""
+    told: list[Freshness] = []
+    fresh = False
+    for name, reading in ready.readings.items():
+        if reading.failed is None:
+            fresh = fresh or reading.fresh
+            told.append(Freshness(Kind.SOURCE, name, now, now if reading.fresh else None, count=reading.persons))
+    for target, report in applied.reports.items():
+        if report.stopped is not None:
+            told.append(Freshness(Kind.TARGET, target, failed_at=now, why=_why(report.stopped)))
+        elif ready.kind == "reconcile" or report.results.total():
+            told.append(Freshness(Kind.TARGET, target, now, now if report.results.total() else None, count=store.accounts(target)))
+    if applied.unread:
+        store.set_freshness(told)  # an old roster stands in: no campus has been heard of anew
+    elif fresh or ready.kind == "reconcile":
+        campuses = store.campus_counts().items()
+        store.set_freshness([*told, *(Freshness(Kind.CAMPUS, code, now, count=count) for code, count in campuses)])
+    else:
+        store.set_freshness(told, campuses_at=now)
+
+
+def _why(error: SyncdError) -> str:
+    """What is wrong, without the name of the endpoint, which stands beside it."""
+    return telemetry.masked(error.why if isinstance(error, EndpointError) else str(error))
+
+
+# --- the whole picture ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the district is, as of one instant."""
+
+    now: datetime
+    version: str
+    facts: Facts
+    reasons: Sequence[Reason]
+    accounts: Mapping[str, int]
+
+    @property
+    def level(self) -> Level:
+        """How well, in all."""
+        return level_of(self.reasons)
+
+    @property
+    def well(self) -> bool:
+        """True unless something is critical."""
+        return self.level < Level.CRITICAL
+
+
+def health(
+    config: Config,
+    store: Store,
+    now: datetime,
+    version: str,
+    next_runs: Mapping[str, Mapping[str, datetime]],
+    *,
+    alive: bool,
+    breakers: Mapping[str, str] | None = None,
+) -> Health:
+    """The picture; `next_runs` by pipeline and kind, `alive`: a daemon runs.
+
+    Raises EndpointError where the store does not answer.
+    """
+    found = store.wellbeing(config.pipelines, {name: each.canaries for name, each in config.sources.items()})
+    facts = _facts(config, found, next_runs, breakers or {}, alive=alive)
+    bounds = Bounds(config.health.stale_after, config.health.backup_after)
+    today = now.astimezone(ZoneInfo(config.district.timezone)).date()
+    return Health(now, version, facts, judge(facts, bounds, config.calendar, now, today), found.accounts)
+
+
+def _facts(
+    config: Config,
+    found: Wellbeing,
+    next_runs: Mapping[str, Mapping[str, datetime]],
+    breakers: Mapping[str, str],
+    *,
+    alive: bool,
+) -> Facts:
+    known = {(one.kind, one.name): one for one in found.freshness}
+    schedules = {name: pipeline.schedule.crons for name, pipeline in config.pipelines.items()}
+    return Facts(
+        sources=_of(Kind.SOURCE, config.sources, known),
+        targets=_of(Kind.TARGET, config.targets, known),
+        campuses={one.name: one for one in found.freshness if one.kind == Kind.CAMPUS},
+        pipelines={
+            name: PipelineFacts(tuple(map(_run, found.runs[name])), bool(schedules[name]), next_runs.get(name, {}))
+            for name in config.pipelines
+        },
+        unchanged_after={name: each.stale_after for name, each in config.sources.items()},
+        missing_canaries={name: count for name, count in found.absent.items() if (Kind.SOURCE, name) in known},
+        quarantined=found.quarantined,
+        findings=found.findings,
+        configuration=known.get((Kind.CONFIGURATION, "")),
+        alive=alive,
+        backup=known.get((Kind.BACKUP, "")),
+        breakers=breakers,
+    )
+
+
+def _of(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Freshness]) -> dict[str, Freshness]:
+    return {name: known.get((kind, name), Freshness(kind, name)) for name in names}
+
+
+def _run(row: RunRow) -> RunFacts:
+    return RunFacts(row.id, row.kind, row.status, row.started, row.ended, row.held, row.summary)
+
+
+def as_json(health: Health) -> dict[str, object]:
+    """The picture as JSON values; ages are whole seconds, times ISO 8601 in UTC. Counts and campuses, never persons (R42)."""
+    facts, now = health.facts, health.now
+    return {
+        "status": health.level.name.lower(),
+        "reasons": [{"level": one.level.name.lower(), "where": one.where, "why": one.why} for one in health.reasons],
+        "version": health.version,
+        "at": now.isoformat(timespec="seconds"),
+        "pipelines": {name: _pipeline_json(one, now) for name, one in facts.pipelines.items()},
+        "sources": {name: _fresh_json(one, now) | {"persons": one.count} for name, one in facts.sources.items()},
+        "targets": {
+            name: _fresh_json(one, now) | {"accounts": health.accounts.get(name, 0), "breaker": facts.breakers.get(name, "closed")}
+            for name, one in facts.targets.items()
+        },
+        "campuses": {name: _fresh_json(one, now) | {"persons": one.count} for name, one in sorted(facts.campuses.items())},
+        "held": sum(len(one.runs[0].held) for one in facts.pipelines.values() if one.runs and one.runs[0].status == "held"),
+        "quarantined": facts.quarantined,
+        "findings": dict(sorted(facts.findings.items())),
+        "backup": _fresh_json(facts.backup, now) if facts.backup else None,
+        "configuration": _fresh_json(facts.configuration, now) if facts.configuration else None,
+        "daemon": "running" if facts.alive else "not running",
+    }
+
+
+def _pipeline_json(one: PipelineFacts, now: datetime) -> dict[str, object]:
+    newest = one.runs[0] if one.runs else None
+    good = next((run for run in one.runs if run.status in _ENDED_WELL and run.ended), None)
+    return {
+        "last_run": newest and {
+            "id": newest.id,
+            "kind": newest.kind,
+            "status": newest.status,
+            "started": _iso(newest.started),
+            "seconds": newest.seconds,
+            "held": list(newest.held),
+            "counts": dict(newest.counts),
+        },
+        "last_good_run": good and {"id": good.id, "ended": _iso(good.ended), "age": _seconds(good.ended, now)},
+        "next_runs": {kind: _iso(at) for kind, at in one.next_runs.items()},
+    }  # fmt: skip
+
+
+def _fresh_json(one: Freshness, now: datetime) -> dict[str, object]:
+    return {
+        "good_at": _iso(one.good_at),
+        "age": _seconds(one.good_at, now),
+        "changed_at": _iso(one.changed_at),
+        "failing": one.why if one.failing else None,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at else None
+
+
+def _seconds(at: datetime | None, now: datetime) -> int | None:
+    return max(int((now - at).total_seconds()), 0) if at else None
+
+
+def in_words(health: Health) -> str:
+    """One line for a status display: what is wrong first, or how all is well."""
+    if health.reasons:
+        more = f" (and {len(health.reasons) - 1} more)" if len(health.reasons) > 1 else ""
+        return f"{health.reasons[0]}{more}"
+    told = []
+    for name, pipeline in health.facts.pipelines.items():
+        good = next((run for run in pipeline.runs if run.status in _ENDED_WELL and run.ended), None)
+        if good is not None and good.ended is not None:
+            told.append(f"{name}: {good.kind} run {good.id} ended {age(health.now - good.ended)} ago")
+    return "; ".join(told)

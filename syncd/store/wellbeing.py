@@ -1,0 +1,99 @@
+"""What monitors ask for: freshness and counts. Functions of an open connection; a few rows, whatever the district."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, select, update
+
+from syncd.core.health import Freshness
+from syncd.core.lifecycle import State
+from syncd.core.model import SourceKey, SourceName
+from syncd.store import statements, tables
+from syncd.store.history import run_row
+from syncd.store.rows import RunRow, Wellbeing
+
+_NEWEST, _WHOLE = 20, 12
+"""How many runs of a pipeline are looked at: the newest, and the newest that read everything and ended well."""
+
+
+def set_freshness(connection: Connection, told: Iterable[Freshness]) -> None:
+    """Remember these; a time that is None leaves the one known before."""
+    known = {(row.kind, row.name): _row(row) for row in connection.execute(select(tables.freshness))}
+    rows = []
+    for one in told:
+        before = known.get((one.kind, one.name), Freshness(one.kind, one.name))
+        rows.append(
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "good_at": _text(one.good_at or before.good_at),
+                "changed_at": _text(one.changed_at or before.changed_at),
+                "failed_at": _text(one.failed_at or before.failed_at),
+                "why": one.why if one.failed_at or one.why else before.why,
+                "number": one.count if one.good_at else before.count,
+            }
+        )
+    statements.upsert(connection, tables.freshness, rows)
+
+
+def touch(connection: Connection, kind: str, at: datetime) -> None:
+    """Everything of this kind that somebody belongs to was found as it was."""
+    table = tables.freshness
+    connection.execute(update(table).where(table.c.kind == kind, table.c.number > 0).values(good_at=at.isoformat()))
+
+
+def wellbeing(
+    connection: Connection, pipelines: Collection[str], canaries: Mapping[SourceName, Collection[SourceKey]]
+) -> Wellbeing:
+    """Everything health is judged by, as of one instant."""
+    found, links, aside = tables.findings, tables.links, tables.quarantine
+    return Wellbeing(
+        tuple(_row(row) for row in connection.execute(select(tables.freshness))),
+        {name: tuple(_runs_of(connection, name)) for name in pipelines},
+        {source: len(set(keys) - present(connection, source, keys)) for source, keys in canaries.items() if keys},
+        _counts(connection, links.c.target, links),
+        _counts(connection, found.c.kind, found),
+        connection.execute(select(func.count()).select_from(aside)).scalar_one(),
+    )
+
+
+def _runs_of(connection: Connection, pipeline: str) -> list[RunRow]:
+    table = tables.runs
+    mine = select(table).where(table.c.pipeline == pipeline).order_by(table.c.seq.desc())
+    good = mine.where(table.c.status == "done")
+    asked = (mine.limit(_NEWEST), good.where(table.c.kind == "reconcile").limit(_WHOLE), good.limit(1))
+    found = {row.seq: row for query in asked for row in connection.execute(query)}
+    return [run_row(found[seq]) for seq in sorted(found, reverse=True)]
+
+
+def _counts(connection: Connection, by: ColumnElement[str], table: Table) -> dict[str, int]:
+    return {str(name): int(count) for name, count in connection.execute(select(by, func.count()).select_from(table).group_by(by))}
+
+
+def campus_counts(connection: Connection) -> dict[str, int]:
+    """How many persons with access there are, by the code of their campus."""
+    table = tables.persons
+    query = select(table.c.campus, func.count()).where(table.c.state == str(State.ACTIVE)).group_by(table.c.campus)
+    return {campus: count for campus, count in connection.execute(query) if campus}
+
+
+def present(connection: Connection, source: SourceName, keys: Collection[SourceKey]) -> set[SourceKey]:
+    """Those of the keys that the last accepted snapshot of the source tells of."""
+    table = tables.source_keys
+    query = select(table.c.key).where(table.c.source == source, table.c.key.in_(keys), table.c.missing_since.is_(None))
+    return {SourceKey(key) for (key,) in connection.execute(query)}
+
+
+def _row(row: Row[Any]) -> Freshness:
+    return Freshness(row.kind, row.name, _time(row.good_at), _time(row.changed_at), _time(row.failed_at), row.why, row.number)
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at else None
