@@ -63,11 +63,20 @@ def migrate_store(config: Config) -> str:
         store.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who hears of the targets: `on_state(target, state)` of breakers, `on_call(target, seconds)` of questions answered."""
+
+    on_state: Callable[[str, str], None] | None = None
+    on_call: Callable[[str, float], None] | None = None
+
+
 class _Targets(Mapping[TargetName, Target]):
     """The configured targets, each built when it is first asked for: a run that has nothing to do loads no protocol."""
 
-    def __init__(self, config: Config, closing: ExitStack) -> None:
+    def __init__(self, config: Config, closing: ExitStack, watch: Watch) -> None:
         self._config = config
+        self._watch = watch
         self._closing = closing
         self._built: dict[TargetName, Target] = {}
 
@@ -75,7 +84,14 @@ class _Targets(Mapping[TargetName, Target]):
         if name not in self._built:
             each = self._config.targets[name]
             connector = targets.build(each.kind, name, each.options, self._config.credentials)
-            self._built[name] = Target(name, connector, rate=each.rate, error_budget=each.error_budget)
+            self._built[name] = Target(
+                name,
+                connector,
+                rate=each.rate,
+                error_budget=each.error_budget,
+                on_state=self._watch.on_state,
+                on_call=self._watch.on_call,
+            )
             self._closing.callback(self._built[name].close)
         return self._built[name]
 
@@ -87,13 +103,13 @@ class _Targets(Mapping[TargetName, Target]):
 
 
 @contextmanager
-def opened(config: Config, *, clock: Clock = utc_now) -> Iterator[Running]:
+def opened(config: Config, *, clock: Clock = utc_now, watch: Watch = Watch()) -> Iterator[Running]:
     """The district with its engine, closed again at the end. Nothing is read from a source or target until the engine is asked."""
     vault = vault_of(config)
     with ExitStack() as closing:
         store = closing.enter_context(opened_store(config))
         read = {name: sources.build(each.kind, name, each.options, vault) for name, each in config.sources.items()}
-        written = _Targets(config, closing)
+        written = _Targets(config, closing, watch)
         yield Running(config, store, vault, Engine(config, store, vault, clock, read, written))
 
 

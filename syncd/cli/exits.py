@@ -26,9 +26,18 @@ class Exit(IntEnum):
     PIPE = 141  # who read our output went away: what a shell says of a program ended by SIGPIPE
 
 
+class Nagios(IntEnum):
+    """What `syncd status` ends with: the numbers that monitoring plugins share (Monitoring Plugins Development Guidelines)."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
 class Ended(Exception):  # noqa: N818 — not an error: how a verb ends with an answer other than 0
     """Ends the program with this code; everything worth saying has been said."""
 
-    def __init__(self, code: Exit) -> None:
+    def __init__(self, code: Exit | Nagios) -> None:
         self.code = code
         super().__init__(code.name)

@@ -39,14 +39,16 @@ def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; must not exist yet.")],
 ) -> None:
     """Write an encrypted, consistent copy of the store: ledger, decisions, ownership, journal. No passwords are in it."""
-    from syncd.assembly import opened_store
+    from syncd.assembly import opened_store, utc_now
     from syncd.cli.console import say
+    from syncd.core.health import Freshness, Kind
     from syncd.settings import load
 
     if file.exists():
         raise FileExistsError(17, "file exists", str(file))
     with opened_store(load(context.obj)) as store:
         rows = store.backup(file)
+        store.set_freshness([Freshness(Kind.BACKUP, "", utc_now(), count=rows)])
     say(f"wrote {file} ({rows:,} rows); it opens only with this district's state_key, so keep that elsewhere")
 
 

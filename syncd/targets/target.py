@@ -5,6 +5,7 @@ A connector translates; this decides whether to call it, when, and how often. No
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from itertools import chain
@@ -39,13 +40,18 @@ class Target:
         error_budget: int = 50,
         patience: float = 30.0,
         on_state: Callable[[str, str], None] | None = None,
+        on_call: Callable[[str, float], None] | None = None,
     ) -> None:
-        """`rate` is changes per second; `patience` the longest pause; `on_state(target, state)` hears of the breaker."""
+        """`rate` is changes per second; `patience` the longest pause.
+
+        `on_state(target, state)` hears of the breaker, `on_call(target, seconds)` of every question that was answered.
+        """
         self.name = TargetName(name)
         self.connector = connector
         self._budget = error_budget
         self._failed = 0
         self._patience = patience
+        self._on_call = on_call
         self._limiter = _limiter(rate) if rate else None
         self.breaker = pybreaker.CircuitBreaker(
             fail_max=3,
@@ -173,7 +179,11 @@ class Target:
     # --- calling ------------------------------------------------------------------------------------------------------
 
     def _call(self, ask: Callable[[], Answered]) -> Answered:
-        return self._guarded(lambda: self._retrying()(ask))
+        begun = time.perf_counter()
+        answered = self._guarded(lambda: self._retrying()(ask))
+        if self._on_call is not None:
+            self._on_call(self.name, time.perf_counter() - begun)
+        return answered
 
     def _retrying(self) -> Retrying:
         """Attempts while the error is transient, waiting as long as the other side asked for, else longer each time."""

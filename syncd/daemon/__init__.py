@@ -1,0 +1,307 @@
+"""The long-lived process: pipelines on their schedules, monitors answered, the service manager told.
+
+Signals do what administrators expect: TERM and INT end it, HUP reads the files anew, USR1 runs every pipeline now. What is sent to
+a target is awaited and recorded before the process ends; what hangs longer than `PATIENCE` is left as a kill would leave it, which
+every next run heals.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from syncd import telemetry
+from syncd.assembly import Clock, Running, Watch, migrate_store, opened, utc_now
+from syncd.core.health import Freshness, Kind
+from syncd.daemon.metrics import Metrics
+from syncd.daemon.notify import Notifier
+from syncd.daemon.timing import next_runs
+from syncd.daemon.timing import trigger as trigger_of
+from syncd.engine.health import Health, as_json, health, in_words
+from syncd.engine.lock import DAEMON, Busy, Lease, exclusive
+from syncd.errors import ConfigError, EndpointError, Problem, Stopped, SyncdError
+from syncd.settings import Config, check, load, parsed_address
+from syncd.web.ops import listening, ops
+
+PATIENCE = 15.0
+"""Seconds that a run has, when the daemon is told to end, to get the answers that are under way; systemd waits for 20."""
+TICK = 20.0
+"""Seconds between two looks at the store, if the service manager does not want to hear of it more often."""
+BUSY_WAIT, BUSY_TRIES = 10.0, 60
+GRACE = 6 * 3600
+"""Seconds by which a run may begin late: behind a long one, or after the machine slept."""
+
+_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+_Done = TypeVar("_Done")
+_log = telemetry.logger("daemon")
+
+
+class Daemon:
+    """One district's daemon. `run` returns when it was told to end."""
+
+    def __init__(self, folder: Path, *, clock: Clock = utc_now, notifier: Notifier | None = None) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._notifier = notifier or Notifier()
+        self._working = threading.Lock()  # held by a run, and while one district is put in another's place
+        self._stopping = threading.Event()
+        self._breakers: dict[str, str] = {}
+        self._district: Running
+        self._closing = ExitStack()  # what the present district has open
+        self._metrics = Metrics(self.health)
+        self._version = version("syncd")
+        self._scheduler: BackgroundScheduler
+
+    # --- from beginning to end ----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until told to end.
+
+        Raises ConfigError where the files are wrong, Busy where the store has a daemon already, and EndpointError where the store
+        or the address cannot be had.
+        """
+        config = load(self._folder)
+        migrate_store(config)
+        with _signals() as told, ExitStack() as whole:
+            self._open(config)
+            whole.callback(lambda: self._closing.close())  # noqa: PLW0108 — the one that is open at the end, not now
+            lease = whole.enter_context(exclusive(config.state, self._district.store, self._clock, DAEMON))
+            self._scheduler = BackgroundScheduler(
+                timezone=ZoneInfo(config.district.timezone),
+                executors={"default": ThreadPoolExecutor(1)},  # one run at a time, in the order of their times
+                job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE},
+            )
+            self._scheduler.add_listener(self._heard, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR)
+            port = None
+            if (address := parsed_address(config.health.listen)) is not None:
+                app = ops(self._how, self._not_ready, self._metrics.text)
+                port = whole.enter_context(listening(app, *address))
+            self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
+            self._schedule()
+            self._scheduler.start()
+            _log.info("daemon.ready", version=self._version, port=port)
+            self._notifier.ready(self._words())
+            self._serve(told, lease)
+            self._end()
+
+    def _serve(self, told: int, lease: Lease) -> None:
+        """Wait for signals, and between them see that the store answers."""
+        tick = min(TICK, (self._notifier.watchdog_seconds or 2 * TICK) / 2)
+        while True:
+            ready, _, _ = select.select([told], [], [], tick)
+            heard = set(os.read(told, 64)) if ready else set()
+            if heard & {signal.SIGTERM, signal.SIGINT}:
+                return
+            if signal.SIGHUP in heard:
+                self._reload()
+            if signal.SIGUSR1 in heard:
+                self._run_now()
+            self._look(lease)
+
+    def _look(self, lease: Lease) -> None:
+        """Say that the daemon lives, once the store has answered. Raises Busy where another daemon took over."""
+        try:
+            self._district.store.answers()
+        except EndpointError as error:
+            _log.warning("store.silent", endpoint=error.endpoint)
+            self._notifier.status(f"the store does not answer: {error.why}")
+            return
+        self._notifier.alive()
+        if not self._working.locked():  # a run's own transaction may last for minutes; its lock keeps others away as well
+            try:
+                lease.renew()
+            except Busy:
+                raise
+            except EndpointError as error:  # locked by somebody's long transaction: the lease lasts longer than that
+                _log.warning("lease.late", endpoint=error.endpoint)
+
+    def _end(self) -> None:
+        """Let a run record what it has sent, and go."""
+        _log.info("daemon.stopping")
+        self._notifier.stopping("ending: waiting for the answers that are under way")
+        self._stopping.set()
+        self._district.engine.stop()
+        self._scheduler.shutdown(wait=False)
+        if not self._working.acquire(timeout=PATIENCE):
+            _log.warning("daemon.forced", seconds=PATIENCE)
+            os._exit(0)  # a thread that hangs in a call would keep the process for ever; what was sent is journalled
+        _log.info("daemon.ended")
+
+    # --- the district -------------------------------------------------------------------------------------------------
+
+    def _open(self, config: Config) -> None:
+        with ExitStack() as opening:
+            district = opening.enter_context(opened(config, clock=self._clock, watch=self._watch()))
+            self._closing, self._district = opening.pop_all(), district
+
+    def _watch(self) -> Watch:
+        return Watch(on_state=self._breakers.__setitem__, on_call=self._metrics.called)
+
+    def _reload(self) -> None:
+        """Read the files anew; the run in progress ends under the old ones. A bad file keeps these in use, and says so."""
+        self._notifier.reloading()
+        try:
+            config = load(self._folder)
+            problems = [*_unmoved(self._district.config, config), *check(config)]
+        except ConfigError as error:
+            problems = [*error.problems]
+        if problems:
+            self._refuse(problems)
+            return
+        self._scheduler.add_job(self._replace, args=[config], id="reload", replace_existing=True, misfire_grace_time=None)
+        _log.info("configuration.read")
+        self._notifier.ready("the edited files are good; they are in use from the next run on")
+
+    def _refuse(self, problems: Sequence[Problem]) -> None:
+        why = f"{problems[0]}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+        with suppress(EndpointError):
+            refused = Freshness(Kind.CONFIGURATION, "", failed_at=self._clock(), why=telemetry.masked(why))
+            self._district.store.set_freshness([refused])
+        _log.warning("configuration.refused", count=len(problems), line=problems[0].where)
+        self._notifier.ready(f"edited files are refused, the last good ones are in use: {why}")
+
+    def _replace(self, config: Config) -> None:
+        with self._working:
+            old = self._closing
+            self._open(config)
+            old.close()
+            self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
+            if self._stopping.is_set():
+                self._district.engine.stop()
+            else:
+                self._schedule()
+        self._notifier.status(self._words())
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        """Put every pipeline's times in the place of whatever was scheduled."""
+        config = self._district.config
+        zone = ZoneInfo(config.district.timezone)
+        for job in self._scheduler.get_jobs():
+            if job.id != "reload" and not job.id.endswith(" now"):
+                job.remove()
+        for name, pipeline in config.pipelines.items():
+            for kind, cron in pipeline.schedule.crons.items():
+                self._scheduler.add_job(
+                    self._sync, trigger_of(cron, zone), [name, kind], id=f"{name} {kind}", replace_existing=True
+                )
+
+    def _run_now(self) -> None:
+        """A delta run of every pipeline, asked for by somebody: quiet hours do not hold it."""
+        for name in self._district.config.pipelines:
+            self._scheduler.add_job(
+                self._sync, args=[name, "delta", "signal"], id=f"{name} now", replace_existing=True, misfire_grace_time=None
+            )
+
+    def _sync(self, pipeline: str, kind: str, trigger: str = "schedule") -> None:
+        """One run."""
+        with self._working:
+            if self._stopping.is_set() or (trigger == "schedule" and self._is_quiet(pipeline)):
+                return
+            self._notifier.status(f"{pipeline}: {kind} run")
+            begun = time.monotonic()
+            try:
+                planned, applied = self._when_free(
+                    lambda: self._district.engine.sync(pipeline, kind, trigger=trigger, told=self._metrics.changed)
+                )
+            except Stopped:
+                return
+            except SyncdError as error:
+                self._metrics.failed(pipeline, kind)
+                endpoint = error.endpoint if isinstance(error, EndpointError) else None
+                _log.warning("run.failed", pipeline=pipeline, kind=kind, endpoint=endpoint, failure=type(error).__name__)
+            except Exception:  # noqa: BLE001 — the daemon outlives a bug: the run has failed, and the next may not meet it
+                self._metrics.failed(pipeline, kind)
+                _log.exception("run.failed", pipeline=pipeline, kind=kind)
+            else:
+                self._metrics.ran(planned, applied, time.monotonic() - begun - sum(planned.phases.values()))
+        self._notifier.status(self._words())
+
+    def _when_free(self, work: Callable[[], _Done]) -> _Done:
+        """Do it when nobody else runs on the store: an operator's own `syncd sync` is waited for."""
+        for _ in range(BUSY_TRIES):
+            try:
+                return work()
+            except Busy:
+                if self._stopping.wait(BUSY_WAIT):
+                    raise Stopped("the program was told to end") from None
+        return work()
+
+    def _is_quiet(self, pipeline: str) -> bool:
+        config = self._district.config
+        moment = self._clock().astimezone(ZoneInfo(config.district.timezone)).time()
+        return config.pipelines[pipeline].schedule.is_quiet(moment)
+
+    def _heard(self, event: JobEvent) -> None:
+        if event.code == EVENT_JOB_ERROR:
+            _log.warning("job.failed", kind=event.job_id)
+        else:
+            self._metrics.missed(event.job_id)
+            _log.warning("run.missed", kind=event.job_id)
+
+    # --- how it is ----------------------------------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """How the district is. Raises EndpointError where the store does not answer."""
+        district, now = self._district, self._clock()
+        times = next_runs(district.config, now)
+        return health(district.config, district.store, now, self._version, times, alive=True, breakers=self._breakers)
+
+    def _how(self) -> tuple[bool, dict[str, object]]:
+        found = self.health()
+        return found.well, as_json(found)
+
+    def _not_ready(self) -> str:
+        if self._stopping.is_set():
+            return "ending"
+        try:
+            self._district.store.answers()
+        except EndpointError as error:
+            return str(error)
+        return ""
+
+    def _words(self) -> str:
+        try:
+            return in_words(self.health()) or "ready"
+        except EndpointError as error:
+            return str(error)
+
+
+def _unmoved(before: Config, after: Config) -> Iterator[Problem]:
+    """What a reload cannot change: where the state lies."""
+    for key, old, new in (("state", before.state, after.state), ("store", before.store, after.store)):
+        if old != new:
+            yield Problem("config/syncd.yaml:1:1", f"`{key}` has changed; that takes a restart: systemctl restart syncd")
+
+
+@contextmanager
+def _signals() -> Iterator[int]:
+    """A file descriptor from which the numbers of arriving signals are read; handlers are put back at the end.
+
+    A handler that did anything itself could meet the very lock its thread holds.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    before = {number: signal.signal(number, lambda *_: None) for number in _HEARD}
+    old = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield reading
+    finally:
+        signal.set_wakeup_fd(old)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reading)
+        os.close(writing)
