@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from syncd.cli import keep, look, run, setup, watch
+from syncd.cli import decide, keep, look, run, setup, watch
 from syncd.errors import ConfigError
 
 
@@ -91,6 +91,8 @@ for _verb in (
     run.apply,
     run.sync,
     run.resume,
+    decide.holds,
+    decide.approve,
     watch.daemon,
     watch.status,
     look.runs,

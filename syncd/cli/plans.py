@@ -59,6 +59,10 @@ def verdict_lines(planned: Planned) -> Iterator[Line]:
         yield _nothing_to_do(planned.stopped, planned.unread)
     elif verdict.clear:
         yield Line(f"Apply it with: syncd apply {planned.run}")
+    elif not verdict.blocked and not verdict.first:
+        yield Line(f"Apply the rest with: syncd apply {planned.run}")
+    if verdict.held:
+        yield Line(f"Let what is held go, where it is right, with: syncd approve {planned.run} --because '…'")
 
 
 def held_lines(findings: Sequence[str], first: Sequence[str], run: str) -> Iterator[Line]:
@@ -146,6 +150,9 @@ def applied_lines(applied: Applied, masked: Masked, most: int = 20) -> Iterator[
             yield Line(f"  … and {len(report.failures) - most:,} more refusals: syncd show {applied.run}", "red")
         if report.stopped:
             yield Line(f"  {target} sat the rest of this run out: {report.stopped}", "red")
+    yield from held_lines([str(finding) for finding in applied.findings], (), applied.run)
+    if applied.findings:
+        yield Line(f"Let them go, where that is right, with: syncd approve {applied.run} --because '…'", "yellow")
     if applied.held:
         yield Line(f"held: {len(applied.held):,} changes are not what was planned any more; look again with: syncd plan", "yellow")
         for change in applied.held[:most]:

@@ -199,7 +199,7 @@ def _end(applied: Applied, masked: Masked) -> None:
         raise Ended(Exit.UNAVAILABLE)
     if applied.failed or applied.stopped or applied.unread:
         raise Ended(Exit.PARTLY)
-    if applied.held:
+    if applied.held or applied.findings:
         raise Ended(Exit.HELD)
 
 

@@ -1,16 +1,18 @@
 """Limits a plan must satisfy before anything is written. Pure: counts in, a verdict in words out.
 
-Nothing here knows how to look at a target or ask a human. What breaks a limit is *held*; the caller writes nothing of it.
-A first apply is never exempt because it is the first: a target without history is always held until applied explicitly (R14).
+Nothing here knows how to look at a target or ask a human. What breaks a limit is *held*, by cell (R11): a campus whose leavers are
+too many waits for somebody, and the others go on. What breaks a sum holds that operation on that target everywhere; what is wrong
+with a source as a whole holds the run. A first apply is never exempt because it is the first: a target without history is always
+held until applied explicitly (R14).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from syncd.core.model import Change, Kind, SourceName, TargetName
+from syncd.core.model import Change, Kind, PersonId, SourceName, TargetName
 
 
 def _documented(doc: str) -> dict[str, str]:
@@ -19,35 +21,73 @@ def _documented(doc: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How much of one operation one run may do on one target."""
+    """How much of one operation may happen on one target in 24 hours, and how much at one campus among one population."""
 
     percent: float = field(default=100.0, metadata=_documented("share of the target's linked accounts, in percent"))
     absolute: int = field(default=1_000_000, metadata=_documented("number of changes, whatever the share"))
     at_least: int = field(
         default=5,
-        metadata=_documented("this many are always allowed, so that a small school is not held for one leaver"),
+        metadata=_documented("this many are always allowed, so that a small district is not held for one leaver"),
     )
+    campus_percent: float = field(
+        default=100.0, metadata=_documented("share of the people of one population at one campus, in percent")
+    )
+    campus_at_least: int = field(
+        default=5,
+        metadata=_documented("this many are always allowed at one campus, so that a small one is not held for a family"),
+    )
+    week: float = field(default=2.0, metadata=_documented("over seven days, this many times what is allowed in 24 hours"))
 
     def excess(self, count: int, accounts: int) -> str | None:
         """Which limit `count` changes break among `accounts` accounts, in words; None when neither."""
         if count > self.absolute:
-            return f"at most {self.absolute:,} in one run, whatever their share of {accounts:,} accounts"
+            return f"at most {self.absolute:,}, whatever their share of {accounts:,} accounts"
         if count > self.at_least and count * 100 > self.percent * accounts:
-            return f"at most {self.percent:g} % of {accounts:,} accounts in one run"
+            return f"at most {self.percent:g} % of {accounts:,} accounts"
         return None
+
+    def campus_excess(self, count: int, people: int) -> str | None:
+        """Which limit `count` changes break among `people` people of one campus and population, in words; None when none."""
+        if count > self.campus_at_least and count * 100 > self.campus_percent * people:
+            return f"at most {self.campus_percent:g} % of the {people:,} there"
+        return None
+
+    def weekly(self) -> Limit:
+        """The same for seven days."""
+        return replace(
+            self,
+            percent=self.percent * self.week,
+            absolute=int(self.absolute * self.week),
+            at_least=int(self.at_least * self.week),
+            campus_percent=self.campus_percent * self.week,
+            campus_at_least=int(self.campus_at_least * self.week),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of one target, by operation. A disable is the operation that closes a school, so it is the tightest."""
 
-    create: Limit = field(default=Limit(percent=20), metadata=_documented("accounts created"))
-    update: Limit = field(default=Limit(percent=50), metadata=_documented("accounts whose attributes change"))
-    move: Limit = field(default=Limit(percent=30), metadata=_documented("accounts renamed or moved to another container"))
-    enable: Limit = field(default=Limit(percent=20), metadata=_documented("accounts enabled"))
-    disable: Limit = field(default=Limit(percent=3, absolute=500), metadata=_documented("accounts disabled"))
-    delete: Limit = field(default=Limit(percent=0.5, absolute=25, at_least=0), metadata=_documented("accounts deleted"))
-    member: Limit = field(default=Limit(percent=300), metadata=_documented("group memberships added or removed"))
+    create: Limit = field(
+        default=Limit(percent=20, campus_percent=40, campus_at_least=15), metadata=_documented("accounts created")
+    )
+    update: Limit = field(default=Limit(percent=50, campus_at_least=25), metadata=_documented("accounts whose attributes change"))
+    move: Limit = field(
+        default=Limit(percent=30, campus_percent=40, campus_at_least=15),
+        metadata=_documented("accounts renamed or moved to another container"),
+    )
+    enable: Limit = field(
+        default=Limit(percent=20, campus_percent=40, campus_at_least=15), metadata=_documented("accounts enabled")
+    )
+    disable: Limit = field(default=Limit(percent=3, absolute=500, campus_percent=5), metadata=_documented("accounts disabled"))
+    delete: Limit = field(
+        default=Limit(percent=0.5, absolute=25, at_least=0, campus_percent=2, campus_at_least=0),
+        metadata=_documented("accounts deleted"),
+    )
+    member: Limit = field(
+        default=Limit(percent=300, campus_percent=600, campus_at_least=100),
+        metadata=_documented("group memberships added or removed"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +100,27 @@ class Shape:
     )
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """The unit in which blast radius is judged (R11). Without campus and population: the sum over a target."""
+
+    target: TargetName
+    operation: str
+    campus: str = ""
+    population: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One broken limit, in words an operator can act on: what, how many, of how many, which limit, how to look."""
+    """One broken limit, in words an operator can act on: what, how many, of how many, which limit, how to look.
+
+    With a `cell` it holds the persons whose changes are counted there; without, the whole run.
+    """
 
     where: str
     what: str
+    cell: Cell | None = None
+    persons: frozenset[PersonId] = frozenset()
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -73,7 +128,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may go on. `findings` hold the run; `first` names targets whose next apply must be explicit (R14, R25)."""
+    """What may go on. `findings` hold the run or cells of it; `first` are targets whose next apply must be explicit (R14, R25)."""
 
     findings: tuple[Finding, ...] = ()
     first: tuple[TargetName, ...] = ()
@@ -82,6 +137,39 @@ class Verdict:
     def clear(self) -> bool:
         """True when the plan may be applied without anybody being asked."""
         return not self.findings and not self.first
+
+    @property
+    def blocked(self) -> bool:
+        """True when nothing of the plan may be applied, whoever it is about."""
+        return any(finding.cell is None for finding in self.findings)
+
+    @property
+    def held(self) -> frozenset[PersonId]:
+        """Everybody with a change in a held cell: all their changes wait, on all targets (R16)."""
+        return frozenset().union(*(finding.persons for finding in self.findings))
+
+    def released(self, approved: Collection[PersonId]) -> Verdict:
+        """The verdict once these people's changes have all been approved (R15). A cell holds whoever else is in it."""
+        left = [
+            replace(finding, persons=finding.persons - frozenset(approved)) if finding.cell else finding
+            for finding in self.findings
+        ]
+        return replace(self, findings=tuple(finding for finding in left if finding.cell is None or finding.persons))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a target's plan is judged against. `accounts` are linked there; `first apply` may be under way (`filling`).
+
+    `day` and `week` count what was applied in the last 24 hours and seven days, by cell (R12), but for what a human released.
+    """
+
+    accounts: int
+    limits: Limits
+    history: bool = True
+    filling: bool = False
+    day: Mapping[Cell, int] = field(default_factory=dict)
+    week: Mapping[Cell, int] = field(default_factory=dict)
 
 
 _OPERATIONS: Mapping[str, frozenset[Kind]] = {
@@ -133,47 +221,101 @@ def judge_canaries(source: SourceName, missing: int, canaries: int) -> list[Find
     ]
 
 
-def judge(
-    plans: Mapping[TargetName, Iterable[Change]],
-    accounts: Mapping[TargetName, int],
-    limits: Mapping[TargetName, Limits],
-    history: Mapping[TargetName, bool],
-    filling: Collection[TargetName] = (),
-) -> Verdict:
-    """The verdict over all plans, before any write. `accounts` is how many accounts are linked on each target.
+def operation_of(kind: Kind) -> str | None:
+    """The operation under whose limit a kind of change falls; None for what no limit counts."""
+    return next((operation for operation, kinds in _OPERATIONS.items() if kind in kinds), None)
 
-    On a target without history creates have no share to be measured against: only its explicit first apply releases them. One whose
-    first apply was cut short is `filling`: what makes accounts and completes them is still part of that first apply.
+
+def cells(change: Change, came_from: Mapping[PersonId, str]) -> list[Cell]:
+    """Where a change is counted: at its campus, at the one its person comes from in this run (R11), and in the sum."""
+    operation = operation_of(change.kind)
+    if operation is None or change.person is None:
+        return []
+    campuses = {change.campus, came_from.get(change.person, change.campus)}
+    return [Cell(change.target, operation), *(Cell(change.target, operation, at, change.population) for at in sorted(campuses))]
+
+
+def judge(
+    plans: Mapping[TargetName, Collection[Change]],
+    known: Mapping[TargetName, Known],
+    people_at: Callable[[], Mapping[tuple[str, str], int]],
+    came_from: Mapping[PersonId, str],
+) -> Verdict:
+    """The verdict over all plans, before any write.
+
+    `people_at` tells how many people with access there are by campus and population; it is asked only where a cell is full enough
+    to matter. `came_from` tells the campus that a person leaves in this run: a transfer counts at both (R11). On a target without
+    history creates have no share to be measured against: only its explicit first apply releases them. One whose first apply was cut
+    short is `filling`: what makes accounts and completes them is still part of that first apply.
     """
     findings: list[Finding] = []
     first: list[TargetName] = []
     for target in sorted(plans):
-        count: Counter[str] = Counter()
-        people: dict[str, set[str]] = {name: set() for name in _OPERATIONS}
-        changes = list(plans[target])
+        facts, changes = known[target], plans[target]
+        if changes and not facts.history:
+            first.append(target)
+        counted = _Counted(target, changes, came_from)
+        for operation in _OPERATIONS:
+            unmeasured = operation in _FILLING if facts.filling else operation == "create" and not facts.history
+            if not unmeasured:
+                findings += counted.broken(operation, facts, people_at)
+    return Verdict(tuple(findings), tuple(first))
+
+
+class _Counted:
+    """The changes of one target's plan, by cell."""
+
+    def __init__(self, target: TargetName, changes: Collection[Change], came_from: Mapping[PersonId, str]) -> None:
+        self._target = target
+        self._persons: dict[Cell, set[PersonId]] = {}
+        self._edges: Counter[Cell] = Counter()
         created = {change.person for change in changes if change.kind is Kind.CREATE}
         for change in changes:
-            for operation, kinds in _OPERATIONS.items():
-                # What else a new account needs is part of its creation, and judged with it.
-                if change.kind in kinds and (change.kind is Kind.CREATE or change.person not in created):
-                    count[operation] += 1
-                    people[operation].add(change.person or "")
-        if changes and not history[target]:
-            first.append(target)
-        for operation in _OPERATIONS:
-            number = count[operation] if operation == "member" else len(people[operation])
-            unmeasured = operation in _FILLING if target in filling else operation == "create" and not history[target]
-            excess = None if unmeasured else getattr(limits[target], operation).excess(number, accounts[target])
+            # What else a new account needs is part of its creation, and judged with it.
+            if change.person is None or (change.kind is not Kind.CREATE and change.person in created):
+                continue
+            for cell in set(cells(change, came_from)):
+                self._persons.setdefault(cell, set()).add(change.person)
+                self._edges[cell] += 1
+
+    def _number(self, cell: Cell) -> int:
+        return self._edges[cell] if cell.operation == "member" else len(self._persons.get(cell, ()))
+
+    def broken(self, operation: str, facts: Known, people_at: Callable[[], Mapping[tuple[str, str], int]]) -> Iterator[Finding]:
+        """What breaks a limit: the sum, or else each cell that does."""
+        limit: Limit = getattr(facts.limits, operation)
+        whole = Cell(self._target, operation)
+        if not self._number(whole):
+            return
+        spans = (("in 24 hours", limit, facts.day), ("in seven days", limit.weekly(), facts.week))
+        for span, bound, before in spans:
+            excess = bound.excess(self._number(whole) + before.get(whole, 0), facts.accounts)
             if excess:
-                findings.append(
-                    Finding(
-                        f"target {target}",
-                        f"{number:,} {_NOUN.get(operation, 'accounts')} would be {_past(operation)}, "
-                        f"but targets.{target}.limits.{operation} allows {excess}. Nothing was written. "
-                        f"See them with: syncd plan --kind {operation}",
-                    )
-                )
-    return Verdict(tuple(findings), tuple(first))
+                yield self._finding(whole, f"{excess} {span}", before.get(whole, 0))
+                return
+        for cell in sorted(cell for cell in self._persons if cell.operation == operation and cell != whole):
+            for span, bound, before in spans:
+                count = self._number(cell) + before.get(cell, 0)
+                if count <= bound.campus_at_least:
+                    continue  # however few people there are
+                excess = bound.campus_excess(count, people_at().get((cell.campus, cell.population), 0))
+                if excess:
+                    yield self._finding(cell, f"{excess} {span}", before.get(cell, 0))
+                    break
+
+    def _finding(self, cell: Cell, allowed: str, before: int) -> Finding:
+        number, operation = self._number(cell), cell.operation
+        at = f"campus {cell.campus or '(none)'}, {cell.population or 'people'}, on " if cell != Cell(cell.target, operation) else ""
+        key = f"targets.{cell.target}.limits.{operation}" + (".campus_percent" if at else "")
+        look = f"syncd plan --kind {operation}" + (f" --campus {cell.campus}" if at and cell.campus else "")
+        already = f", and {before:,} have been already" if before else ""
+        return Finding(
+            f"{at}target {cell.target}",
+            f"{number:,} {_NOUN.get(operation, 'accounts')} would be {_past(operation)}{already}, "
+            f"but {key} allows {allowed}. They wait; everybody else goes on. See them with: {look}",
+            cell,
+            frozenset(self._persons[cell]),
+        )
 
 
 def _past(operation: str) -> str:

@@ -158,7 +158,7 @@ def _runs(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
             continue
         newest = whole[0]
         good = next((run for run in whole if run.status in ("done", "partly failed") and run.ended), None)
-        if newest.status == "held":
+        if newest.status == "held" or newest.held:
             for why in newest.held or ("the next apply must be explicit",):
                 yield Reason(Level.CRITICAL, where, f"run {newest.id} is held: {why}")
         elif newest.status in ("failed", "interrupted"):

@@ -88,7 +88,7 @@ class _FromHealth(Collector):
             "syncd_last_success_timestamp_seconds", "When the last run that went through ended.", ("pipeline",),
             [((name,), run.ended.timestamp()) for name, run in good if run and run.ended],
         )  # fmt: skip
-        held = [((name,), len(one.runs[0].held) if one.runs and one.runs[0].status == "held" else 0)
+        held = [((name,), len(one.runs[0].held) if one.runs else 0)
                 for name, one in facts.pipelines.items()]  # fmt: skip
         yield _gauge("syncd_held", "Reasons for which the last run is held.", ("pipeline",), held)
         for kind, known in (("source", facts.sources), ("target", facts.targets), ("campus", facts.campuses)):

@@ -165,9 +165,9 @@ def _name_the_server(settings: Path, server: PrivateSlapd | None) -> None:
         text = text.replace(shipped, f'    urls: ["{server.secure_url}"]')
     else:
         before, _, rest = text.partition("\n    # An LDAP directory")
-        _, _, after = rest.partition("\n    # How much one run may change.")
+        _, _, after = rest.partition("\n    # How much may change in 24 hours.")
         kept = json.dumps(str(settings.parents[1] / "directory.json"))
-        text = f"{before}\n    kind: memory\n    path: {kept}\n    # How much one run may change.{after}"
+        text = f"{before}\n    kind: memory\n    path: {kept}\n    # How much may change in 24 hours.{after}"
     settings.write_text(text, encoding="utf-8")
 
 

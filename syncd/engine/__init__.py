@@ -14,9 +14,9 @@ from threading import Event
 from zoneinfo import ZoneInfo
 
 from syncd import telemetry
-from syncd.core import guard, mapping, plan
-from syncd.core.guard import Verdict
-from syncd.core.health import Freshness, Kind
+from syncd.core import health as core_health
+from syncd.core import mapping, plan
+from syncd.core.health import Freshness
 from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
 from syncd.engine import explain, gather, health, planned
@@ -24,6 +24,7 @@ from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
 from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import Reading, SourceAccess
+from syncd.engine.judging import BEGUN, ENDED, Judge
 from syncd.engine.laps import Laps
 from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching
@@ -42,7 +43,6 @@ DELTA = "delta"  # trusts the store about targets, looks only at who is dirty
 EVERYTHING = "everything"  # trusts the store about targets, looks at everybody
 RECONCILE = "reconcile"  # reads the targets, looks at everybody
 
-_BEGUN, _ENDED = "begun", "ended"  # the explicit first apply to a target, which may take more than one run (R14)
 _WAITS = frozenset({"planned", "held"})  # what a run is called whose plan waits for somebody
 _WROTE = frozenset({"applying", "interrupted", "done", "partly failed"})  # what a run is called once it may have written
 
@@ -74,6 +74,7 @@ class Engine:
             for name, settings in config.sources.items()
         }
         self._spools = config.state / "spools"
+        self._judge = Judge(config, store, clock)
         self._stopping = Event()
 
     def stop(self) -> None:
@@ -119,7 +120,7 @@ class Engine:
         parts = self._config.pipelines[pipeline]
         stopped = {name: error for name, error in self._resume()[1].items() if name in parts.targets}
         now, store = self._clock(), self._store
-        if kind == DELTA and (self._needs_reconcile(pipeline) or not all(map(store.has_history, parts.targets))):
+        if kind == DELTA and (self._judge.needs_reconcile(pipeline) or not all(map(store.has_history, parts.targets))):
             kind = RECONCILE  # first contact, and after a restore: the target itself is read (R14, R25)
         run = store.begin_run(pipeline, kind, trigger, now)
         with self._told_of_failure(run):
@@ -197,13 +198,17 @@ class Engine:
         unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
         plans = {name: planned.without(one, unnamed) for name, one in plans.items()}
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
+        came_from = planned.transfers(people, decided)
+        verdict, released = self._judge.verdict(pipeline, accesses, readings, plans, matched, came_from)
         result = Planned(
             run=run,
             pipeline=pipeline,
             kind=kind,
             today=today,
             plans=plans,
-            verdict=self._judge(pipeline, accesses, readings, plans, matched),
+            verdict=verdict,
+            came_from=came_from,
+            released=released,
             findings=tuple(planned.findings_of(people, desire, matched, readings)),
             readings=readings,
             decided=decided,
@@ -241,7 +246,7 @@ class Engine:
             try:
                 return gather.read(access, self._store, self._spools, self._vault, now, today, kept)
             except EndpointError as error:
-                self._store.set_freshness([Freshness(Kind.SOURCE, access.name, failed_at=now, why=error.why)])
+                self._store.set_freshness([Freshness(core_health.Kind.SOURCE, access.name, failed_at=now, why=error.why)])
                 raise
         return gather.read_again(access, self._store, self._spools, self._vault, spool, today)
 
@@ -282,26 +287,15 @@ class Engine:
 
     def is_first(self, pipeline: str, target: TargetName) -> bool:
         """Whether the next apply to a target must be explicit: never written to (R14), or not read since a restore (R25)."""
-        return not self._store.has_history(target) or self._needs_reconcile(pipeline)
+        return self._judge.is_first(pipeline, target)
 
-    def _judge(
-        self,
-        pipeline: str,
-        accesses: Collection[SourceAccess],
-        readings: Mapping[SourceName, Reading],
-        plans: Mapping[TargetName, Plan],
-        matched: Mapping[TargetName, Matched],
-    ) -> Verdict:
-        verdict = guard.judge(
-            {name: one.changes for name, one in plans.items()},
-            {name: one.accounts for name, one in matched.items()},
-            {name: self._config.targets[name].limits for name in plans},
-            {name: self._store.has_history(name) for name in plans},
-            {name for name in plans if self._store.first_apply(name) == _BEGUN},
-        )
-        findings = (*gather.broken_shapes(accesses, readings, self._store), *verdict.findings)
-        first = tuple(sorted(name for name, one in plans.items() if one.changes and self.is_first(pipeline, name)))
-        return replace(verdict, findings=findings, first=first)
+    def approve(self, run: RunId, actor: str, because: str, campuses: Collection[str] = ()) -> tuple[int, int]:
+        """Let the held changes of a stored plan go, all or those of some campuses; how many people, and how many changes.
+
+        What replans just as it was is applied by the next run; what is new or otherwise stays held (R15). Raises EndpointError
+        where the plan is gone or holds nobody there.
+        """
+        return self._judge.approve(run, self.stored_plan(run), actor, because, campuses)
 
     # --- apply --------------------------------------------------------------------------------------------------------
 
@@ -316,17 +310,18 @@ class Engine:
     def _apply(
         self, ready: Planned, lease: Lease, *, first: bool, told: Told, only: Collection[PersonId] | None = None
     ) -> Applied | None:
-        if ready.verdict.findings or (ready.verdict.first and not first):
+        if ready.verdict.blocked or (ready.verdict.first and not first):
             self._store.set_run(ready.run, "held")
             return None
         store, run = self._store, ready.run
         lease.renew()
         self._must_be_newest(run)
-        held = ready.moving() - set(only) if only is not None else set()
-        whole = not ready.one_person and not held
+        altered = ready.moving() - set(only) if only is not None else set()
+        held = altered | ready.verdict.held
+        whole = not ready.one_person and not altered
         for name in ready.verdict.first if whole else ():
             if not store.has_history(name):
-                store.set_first_apply(name, _BEGUN)
+                store.set_first_apply(name, BEGUN)
         store.set_run(run, "applying")
         store.accept(run, ready.acceptance(), self._clock())
         for source, reading in ready.readings.items():
@@ -339,12 +334,12 @@ class Engine:
 
         reports = {name: self._carry_out(ready, name, heard, held) for name in ready.plans}
         for name, report in reports.items():
-            if whole and report.complete and store.first_apply(name) == _BEGUN:
-                store.set_first_apply(name, _ENDED)
+            if whole and report.complete and store.first_apply(name) == BEGUN:
+                store.set_first_apply(name, ENDED)
         self._settle(ready, reports, held)
         if ready.one_person and any(reading.fresh for reading in ready.readings.values()):
             store.mark(ready.decided.keys())  # made from a roster that is not accepted yet: only a whole run settles them
-        applied = Applied(run, reports, stopped=ready.stopped, unread=ready.unread)
+        applied = Applied(run, reports, findings=ready.verdict.findings, stopped=ready.stopped, unread=ready.unread)
         cut_short = any(report.cut_short for report in reports.values())
         status = "interrupted" if cut_short else "partly failed" if applied.failed or ready.stopped else "done"
         store.set_run(run, status, self._clock(), {**ready.summary, "landed": applied.landed, "failed": applied.failed})
@@ -354,11 +349,6 @@ class Engine:
         if ready.kind == RECONCILE and not ready.one_person and not ready.stopped and not cut_short:
             self._reconciled(ready.pipeline)
         return applied
-
-    def _needs_reconcile(self, pipeline: str) -> bool:
-        """Whether the store was restored and this pipeline has not read its targets since (R25)."""
-        restored, *done = self._store.meta("needs_reconcile").split() or [""]
-        return bool(restored) and pipeline not in done
 
     def _reconciled(self, pipeline: str) -> None:
         """The targets of this pipeline have been read; when all have, nothing is left of the restore."""
@@ -393,6 +383,7 @@ class Engine:
             Scope(self._mappings[name].attributes),
             self._clock,
             self._stopping.is_set,
+            self._judge.cells_of(ready, name),
         )
         wanted = {person: one.wanted[name] for person, one in ready.decided.items() if name in one.wanted}
         return carrier.apply(changes, ready.matched[name].wants, wanted, told)

@@ -7,12 +7,13 @@ changed meanwhile is reread and replanned once (R18), and what waits on somethin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from syncd import telemetry
 from syncd.core import order, plan
+from syncd.core.guard import Cell
 from syncd.core.mapping import Wanted
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
 from syncd.core.plan import Desired, Holding
@@ -66,8 +67,12 @@ class CarryOut:
         scope: Scope,
         clock: Callable[[], datetime],
         stopping: Callable[[], bool] = lambda: False,
+        cells_of: Callable[[Change], Collection[Cell]] = lambda _: (),
     ) -> None:
-        """Once `stopping` says so, nothing more is sent; what is under way is awaited and recorded."""
+        """Once `stopping` says so, nothing more is sent; what is under way is awaited and recorded.
+
+        `cells_of` tells where a change that was made counts against the limits of the runs to come (R12).
+        """
         self._target = target
         self._store = store
         self._vault = vault
@@ -75,6 +80,9 @@ class CarryOut:
         self._scope = scope
         self._clock = clock
         self._stopping = stopping
+        self._cells_of = cells_of
+        self._spent: Counter[Cell] = Counter()  # and not recorded yet
+        self._counted: set[tuple[Cell, PersonId]] = set()
         self._log = _log.bind(run=run, target=target.name)
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
@@ -152,8 +160,9 @@ class CarryOut:
             for start in range(0, len(ready), BATCH):
                 batch = ready[start : start + BATCH]
                 sealed = self._passwords(batch, wants, wanted, secrets)
-                numbers = self._store.intend(self._run, batch, sealed, self._clock(), after=done)
+                numbers = self._store.intend(self._run, batch, sealed, self._clock(), after=done, spent=self._spent)
                 done.clear()
+                self._spent.clear()
                 for change, seq in zip(batch, numbers, strict=True):
                     if self._stopping():
                         done.append((seq, _unsent(change)))
@@ -169,8 +178,9 @@ class CarryOut:
 
         def flush() -> None:
             if done:
-                self._store.record(self._run, done, self._clock())
+                self._store.record(self._run, done, self._clock(), self._spent)
                 done.clear()
+                self._spent.clear()
 
         try:
             for outcome in self._target.apply(feed(), lambda change: secrets.get(id(change))):
@@ -221,6 +231,8 @@ class CarryOut:
             failure=outcome.failure and str(outcome.failure),
         )  # fmt: skip
         report.results[outcome.result] += 1
+        if outcome.result is Result.DONE and person is not None:
+            self._spend(outcome.change, person)
         if outcome.landed:
             report.kinds[outcome.change.kind] += 1
             if person is not None and outcome.change.kind in STANDING:
@@ -236,6 +248,13 @@ class CarryOut:
                 report.unsettled.add(person)
                 if outcome.change.group is None:
                     self._stuck.add(person)
+
+    def _spend(self, change: Change, person: PersonId) -> None:
+        """Count a change that was made: a person once in each cell, a membership each time."""
+        for cell in self._cells_of(change):
+            if change.group is not None or (cell, person) not in self._counted:
+                self._counted.add((cell, person))
+                self._spent[cell] += 1
 
     def _replanned(self, wants: Mapping[PersonId, Desired]) -> list[Change]:
         """New steps for everybody whose account was not as we knew it, from what the target says now."""

@@ -39,11 +39,13 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
             told.append(Freshness(Kind.TARGET, target, failed_at=now, why=_why(report.stopped)))
         elif ready.kind == "reconcile" or report.results.total():
             told.append(Freshness(Kind.TARGET, target, now, now if report.results.total() else None, count=store.accounts(target)))
+    held = {finding.cell.campus: str(finding) for finding in applied.findings if finding.cell and finding.cell.campus}
     if applied.unread:
         store.set_freshness(told)  # an old roster stands in: no campus has been heard of anew
-    elif fresh or ready.kind == "reconcile":
-        campuses = store.campus_counts().items()
-        store.set_freshness([*told, *(Freshness(Kind.CAMPUS, code, now, count=count) for code, count in campuses)])
+    elif fresh or held or ready.kind == "reconcile":
+        told += [Freshness(Kind.CAMPUS, code, failed_at=now, why=why) for code, why in held.items()]
+        good = {code: count for code, count in store.campus_counts().items() if code not in held}
+        store.set_freshness([*told, *(Freshness(Kind.CAMPUS, code, now, count=count) for code, count in good.items())])
     else:
         store.set_freshness(told, campuses_at=now)
 
@@ -150,7 +152,7 @@ def as_json(health: Health) -> dict[str, object]:
             for name, one in facts.targets.items()
         },
         "campuses": {name: _fresh_json(one, now) | {"persons": one.count} for name, one in sorted(facts.campuses.items())},
-        "held": sum(len(one.runs[0].held) for one in facts.pipelines.values() if one.runs and one.runs[0].status == "held"),
+        "held": sum(len(one.runs[0].held) for one in facts.pipelines.values() if one.runs),
         "quarantined": facts.quarantined,
         "findings": dict(sorted(facts.findings.items())),
         "backup": _fresh_json(facts.backup, now) if facts.backup else None,

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from syncd.core.guard import Finding as Broken
 from syncd.core.guard import Verdict
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import KIND_ORDER, Change, Outcome, PersonId, Result, RunId, SourceName, Subject, SubjectKey, TargetName
@@ -46,6 +47,8 @@ class Planned:
     reserved: Mapping[str, PersonId]
     stopped: Stopped = field(default_factory=dict)
     one_person: bool = False
+    came_from: Mapping[PersonId, str] = field(default_factory=dict)  # the campus somebody leaves in this run (R11)
+    released: frozenset[PersonId] = frozenset()  # whom a human let go though a limit holds their cell (R15)
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds of each phase of the plan, in order
 
     @property
@@ -138,6 +141,7 @@ class Applied:
     run: RunId
     reports: Mapping[TargetName, Report]
     held: tuple[Change, ...] = ()
+    findings: tuple[Broken, ...] = ()  # the limits that hold cells back
     vanished: int = 0  # changes of the stored plan that are not needed any more
     stopped: Stopped = field(default_factory=dict)  # targets that sat the whole run out
     unread: Mapping[SourceName, EndpointError] = field(default_factory=dict)
@@ -168,6 +172,7 @@ class StoredPlan:
     mapped_on: date
     plans: Mapping[TargetName, Plan]
     verdict: tuple[str, ...]
+    held: frozenset[PersonId] = frozenset()
 
 
 def without(whole: Plan, persons: Collection[PersonId]) -> Plan:
@@ -176,6 +181,12 @@ def without(whole: Plan, persons: Collection[PersonId]) -> Plan:
         return whole
     kept = [change for change in whole.changes if change.person is None or change.person not in persons]
     return Plan(whole.target, tuple(without_orphans(kept)))
+
+
+def transfers(people: People, decided: Mapping[PersonId, Decided]) -> dict[PersonId, str]:
+    """The campus that each person leaves in this run."""
+    before = {person: people.states[person].campus for person in decided if person in people.states}
+    return {person: campus for person, campus in before.items() if campus and campus != decided[person].state.campus}
 
 
 def changes_of(ready: Planned) -> list[Change]:
@@ -210,6 +221,7 @@ def dump(planned: Planned, mapped_on: date) -> bytes:
         "today": planned.today.isoformat(),
         "mapped_on": mapped_on.isoformat(),
         "verdict": [str(finding) for finding in planned.verdict.findings],
+        "held": sorted(planned.verdict.held),
     }
     plans = [b"%b:[%b]" % (dumps(name), b",".join(_told(one.changes))) for name, one in planned.plans.items()]
     return b'%b,"plans":{%b}}' % (dumps(told)[:-1], b",".join(plans))
@@ -234,6 +246,7 @@ def load(kept: bytes) -> StoredPlan:
             for name, changes in told["plans"].items()
         },
         tuple(told["verdict"]),
+        frozenset(PersonId(person) for person in told.get("held", ())),
     )
 
 

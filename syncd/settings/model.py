@@ -84,7 +84,7 @@ class TargetSettings:
     kind: str = field(metadata={"doc": "What it is; each kind brings keys of its own."})
     options: object = field(metadata={"options_of": target_options})
     limits: Limits = field(
-        default=Limits(), metadata={"doc": "How much one run may change. What breaks a limit is held until a human has looked."}
+        default=Limits(), metadata={"doc": "How much may change in 24 hours. What breaks a limit is held until a human has looked."}
     )
     create_containers: bool = field(
         default=True,

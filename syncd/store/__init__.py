@@ -7,11 +7,14 @@ database that is locked, full, read-only or gone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
+from syncd.core.guard import Cell
 from syncd.core.health import Freshness, Kind
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
@@ -28,10 +31,24 @@ from syncd.core.model import (
     TargetName,
 )
 from syncd.core.naming import IssuedName
-from syncd.store import backup, codec, history, journal, migrations, reading, roster, statements, tables, wellbeing, writing
+from syncd.store import (
+    backup,
+    codec,
+    history,
+    holding,
+    journal,
+    migrations,
+    reading,
+    roster,
+    statements,
+    tables,
+    wellbeing,
+    writing,
+)
 from syncd.store.database import connect, looking, transaction
 from syncd.store.rows import (
     Acceptance,
+    Approval,
     Enrolled,
     Finding,
     Guardian,
@@ -46,6 +63,8 @@ from syncd.store.rows import (
     Wellbeing,
 )
 from syncd.vault import Vault
+
+NOTHING_SPENT: Mapping[Cell, int] = MappingProxyType({})
 
 
 class Store:
@@ -369,24 +388,30 @@ class Store:
         now: datetime,
         *,
         after: Sequence[tuple[int, Outcome]] = (),
+        spent: Mapping[Cell, int] = NOTHING_SPENT,
     ) -> list[int]:
         """Journal changes before they are sent, sealed first passwords by index with them (R21); their numbers, in order.
 
-        What came of the changes `after` which these are sent is recorded in the same transaction.
+        What came of the changes `after` which these are sent is recorded in the same transaction, and what that `spent` (R12).
         """
         with transaction(self._engine) as connection:
             journal.record(connection, self._vault, after, now.astimezone(UTC))
+            holding.spend(connection, spent, now.astimezone(UTC))
             return journal.intend(connection, self._vault, run, changes, passwords, now.astimezone(UTC))
 
-    def record(self, run: RunId, outcomes: Sequence[tuple[int, Outcome]], now: datetime) -> None:
-        """Journal what came of changes, and make true what that means for links, accounts and memberships."""
+    def record(
+        self, run: RunId, outcomes: Sequence[tuple[int, Outcome]], now: datetime, spent: Mapping[Cell, int] = NOTHING_SPENT
+    ) -> None:
+        """Journal what came of changes, and make true what that means for links, accounts, memberships and limits (R12)."""
         del run
         with transaction(self._engine) as connection:
             journal.record(connection, self._vault, outcomes, now.astimezone(UTC))
+            holding.spend(connection, spent, now.astimezone(UTC))
 
     def expire(self, now: datetime, plans_before: datetime, images_before: datetime) -> int:
         """Delete passwords past their day, and plans and before-images older than these times (R38); how many plans and images."""
         with transaction(self._engine) as connection:
+            holding.expire(connection, now.astimezone(UTC))
             return journal.expire(connection, now.astimezone(UTC), plans_before.astimezone(UTC), images_before.astimezone(UTC))
 
     def open_intentions(self) -> list[Intention]:
@@ -408,6 +433,31 @@ class Store:
         """Changes a target refused, with its words, how often and since when."""
         with transaction(self._engine) as connection:
             return history.quarantined(connection, self._vault)
+
+    # --- limits -------------------------------------------------------------------------------------------------------
+
+    def spent(self, target: TargetName, now: datetime) -> tuple[dict[Cell, int], dict[Cell, int]]:
+        """What was applied by cell in the last 24 hours, and in the last seven days (R12)."""
+        at = now.astimezone(UTC)
+        with transaction(self._engine) as connection:
+            day = holding.spent_since(connection, target, at - timedelta(days=1))
+            return day, holding.spent_since(connection, target, at - timedelta(days=7))
+
+    def people_at(self) -> dict[tuple[str, str], int]:
+        """How many persons with access there are, by the code of their campus and their population."""
+        with transaction(self._engine) as connection:
+            return wellbeing.people_at(connection)
+
+    def approve(self, approval: Approval, digests: Collection[str]) -> None:
+        """Somebody let the changes with these digests go (R15)."""
+        utc = replace(approval, at=approval.at.astimezone(UTC), expires=approval.expires.astimezone(UTC))
+        with transaction(self._engine) as connection:
+            holding.approve(connection, utc, digests)
+
+    def approved(self, digests: Collection[str], now: datetime) -> set[str]:
+        """Those of the digests that somebody approved, and that has not expired."""
+        with transaction(self._engine) as connection:
+            return holding.approved(connection, digests, now.astimezone(UTC))
 
     # --- how it is ----------------------------------------------------------------------------------------------------
 
@@ -486,6 +536,6 @@ def _number(run: RunId) -> int:
 
 
 __all__ = [
-    "Acceptance", "Enrolled", "Finding", "Guardian", "Intention", "JournalRow", "Known", "KnownKey", "LedgerRow", "RunRow",
-    "SealedPassword", "SnapshotRow", "Store", "Wellbeing",
+    "Acceptance", "Approval", "Enrolled", "Finding", "Guardian", "Intention", "JournalRow", "Known", "KnownKey", "LedgerRow",
+    "RunRow", "SealedPassword", "SnapshotRow", "Store", "Wellbeing",
 ]  # fmt: skip

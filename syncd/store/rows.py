@@ -111,6 +111,17 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """Who let a plan's held changes go, as the kernel says it (R39), why, and until when."""
+
+    run: RunId
+    at: datetime
+    expires: datetime
+    actor: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wellbeing:
     """What health is judged by: freshness, the newest runs of each pipeline, and counts. No persons."""
 

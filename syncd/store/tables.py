@@ -36,6 +36,32 @@ runs = Table(
     sqlite_autoincrement=True,
 )
 
+# What was applied of late, by cell and hour (R12): what a human released is not in it.
+spent = Table(
+    "spent",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("hour", String, primary_key=True),
+    Column("operation", String, primary_key=True),
+    Column("campus", String, primary_key=True),
+    Column("population", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Changes that somebody approved, by their digests (R15), and who that was (R39).
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("run", _NUMBER, nullable=False),
+    Column("at", String, nullable=False),
+    Column("expires", String, nullable=False, index=True),
+    Column("actor", String, nullable=False),
+    Column("because", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # How fresh what is: sources, targets, campuses, the configuration, the daemon, the last backup. What monitors are told.
 freshness = Table(
     "freshness",

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, select, update
 
 from syncd.core.health import Freshness
-from syncd.core.lifecycle import State
+from syncd.core.lifecycle import IN_USE, State
 from syncd.core.model import SourceKey, SourceName
 from syncd.store import statements, tables
 from syncd.store.history import run_row
@@ -78,6 +78,14 @@ def campus_counts(connection: Connection) -> dict[str, int]:
     table = tables.persons
     query = select(table.c.campus, func.count()).where(table.c.state == str(State.ACTIVE)).group_by(table.c.campus)
     return {campus: count for campus, count in connection.execute(query) if campus}
+
+
+def people_at(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many persons with access there are, by the code of their campus and their population."""
+    table = tables.persons
+    query = select(table.c.campus, table.c.population, func.count()).where(table.c.state.in_([str(state) for state in IN_USE]))
+    counted = connection.execute(query.group_by(table.c.campus, table.c.population))
+    return {(campus, population or ""): int(count) for campus, population, count in counted}
 
 
 def present(connection: Connection, source: SourceName, keys: Collection[SourceKey]) -> set[SourceKey]:

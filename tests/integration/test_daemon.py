@@ -180,7 +180,7 @@ def folder(tmp_path: Path, own_slapd: PrivateSlapd, district: District) -> Path:
     folder.mkdir()
     few = replace(district, roster=district.roster.without_students(list(district.roster.students)[FEW:]))
     settle_in(folder, own_slapd, few, lambda _: None)
-    edit(folder, "    # How much one run may change.", "    receive_timeout: 3\n    # How much one run may change.")
+    edit(folder, "    # How much may change in 24 hours.", "    receive_timeout: 3\n    # How much may change in 24 hours.")
     open_wide(folder)
     assert syncd(folder, "plan") == Exit.DONE
     assert syncd(folder, "apply", "r1", "--first") == Exit.DONE

@@ -111,7 +111,9 @@ def test_first_releases_nothing_but_the_first(district: World) -> None:
     district.students(*(pupil(number, exit=FIRST_DAY) for number in (1, 2, 3)))
     district.clock.advance()
     planned = district.engine.plan(MAIN)
-    assert district.engine.apply(planned, first=True) is None
+    applied = district.engine.apply(planned, first=True)
+    assert applied is not None
+    assert applied.findings
     assert server(district).sent == []
 
 
@@ -123,17 +125,18 @@ def limited(district: World, **limits: Limit) -> None:
 
 
 def test_a_broken_limit_is_told_before_anything_is_written(district: World) -> None:
-    """R12, R14: what, how many, of how many, which limit, how to look; and no change is sent."""
+    """R12, R14: what, how many, of how many, which limit, how to look; and none of these changes is sent."""
     limited(district, disable=Limit(percent=3, absolute=500, at_least=0))
     district.students(*(pupil(number, exit=FIRST_DAY) for number in (1, 2, 3)))
     district.clock.advance()
     planned, applied = district.engine.sync(MAIN)
-    assert applied is None
-    [finding] = planned.verdict.findings
+    assert applied is not None
+    [finding] = applied.findings
     assert str(finding) == (
-        "target ldap: 3 accounts would be disabled, but targets.ldap.limits.disable allows at most 3 % of 9 accounts in one run. "
-        "Nothing was written. See them with: syncd plan --kind disable"
+        "target ldap: 3 accounts would be disabled, but targets.ldap.limits.disable allows at most 3 % of 9 accounts in 24 hours. "
+        "They wait; everybody else goes on. See them with: syncd plan --kind disable"
     )
+    assert planned.verdict.held == {district.person(key) for key in ("s1", "s2", "s3")}
     assert server(district).sent == []
 
 
@@ -177,19 +180,20 @@ def test_what_waits_on_a_refused_change_is_not_sent(district: World) -> None:
 
 
 def test_a_held_plan_leaves_everybody_dirty(district: World) -> None:
-    """R2, R5: what a held plan wanted is planned again with the same digests, from an unchanged file, until it may be applied."""
+    """R2, R5: what is held is planned again with the same digests, from an unchanged file, until it may be applied."""
     district.students(*(pupil(number, exit=FIRST_DAY) for number in (1, 2, 3)), pupil(7))
     limited(district, disable=Limit(percent=3, absolute=1, at_least=0))
     district.clock.advance()
-    held, applied = district.engine.sync(MAIN)
-    assert applied is None
-    again, applied = district.engine.sync(MAIN)
-    assert applied is None
-    assert digests(again) == digests(held)
+    held, _ = district.engine.sync(MAIN)
+    assert district.account("s7").enabled  # whom no limit holds
+    again, _ = district.engine.sync(MAIN)
+    assert again.verdict.held == held.verdict.held == {district.person(key) for key in ("s1", "s2", "s3")}
+    waiting = digests(again)
+    assert set(waiting) < set(digests(held))
     limited(district, disable=Limit())
     done, applied = district.engine.sync(MAIN)
     assert applied is not None
-    assert digests(done) == digests(held)
+    assert digests(done) == waiting
     assert not district.account("s1").enabled
 
 

@@ -208,7 +208,10 @@ def test_a_restored_store_is_held_to_its_limits(district: World, tmp_path: Path)
     district.students(*map(pupil, range(7, 12)))
     planned = district.engine.plan(MAIN)
     assert "5 accounts would be created" in str(planned.verdict.findings[0])
-    assert district.engine.apply(planned, first=True) is None
+    applied = district.engine.apply(planned, first=True)
+    assert applied is not None
+    assert applied.findings == planned.verdict.findings
+    assert not any(account.rdn == "ggray" for account in district.memory.accounts.values())
 
 
 def test_a_restored_store_that_finds_nothing_to_do_simply_goes_on(district: World, tmp_path: Path) -> None:

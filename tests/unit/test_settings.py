@@ -86,9 +86,9 @@ def test_a_relative_sqlite_address_is_relative_to_the_folder(folder: Path, edit:
 
 def test_a_limit_that_leaves_a_key_out_keeps_that_operations_own_default(folder: Path, edit: Edit) -> None:
     """Setting a percentage never lifts the absolute limit by accident."""
-    edit(SYNCD, "disable: { percent: 3, absolute: 500 }", "disable: { percent: 4 }")
+    edit(SYNCD, "disable: { percent: 3, absolute: 500, campus_percent: 5 }", "disable: { percent: 4 }")
     limits = settings.load(folder).targets[DIRECTORY].limits
-    assert limits.disable == Limit(percent=4, absolute=500)
+    assert limits.disable == Limit(percent=4, absolute=500, campus_percent=5)
 
 
 def test_durations_become_days(folder: Path) -> None:
@@ -99,7 +99,7 @@ def test_durations_become_days(folder: Path) -> None:
 def test_a_memory_targets_file_is_relative_to_the_folder_and_need_not_exist(folder: Path) -> None:
     """It is written, not read, so its absence is no problem."""
     text = (folder / SYNCD).read_text(encoding="utf-8")
-    begin, end = text.index("    kind: ldap\n"), text.index("    # How much one run")
+    begin, end = text.index("    kind: ldap\n"), text.index("    # How much may change")
     (folder / SYNCD).write_text(text[:begin] + "    kind: memory\n    path: directory.json\n" + text[end:], encoding="utf-8")
     config = settings.load(folder)
     assert getattr(config.targets[DIRECTORY].options, "path") == str(folder / "directory.json")  # noqa: B009 — the type is memory's own

@@ -1,4 +1,4 @@
-"""How fresh sources, targets and campuses are, and why a run is held: what monitors are told."""
+"""How fresh sources, targets and campuses are, why a run is held, what was applied of late, and what somebody approved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """A table and a column; both begin empty, and are filled by the next run."""
+    """Tables and a column that begin empty, and are filled by the next run."""
     op.create_table(
         "freshness",
         sa.Column("kind", sa.String(), nullable=False),
@@ -25,4 +25,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "name"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "spent",
+        *(sa.Column(name, sa.String(), nullable=False) for name in ("target", "hour", "operation", "campus", "population")),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("target", "hour", "operation", "campus", "population"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "approvals",
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("run", sa.Integer(), nullable=False),
+        sa.Column("at", sa.String(), nullable=False),
+        sa.Column("expires", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_approvals_expires"), "approvals", ["expires"], unique=False)
     op.add_column("runs", sa.Column("held", sa.Text(), nullable=False, server_default="[]"))

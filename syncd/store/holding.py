@@ -1,0 +1,82 @@
+"""What the guard remembers: what was applied of late by cell (R12), and what somebody approved (R15). Functions of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from importlib import import_module
+
+from sqlalchemy import Connection, delete, func, select
+
+from syncd.core.guard import Cell
+from syncd.core.model import TargetName
+from syncd.store import tables
+from syncd.store.reading import chunks
+from syncd.store.rows import Approval
+
+_KEPT = timedelta(days=8)
+
+
+def spend(connection: Connection, spent: Mapping[Cell, int], now: datetime) -> None:
+    """So much more was applied in each of these cells."""
+    table = tables.spent
+    if not spent:
+        return
+    make = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert  # the other is not loaded
+    statement = make(table)
+    more = statement.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_={"number": table.c.number + statement.excluded.number}
+    )
+    rows = [
+        {"target": cell.target, "hour": _hour(now), "operation": cell.operation, "campus": cell.campus,
+         "population": cell.population, "number": number}
+        for cell, number in spent.items()
+    ]  # fmt: skip
+    connection.execute(more, rows)
+
+
+def spent_since(connection: Connection, target: TargetName, since: datetime) -> dict[Cell, int]:
+    """How much was applied by cell since then, counted in whole hours: rather too much than too little."""
+    table = tables.spent
+    cell = (table.c.operation, table.c.campus, table.c.population)
+    query = select(*cell, func.sum(table.c.number)).where(table.c.target == target, table.c.hour >= _hour(since)).group_by(*cell)
+    return {
+        Cell(target, operation, campus, population): int(number)
+        for operation, campus, population, number in connection.execute(query)
+    }
+
+
+def approve(connection: Connection, approval: Approval, digests: Collection[str]) -> None:
+    """Somebody approved the changes with these digests, until a time; whoever approved one before is replaced."""
+    table = tables.approvals
+    for piece in chunks(digests):
+        connection.execute(delete(table).where(table.c.digest.in_(piece)))
+    told = {
+        "run": int(approval.run[1:]),
+        "at": approval.at.isoformat(),
+        "expires": approval.expires.isoformat(),
+        "actor": approval.actor,
+        "because": approval.because,
+    }
+    if digests:
+        connection.execute(table.insert(), [{"digest": digest, **told} for digest in digests])
+
+
+def approved(connection: Connection, digests: Collection[str], now: datetime) -> set[str]:
+    """Those of the digests that somebody approved, and that has not expired."""
+    table = tables.approvals
+    found: set[str] = set()
+    for piece in chunks(digests):
+        query = select(table.c.digest).where(table.c.digest.in_(piece), table.c.expires > now.isoformat())
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def expire(connection: Connection, now: datetime) -> None:
+    """Forget what no window reaches any more, and approvals past their day."""
+    connection.execute(delete(tables.spent).where(tables.spent.c.hour < _hour(now - _KEPT)))
+    connection.execute(delete(tables.approvals).where(tables.approvals.c.expires <= now.isoformat()))
+
+
+def _hour(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H}"
