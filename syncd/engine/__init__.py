@@ -28,8 +28,9 @@ from syncd.engine.judging import BEGUN, ENDED, Judge
 from syncd.engine.laps import Laps
 from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching
-from syncd.engine.planned import Applied, Planned, StoredPlan
+from syncd.engine.planned import Applied, Planned, StoredPlan, Undoes
 from syncd.engine.resolve import resolve
+from syncd.engine.undoing import UNDO, Undoing, undoable
 from syncd.errors import EndpointError, Stopped, TransientError
 from syncd.settings import Config, extra_fields
 from syncd.sources import Source
@@ -75,6 +76,7 @@ class Engine:
         }
         self._spools = config.state / "spools"
         self._judge = Judge(config, store, clock)
+        self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
         self._stopping = Event()
 
     def stop(self) -> None:
@@ -197,6 +199,7 @@ class Engine:
         nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))
         unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
         plans = {name: planned.without(one, unnamed) for name, one in plans.items()}
+        plans, shelved = self._undoing.hold(plans, matched, decided, stored=stored)
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
         verdict, released = self._judge.verdict(pipeline, accesses, readings, plans, matched, came_from)
@@ -209,7 +212,7 @@ class Engine:
             verdict=verdict,
             came_from=came_from,
             released=released,
-            findings=tuple(planned.findings_of(people, desire, matched, readings)),
+            findings=(*planned.findings_of(people, desire, matched, readings), *shelved),
             readings=readings,
             decided=decided,
             matched=matched,
@@ -324,6 +327,8 @@ class Engine:
                 store.set_first_apply(name, BEGUN)
         store.set_run(run, "applying")
         store.accept(run, ready.acceptance(), self._clock())
+        if ready.undoes is not None:
+            self._undoing.keep_back(ready)
         for source, reading in ready.readings.items():
             if reading.failed is None and not ready.one_person:
                 store.set_meta(f"seen {source}", ready.today.isoformat())
@@ -339,6 +344,11 @@ class Engine:
         self._settle(ready, reports, held)
         if ready.one_person and any(reading.fresh for reading in ready.readings.values()):
             store.mark(ready.decided.keys())  # made from a roster that is not accepted yet: only a whole run settles them
+        return self._ended(ready, reports)
+
+    def _ended(self, ready: Planned, reports: Mapping[TargetName, Report]) -> Applied:
+        """Say how a run ended, to the store, the log and monitors."""
+        store, run = self._store, ready.run
         applied = Applied(run, reports, findings=ready.verdict.findings, stopped=ready.stopped, unread=ready.unread)
         cut_short = any(report.cut_short for report in reports.values())
         status = "interrupted" if cut_short else "partly failed" if applied.failed or ready.stopped else "done"
@@ -348,6 +358,8 @@ class Engine:
         _log.info("run.ended", run=run, status=status, landed=applied.landed, failed=applied.failed)
         if ready.kind == RECONCILE and not ready.one_person and not ready.stopped and not cut_short:
             self._reconciled(ready.pipeline)
+        if ready.undoes is not None:
+            self._shelve(ready.pipeline)
         return applied
 
     def _reconciled(self, pipeline: str) -> None:
@@ -404,13 +416,13 @@ class Engine:
         """
         kept = self.stored_plan(run)
         with exclusive(self._config.state, self._store, self._clock) as lease, seldom_collected():
-            again = self._plan(kept.pipeline, kept.kind, None, {}, kept.mapped_on, f"plan {run}", stored=True)
+            again = self._planned_again(run, kept)
             approved = {plan.digest(change) for one in kept.plans.values() for change in one.changes}
             now = {plan.digest(change) for change in planned.changes_of(again)}
             altered = {
                 change.person for change in planned.changes_of(again) if change.person and plan.digest(change) not in approved
             }
-            only = again.decided.keys() - altered
+            only = again.moving() - altered
             applied = self._apply(again, lease, first=first, told=told, only=only)
             row = self._store.run(run)
             waits = row is not None and row.status in _WAITS  # one that has written says itself how that ended
@@ -421,6 +433,44 @@ class Engine:
         held = tuple(change for change in planned.changes_of(again) if change.person in altered)
         asked = {plan.digest(change) for name, one in kept.plans.items() if name not in again.stopped for change in one.changes}
         return replace(applied, held=held, vanished=len(asked - now))
+
+    def _planned_again(self, run: RunId, kept: StoredPlan) -> Planned:
+        trigger = f"plan {run}"
+        if kept.undoes is not None:
+            return self._undo(kept.undoes, kept.pipeline, trigger)
+        return self._plan(kept.pipeline, kept.kind, None, {}, kept.mapped_on, trigger, stored=True)
+
+    # --- undo ---------------------------------------------------------------------------------------------------------
+
+    def undo(self, undoes: Undoes, trigger: str = "operator") -> Planned:
+        """A stored plan of what takes a run back, or a part of it (R22); apply it like any other. Writes to no target.
+
+        Raises EndpointError where there is no such run, or it still goes on.
+        """
+        with exclusive(self._config.state, self._store, self._clock), seldom_collected():
+            return self._undo(undoes, undoable(self._store, undoes.run), trigger)
+
+    def _undo(self, undoes: Undoes, pipeline: str, trigger: str) -> Planned:
+        self._resume()
+        store = self._store
+        run = store.begin_run(pipeline, UNDO, trigger, self._clock())
+        with self._told_of_failure(run):
+            ready = self._undoing.plan(run, pipeline, undoes, self.today)
+            status = "planned" if ready.verdict.clear else "held"
+            held = [str(finding) for finding in ready.verdict.findings]
+            store.save_plan(run, planned.dump(ready, self.today), ready.summary, status, held)
+            return ready
+
+    def _shelve(self, pipeline: str) -> None:
+        """Put on the shelf what the next run would do against an undo: it is planned now, on the rosters that are accepted."""
+        accepted = {source: self._store.snapshots(source, 1) for source in self._config.pipelines[pipeline].sources}
+        spools = {source: rows[0].spool for source, rows in accepted.items() if rows}
+        with suppress(EndpointError):  # what cannot be planned now goes on the shelf with the next plan
+            self._plan(pipeline, DELTA, None, spools, None, UNDO, stored=True)
+
+    def release(self, key: str) -> int:
+        """Take what was undone of whoever this key means off the shelf: the next run does it. How many people that were."""
+        return self._undoing.release(self._store.find_person(key))
 
     def reject(self, run: RunId) -> int:
         """Drop a stored plan, and the names it promised that were never sent (R9); how many names.

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 
 from syncd.core.guard import Finding as Broken
 from syncd.core.guard import Verdict
 from syncd.core.lifecycle import PersonState
-from syncd.core.model import KIND_ORDER, Change, Outcome, PersonId, Result, RunId, SourceName, Subject, SubjectKey, TargetName
+from syncd.core.model import KIND_ORDER, Change, Kind, Outcome, PersonId, Result, RunId, SourceName, Subject, SubjectKey, TargetName
 from syncd.core.plan import Plan, without_orphans
 from syncd.engine.carry_out import Report
 from syncd.engine.desire import Decided, Desire
@@ -26,6 +27,16 @@ from syncd.store.codec import change_from_json, change_to_json, dumps
 
 Stopped = Mapping[TargetName, EndpointError | TransientError]
 _TOGETHER = 1_000  # changes told as one piece of JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Undoes:
+    """Which run a plan takes back, and of whom, where and what; empty means all."""
+
+    run: RunId
+    persons: frozenset[PersonId] = frozenset()
+    campuses: frozenset[str] = frozenset()
+    kinds: frozenset[Kind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,7 @@ class Planned:
     stopped: Stopped = field(default_factory=dict)
     one_person: bool = False
     came_from: Mapping[PersonId, str] = field(default_factory=dict)  # the campus somebody leaves in this run (R11)
+    undoes: Undoes | None = None
     released: frozenset[PersonId] = frozenset()  # whom a human let go though a limit holds their cell (R15)
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds of each phase of the plan, in order
 
@@ -173,6 +185,7 @@ class StoredPlan:
     plans: Mapping[TargetName, Plan]
     verdict: tuple[str, ...]
     held: frozenset[PersonId] = frozenset()
+    undoes: Undoes | None = None
 
 
 def without(whole: Plan, persons: Collection[PersonId]) -> Plan:
@@ -222,6 +235,7 @@ def dump(planned: Planned, mapped_on: date) -> bytes:
         "mapped_on": mapped_on.isoformat(),
         "verdict": [str(finding) for finding in planned.verdict.findings],
         "held": sorted(planned.verdict.held),
+        "undoes": _undoes_told(planned.undoes),
     }
     plans = [b"%b:[%b]" % (dumps(name), b",".join(_told(one.changes))) for name, one in planned.plans.items()]
     return b'%b,"plans":{%b}}' % (dumps(told)[:-1], b",".join(plans))
@@ -247,7 +261,21 @@ def load(kept: bytes) -> StoredPlan:
         },
         tuple(told["verdict"]),
         frozenset(PersonId(person) for person in told.get("held", ())),
+        _undoes_read(told.get("undoes")),
     )
+
+
+def _undoes_told(undoes: Undoes | None) -> list[object] | None:
+    if undoes is None:
+        return None
+    return [undoes.run, sorted(undoes.persons), sorted(undoes.campuses), sorted(undoes.kinds)]
+
+
+def _undoes_read(told: list[Any] | None) -> Undoes | None:
+    if told is None:
+        return None
+    run, persons, campuses, kinds = told
+    return Undoes(RunId(run), frozenset(map(PersonId, persons)), frozenset(campuses), frozenset(map(Kind, kinds)))
 
 
 def order_key(change: Change) -> tuple[int, str, str, str]:

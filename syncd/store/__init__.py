@@ -424,6 +424,14 @@ class Store:
         with transaction(self._engine) as connection:
             return history.journal(connection, self._vault, _number(run) if run is not None else None, person)
 
+    def has_journal(self, run: RunId) -> bool:
+        """Whether a run intended any change."""
+        with transaction(self._engine) as connection:
+            return (
+                connection.execute(select(tables.journal.c.seq).where(tables.journal.c.run == _number(run)).limit(1)).first()
+                is not None
+            )
+
     def findings(self, kind: str | None = None) -> list[Finding]:
         """What the last accepted run found."""
         with transaction(self._engine) as connection:
@@ -458,6 +466,17 @@ class Store:
         """Those of the digests that somebody approved, and that has not expired."""
         with transaction(self._engine) as connection:
             return holding.approved(connection, digests, now.astimezone(UTC))
+
+    def shelved(self) -> dict[tuple[TargetName, PersonId], set[str]]:
+        """What was undone, by target and person: digests of what is not to be done again; "" is what the next plan wants."""
+        with transaction(self._engine) as connection:
+            return holding.shelved(connection)
+
+    def shelve(self, told: Mapping[tuple[TargetName, PersonId], Collection[str]]) -> None:
+        """These digests, and no others, are on the shelf for each target and person told of."""
+        if told:
+            with transaction(self._engine) as connection:
+                holding.shelve(connection, told)
 
     # --- how it is ----------------------------------------------------------------------------------------------------
 

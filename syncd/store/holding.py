@@ -1,4 +1,4 @@
-"""What the guard remembers: what was applied of late by cell (R12), and what somebody approved (R15). Functions of a connection."""
+"""What was applied of late by cell (R12), approved (R15) and undone (R22). Functions of an open connection."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from importlib import import_module
 from sqlalchemy import Connection, delete, func, select
 
 from syncd.core.guard import Cell
-from syncd.core.model import TargetName
+from syncd.core.model import PersonId, TargetName
 from syncd.store import tables
-from syncd.store.reading import chunks
+from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Approval
 
 _KEPT = timedelta(days=8)
@@ -70,6 +70,28 @@ def approved(connection: Connection, digests: Collection[str], now: datetime) ->
         query = select(table.c.digest).where(table.c.digest.in_(piece), table.c.expires > now.isoformat())
         found.update(connection.execute(query).scalars())
     return found
+
+
+def shelved(connection: Connection) -> dict[tuple[TargetName, PersonId], set[str]]:
+    """What was undone, by target and person: the digests of what is not to be done again; "" is whatever the next plan wants."""
+    found: dict[tuple[TargetName, PersonId], set[str]] = {}
+    for target, person, digest in connection.execute(select(tables.shelved)):
+        found.setdefault((TargetName(target), person_id(person)), set()).add(digest)
+    return found
+
+
+def shelve(connection: Connection, told: Mapping[tuple[TargetName, PersonId], Collection[str]]) -> None:
+    """These digests, and no others, are on the shelf for each target and person told of; none: the shelf is empty for them."""
+    table = tables.shelved
+    for target, person in told:
+        connection.execute(delete(table).where(table.c.target == target, table.c.person == number(person)))
+    rows = [
+        {"target": target, "person": number(person), "digest": digest}
+        for (target, person), digests in told.items()
+        for digest in sorted(digests)
+    ]
+    if rows:
+        connection.execute(table.insert(), rows)
 
 
 def expire(connection: Connection, now: datetime) -> None:

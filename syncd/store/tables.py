@@ -62,6 +62,16 @@ approvals = Table(
     sqlite_with_rowid=False,
 )
 
+# What a human undid and the next runs leave alone (R22), by the digests of what they would do; "" is whatever the next plan wants.
+shelved = Table(
+    "shelved",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), primary_key=True),
+    Column("digest", String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 # How fresh what is: sources, targets, campuses, the configuration, the daemon, the last backup. What monitors are told.
 freshness = Table(
     "freshness",

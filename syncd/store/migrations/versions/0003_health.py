@@ -1,4 +1,4 @@
-"""How fresh sources, targets and campuses are, why a run is held, what was applied of late, and what somebody approved."""
+"""How fresh sources, targets and campuses are, why a run is held, what was applied of late, what somebody approved or undid."""
 
 from __future__ import annotations
 
@@ -41,6 +41,14 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("because", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "shelved",
+        sa.Column("target", sa.String(), nullable=False),
+        sa.Column("person", sa.Integer(), sa.ForeignKey("persons.seq"), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("target", "person", "digest"),
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_approvals_expires"), "approvals", ["expires"], unique=False)
