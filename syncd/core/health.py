@@ -32,6 +32,7 @@ class Kind:
     CAMPUS = "campus"
     CONFIGURATION = "configuration"
     BACKUP = "backup"
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Facts:
     configuration: Freshness | None = None
     alive: bool = False  # a daemon runs on this store
     backup: Freshness | None = None
+    notices: Mapping[str, Freshness] = field(default_factory=dict)
     breakers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -129,6 +131,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_targets(facts, bounds, now),
         *_campuses(facts, bounds, now),
         *_backup(facts, bounds, now),
+        *_notices(facts),
     ]
     return sorted(reasons, key=lambda reason: -reason.level)
 
@@ -223,6 +226,12 @@ def _campuses(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
             yield Reason(Level.CRITICAL, f"campus {code}", fresh.why)
         elif fresh.good_at is not None and now - fresh.good_at > bounds.stale_after:
             yield Reason(Level.CRITICAL, f"campus {code}", f"its last good data is {age(now - fresh.good_at)} old")
+
+
+def _notices(facts: Facts) -> Iterator[Reason]:
+    for name, fresh in facts.notices.items():
+        if fresh.failing:
+            yield Reason(Level.WARNING, f"notify {name}", f"the last message could not be sent: {fresh.why}")
 
 
 def _backup(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:

@@ -26,6 +26,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from syncd import telemetry
 from syncd.assembly import Clock, Running, Watch, migrate_store, opened, utc_now
 from syncd.core.health import Freshness, Kind
+from syncd.core.schedule import Cron
+from syncd.daemon.herald import Herald, is_heard
 from syncd.daemon.metrics import Metrics
 from syncd.daemon.notify import Notifier
 from syncd.daemon.timing import next_runs
@@ -41,6 +43,7 @@ PATIENCE = 15.0
 TICK = 20.0
 """Seconds between two looks at the store, if the service manager does not want to hear of it more often."""
 BUSY_WAIT, BUSY_TRIES = 10.0, 60
+NOTICE_SECONDS = 30
 GRACE = 6 * 3600
 """Seconds by which a run may begin late: behind a long one, or after the machine slept."""
 
@@ -62,6 +65,7 @@ class Daemon:
         self._district: Running
         self._closing = ExitStack()  # what the present district has open
         self._metrics = Metrics(self.health)
+        self._herald = Herald(lambda: self._district, self.health, clock)
         self._version = version("syncd")
         self._scheduler: BackgroundScheduler
 
@@ -81,7 +85,8 @@ class Daemon:
             lease = whole.enter_context(exclusive(config.state, self._district.store, self._clock, DAEMON))
             self._scheduler = BackgroundScheduler(
                 timezone=ZoneInfo(config.district.timezone),
-                executors={"default": ThreadPoolExecutor(1)},  # one run at a time, in the order of their times
+                # one run at a time, in the order of their times; messages do not wait for them
+                executors={"default": ThreadPoolExecutor(1), "notices": ThreadPoolExecutor(1)},
                 job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE},
             )
             self._scheduler.add_listener(self._heard, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR)
@@ -196,9 +201,12 @@ class Daemon:
                 job.remove()
         for name, pipeline in config.pipelines.items():
             for kind, cron in pipeline.schedule.crons.items():
-                self._scheduler.add_job(
-                    self._sync, trigger_of(cron, zone), [name, kind], id=f"{name} {kind}", replace_existing=True
-                )
+                self._scheduler.add_job(self._sync, trigger_of(cron, zone), [name, kind], id=f"{name} {kind}")
+        if is_heard(config.notify):
+            self._scheduler.add_job(self._tell, "interval", seconds=NOTICE_SECONDS, id="notices", executor="notices")
+            if config.notify.digest:
+                at = trigger_of(Cron.parse(config.notify.digest), zone)
+                self._scheduler.add_job(self._tell, at, [True], id="digest", executor="notices")
 
     def _run_now(self) -> None:
         """A delta run of every pipeline, asked for by somebody: quiet hours do not hold it."""
@@ -230,6 +238,13 @@ class Daemon:
             else:
                 self._metrics.ran(planned, applied, time.monotonic() - begun - sum(planned.phases.values()))
         self._notifier.status(self._words())
+
+    def _tell(self, digest: bool = False) -> None:  # noqa: FBT002 — called by the scheduler only
+        """Tell people what they must know. A store that is silent cannot say what was told: it is told when it answers."""
+        try:
+            self._herald.digest() if digest else self._herald.tell()
+        except EndpointError as error:
+            _log.warning("notice.late", endpoint=error.endpoint)
 
     def _when_free(self, work: Callable[[], _Done]) -> _Done:
         """Do it when nobody else runs on the store: an operator's own `syncd sync` is waited for."""

@@ -125,8 +125,14 @@ def _facts(
         configuration=known.get((Kind.CONFIGURATION, "")),
         alive=alive,
         backup=known.get((Kind.BACKUP, "")),
+        notices={name: known[Kind.NOTICE, name] for name in _channels(config) if (Kind.NOTICE, name) in known},
         breakers=breakers,
     )
+
+
+def _channels(config: Config) -> list[str]:
+    """The channels that are configured now: what another one could not send matters no more."""
+    return [name for name in ("email", "webhook", "command") if getattr(config.notify, name)]
 
 
 def _of(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Freshness]) -> dict[str, Freshness]:

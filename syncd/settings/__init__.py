@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from syncd.settings.cross_check import extra_fields
 from syncd.settings.loading import check, load
-from syncd.settings.model import Config, District, Health, Pipeline, Retention, SourceSettings, TargetSettings, parsed_address
+from syncd.settings.model import (
+    Config,
+    District,
+    Email,
+    Health,
+    Notify,
+    Pipeline,
+    Retention,
+    SourceSettings,
+    TargetSettings,
+    Webhook,
+    parsed_address,
+)
 from syncd.settings.schema import json_schemas, write_schemas
 from syncd.settings.starting import write_starting_set
 
 __all__ = [
     "Config",
     "District",
+    "Email",
     "Health",
+    "Notify",
     "Pipeline",
     "Retention",
     "SourceSettings",
     "TargetSettings",
+    "Webhook",
     "check",
     "extra_fields",
     "json_schemas",

@@ -25,7 +25,7 @@ from syncd.settings.building import Builder
 from syncd.settings.cross_check import Steps, Trouble, cross_check, extra_fields, kept_nowhere, no_places, parts_of, unsafe_stages
 from syncd.settings.document import Document, read
 from syncd.settings.keys import Key, keys_of, suggestion
-from syncd.settings.model import Config, SourceSettings, SyncdFile, TargetSettings
+from syncd.settings.model import Config, Notify, SourceSettings, SyncdFile, TargetSettings
 from syncd.settings.salvage import outline, salvaged
 from syncd.vault import STATE_KEY, Credentials
 
@@ -174,8 +174,14 @@ def _config(
         pipelines=main.pipelines,
         retention=main.retention,
         health=main.health,
+        notify=_anchored_notify(folder, main.notify),
         calendar=calendar,
     )
+
+
+def _anchored_notify(folder: Path, notify: Notify) -> Notify:
+    anchored = _anchored(notify, folder)
+    return anchored if isinstance(anchored, Notify) else notify
 
 
 def _at(folder: Path, settings: _Settings) -> _Settings:
@@ -207,6 +213,9 @@ def _outside(config: Config) -> Iterator[Trouble]:
         config.credentials.read(STATE_KEY)
     except EndpointError as error:
         yield ("credentials",), str(error)
+    for steps, value, key in _leaves(config.notify, ("notify",)):
+        if key and key.is_credential and (trouble := _unreadable_credential(config, str(value))):
+            yield steps, trouble
     for kind, group in (("sources", config.sources), ("targets", config.targets)):
         for name, settings in group.items():
             for steps, value, key in _leaves(settings.options, (kind, name)):

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from syncd import sources, targets
 from syncd.core.calendar import Calendar
 from syncd.core.guard import Limits, Shape
 from syncd.core.mapping_spec import PeopleSpec, TargetSpec
 from syncd.core.model import SourceKey, SourceName, TargetName
-from syncd.core.schedule import Schedule
+from syncd.core.schedule import Cron, Schedule
 from syncd.errors import ConfigError, Problem
 from syncd.settings.keys import suggestion
 from syncd.vault import Credentials
@@ -146,6 +147,71 @@ def parsed_address(text: str) -> tuple[str, int] | None:
     return None if (":" in host) != bracketed else (host[1:-1] if bracketed else host, int(port))
 
 
+@dataclass(frozen=True, slots=True)
+class Email:
+    """Messages by e-mail."""
+
+    server: str = field(metadata={"doc": "The mail server, by the name its certificate carries."})
+    sender: str = field(metadata={"alias": "from", "doc": "The address they come from."})
+    to: tuple[str, ...] = field(metadata={"doc": "The addresses they go to."})
+    port: int = field(default=587, metadata={"doc": "587 for `starttls`, 465 for `implicit`, 25 for a server on this host."})
+    tls: Literal["starttls", "implicit", "none"] = field(
+        default="starttls", metadata={"doc": "How the connection is encrypted; `none` only to a server on this very host."}
+    )
+    user: str = field(default="", metadata={"doc": "Whom to sign in as. Empty: nobody."})
+    credential: str = field(default="", metadata={"doc": "The secret file with that user's password."})
+    ca_file: Path | None = field(default=None, metadata={"doc": "The certificates to trust. Unset: those the system trusts."})
+
+    def __post_init__(self) -> None:
+        if not self.to:
+            raise ValueError("to: nobody is named")
+        for key, text in (("from", self.sender), *(("to", each) for each in self.to)):
+            if "@" not in text or any(character.isspace() or character in ",<>" for character in text):
+                raise ValueError(f"{key}: '{text}' is no plain address; write it like it@district.org")
+        if self.tls == "none" and self.server not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError("tls: `none` would send in clear over the network; take starttls or implicit")
+        if bool(self.user) is not bool(self.credential):
+            raise ValueError("user: `user` and `credential` go together")
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Messages as JSON to a web address."""
+
+    url: str = field(metadata={"doc": "Where they are posted: https:// only; a redirect is not followed."})
+    credential: str = field(default="", metadata={"doc": "The secret file with a token, sent as `Authorization: Bearer`."})
+    local: bool = field(default=False, metadata={"doc": "Whether it may be an address of this machine or link-local."})
+    ca_file: Path | None = field(default=None, metadata={"doc": "The certificates to trust. Unset: those the system trusts."})
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
+            raise ValueError("url: must be https://HOST/…, without a password in it")
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who hears when something is not well: each new reason once, what is still critical once a day, and when it is over."""
+
+    email: Email | None = field(default=None, metadata={"doc": "By e-mail."})
+    webhook: Webhook | None = field(default=None, metadata={"doc": "To a web address."})
+    command: tuple[str, ...] = field(
+        default=(), metadata={"doc": "A program and its arguments, run without a shell; the message is JSON on its standard input."}
+    )
+    digest: str = field(
+        default="", metadata={"doc": "Cron expression of a digest by campus, such as `0 6 * * mon-fri`. Empty: none."}
+    )
+
+    def __post_init__(self) -> None:
+        try:
+            if self.digest:
+                Cron.parse(self.digest)
+        except ValueError as error:
+            raise ValueError(f"digest: {error}") from None
+        if self.command and not self.command[0].startswith("/"):
+            raise ValueError(f"command: '{self.command[0]}' must be the whole path of a program")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncdFile:
     """config/syncd.yaml: where rosters come from, where accounts go, and what holds them back."""
@@ -171,6 +237,7 @@ class SyncdFile:
     pipelines: Mapping[str, Pipeline] = field(metadata={"doc": "What runs together, by a name of your choice."})
     retention: Retention = field(metadata={"doc": "How long copies of personal data are kept."})
     health: Health = field(default=Health(), metadata={"doc": "What monitors are told, and when something is not well."})
+    notify: Notify = field(default=Notify(), metadata={"doc": "Who hears when something is not well."})
 
 
 _NO_CALENDAR = Calendar()
@@ -192,6 +259,7 @@ class Config:
     pipelines: Mapping[str, Pipeline]
     retention: Retention
     health: Health = Health()
+    notify: Notify = Notify()
     calendar: Calendar = _NO_CALENDAR
 
     @property
