@@ -60,6 +60,7 @@ class Daemon:
         self._clock = clock
         self._notifier = notifier or Notifier()
         self._working = threading.Lock()  # held by a run, and while one district is put in another's place
+        self._telling = threading.Lock()  # held while a message is sent
         self._stopping = threading.Event()
         self._breakers: dict[str, str] = {}
         self._district: Running
@@ -140,7 +141,8 @@ class Daemon:
         self._stopping.set()
         self._district.engine.stop()
         self._scheduler.shutdown(wait=False)
-        if not self._working.acquire(timeout=PATIENCE):
+        end = time.monotonic() + PATIENCE
+        if not all(busy.acquire(timeout=max(end - time.monotonic(), 0)) for busy in (self._working, self._telling)):
             _log.warning("daemon.forced", seconds=PATIENCE)
             os._exit(0)  # a thread that hangs in a call would keep the process for ever; what was sent is journalled
         _log.info("daemon.ended")
@@ -238,13 +240,16 @@ class Daemon:
             else:
                 self._metrics.ran(planned, applied, time.monotonic() - begun - sum(planned.phases.values()))
         self._notifier.status(self._words())
+        if is_heard(self._district.config.notify) and not self._stopping.is_set():
+            self._scheduler.add_job(self._tell, id="told now", executor="notices", replace_existing=True)
 
     def _tell(self, digest: bool = False) -> None:  # noqa: FBT002 — called by the scheduler only
         """Tell people what they must know. A store that is silent cannot say what was told: it is told when it answers."""
-        try:
-            self._herald.digest() if digest else self._herald.tell()
-        except EndpointError as error:
-            _log.warning("notice.late", endpoint=error.endpoint)
+        with self._telling:
+            try:
+                self._herald.digest() if digest else self._herald.tell()
+            except EndpointError as error:
+                _log.warning("notice.late", endpoint=error.endpoint)
 
     def _when_free(self, work: Callable[[], _Done]) -> _Done:
         """Do it when nobody else runs on the store: an operator's own `syncd sync` is waited for."""

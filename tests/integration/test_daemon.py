@@ -31,7 +31,7 @@ from tests.conftest import as_admin
 Said = pytest.CaptureFixture[str]
 PATIENCE = 60.0
 FEW = 20
-WIDE = "{ percent: 100, at_least: 100000 }"
+WIDE = "{ percent: 100, at_least: 100000, campus_percent: 100, campus_at_least: 100000 }"
 
 
 def waited_for(what: Callable[[], object], patience: float = PATIENCE) -> None:
@@ -318,6 +318,10 @@ def test_a_roster_without_its_canary_is_held_and_told(folder: Path, district: Di
     """The canary is counted, not named; nothing is written, and Nagios says critical."""
     head = next(iter(district.roster.students.values()))
     edit(folder, "canaries: []", f'canaries: ["{head.key}"]')
+    program, heard = folder / "page", folder / "heard"
+    program.write_text(f'#!/bin/sh\ncat >> "{heard}"; echo >> "{heard}"\n')
+    program.chmod(0o700)
+    edit(folder, "command: []", f'command: ["{program}"]')
     with serving(folder) as service:
         service.run_now()
         assert service.ask("/health")[0] == 200
@@ -328,6 +332,8 @@ def test_a_roster_without_its_canary_is_held_and_told(folder: Path, district: Di
         assert "1 of the 1 canaries of sources.sis.canaries is missing" in told
         assert head.key not in told
         assert head.family not in told
+        waited_for(lambda: heard.exists() and "canaries of sources.sis.canaries is missing" in heard.read_text())
+        assert head.key not in heard.read_text()
         assert syncd(folder, "status") == Nagios.CRITICAL
         assert capsys.readouterr().out.startswith("SYNCD CRITICAL - pipeline main: run r")
         write_roster(district, folder / "roster")
