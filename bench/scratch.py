@@ -71,8 +71,10 @@ def settled(
             shutil.copy(_HERE / "mappings" / ours, place.folder / "mappings" / name)
         if mappings:  # everybody changes at once: that is held unless it is allowed
             text = place.settings.read_text("utf-8")
-            freely = "    limits:\n      update: { percent: 100000 }\n"
-            text = text.replace("    limits:\n", freely).replace("create: { percent: 20 }", "create: { percent: 100000 }")
+            freely = "    limits:\n      update: { percent: 100000, campus_percent: 100000 }\n"
+            text = text.replace("    limits:\n", freely).replace(
+                "create: { percent: 20 }", "create: { percent: 100000, campus_percent: 100000 }"
+            )
             place.settings.write_text(text, "utf-8")
         yield place
 

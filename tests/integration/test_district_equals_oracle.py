@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import cast
@@ -69,7 +70,7 @@ def prepared(folder: Path, start: District, store: str = "") -> Config:
     """The starting settings for a small school in which much happens: limits are tested elsewhere."""
     settle_in(folder, None, start, lambda _: None)
     settings = folder / "config" / "syncd.yaml"
-    text = settings.read_text(encoding="utf-8").replace("percent: 20", "percent: 100").replace("percent: 3,", "percent: 100,")
+    text = re.sub(r"percent: (20|3|5)\b", "percent: 100", settings.read_text(encoding="utf-8"))
     settings.write_text(text.replace('store: ""', f'store: "{store}"'), encoding="utf-8")
     config = load(folder)
     migrate_store(config)

@@ -116,8 +116,16 @@ def test_a_rename_never_takes_the_name_of_an_account_nobody_is_linked_to(distric
 def test_a_first_apply_that_was_killed_can_be_completed(tmp_path: Path) -> None:
     """R14: a kill after a few accounts does not leave a district whose remaining accounts break the limit on creates for ever."""
     with world(tmp_path, connect=lambda _: Moody("ldap", MemoryConfig(containers=PLACES))) as fresh:
-        fresh.edit("config/syncd.yaml", "create: { percent: 100, at_least: 1000 }", "create: { percent: 20, at_least: 2 }")
-        fresh.edit("config/syncd.yaml", "member: { percent: 100, at_least: 10000 }", "member: { percent: 100, at_least: 2 }")
+        fresh.edit(
+            "config/syncd.yaml",
+            "create: { percent: 100, at_least: 1000,",
+            "create: { percent: 20, at_least: 2,",
+        )
+        fresh.edit(
+            "config/syncd.yaml",
+            "member: { percent: 100, at_least: 10000,",
+            "member: { percent: 100, at_least: 2,",
+        )
         fresh.deliver()
         planned = fresh.engine.plan(MAIN)
         steps = [change.kind for change in planned.plans[LDAP].changes]
@@ -331,7 +339,11 @@ def test_a_class_whose_row_is_unreadable_keeps_its_members(district: World) -> N
 
 def test_one_target_person_synced_alone_is_no_first_apply(fresh: World) -> None:
     """R14: after one person was released alone everybody else still waits for the explicit first apply, and no limit holds it."""
-    fresh.edit("config/syncd.yaml", "create: { percent: 100, at_least: 1000 }", "create: { percent: 20, at_least: 2 }")
+    fresh.edit(
+        "config/syncd.yaml",
+        "create: { percent: 100, at_least: 1000,",
+        "create: { percent: 20, at_least: 2,",
+    )
     planned = fresh.engine.plan(MAIN, person="s1")
     fresh.engine.apply(planned, first=True)
     assert len(fresh.memory.accounts) == 1

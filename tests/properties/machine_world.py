@@ -348,7 +348,7 @@ def moved_in(settled: Path, folder: Path, directory: Directory) -> Config:
 
 
 LIMITS = "    limits:\n" + "".join(
-    f"      {name}: {{ percent: 100, absolute: 1000000, at_least: 1000000 }}\n"
+    f"      {name}: {{ percent: 100, absolute: 1000000, at_least: 1000000, campus_at_least: 1000000 }}\n"
     for name in ("create", "update", "move", "enable", "disable", "delete", "member")
 )
 
