@@ -98,6 +98,19 @@ class Shape:
     shrink_percent: float = field(
         default=5.0, metadata=_documented("a roster smaller than the last accepted one by more than this is refused")
     )
+    campus_percent: float = field(
+        default=5.0,
+        metadata=_documented(
+            "when more of one population at one campus vanish at once, they are kept as they are until somebody has looked"
+        ),
+    )
+    campus_at_least: int = field(
+        default=5, metadata=_documented("this many may always vanish at one campus, so that a small one is not held for a family")
+    )
+
+    def keeps(self, vanished: int, people: int) -> bool:
+        """Whether so many of the people of one campus and population are too many to believe that they have gone."""
+        return vanished > self.campus_at_least and vanished * 100 > self.campus_percent * people
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -206,6 +219,22 @@ def judge_source(source: SourceName, persons: int, last: int | None, shape: Shap
             )
         ]
     return []
+
+
+VANISH = "vanish"
+"""The operation of a cell whose people are missing from a roster all at once."""
+
+
+def vanished(source: SourceName, campus: str, population: str, persons: frozenset[PersonId], people: int, shape: Shape) -> Finding:
+    """What is said of people who are kept as they are, since too many of them vanished at once (R12)."""
+    return Finding(
+        f"campus {campus or '(none)'}, {population or 'people'}, source {source}",
+        f"{len(persons):,} have vanished from the roster, but sources.{source}.shape.campus_percent allows at most "
+        f"{shape.campus_percent:g} % of the {people:,} there at once. They are kept as they are; everybody else goes on. "
+        "Look at the file: an export that lost a campus looks like this. If they have really gone, approve it",
+        Cell(TargetName(source), VANISH, campus, population),
+        persons,
+    )
 
 
 def judge_canaries(source: SourceName, missing: int, canaries: int) -> list[Finding]:

@@ -251,7 +251,7 @@ class Engine:
             except EndpointError as error:
                 self._store.set_freshness([Freshness(core_health.Kind.SOURCE, access.name, failed_at=now, why=error.why)])
                 raise
-        return gather.read_again(access, self._store, self._spools, self._vault, spool, today)
+        return gather.read_again(access, self._store, self._spools, self._vault, spool, now, today)
 
     def _fingerprints(self, targets: Collection[TargetName]) -> dict[str, str]:
         """What a mapping edit changes: then everybody is looked at (R4)."""

@@ -79,8 +79,13 @@ class Judge:
         """Remember that somebody let the held changes of this plan go; how many people, and how many changes."""
         now = self._clock()
         changes = [change for one in kept.plans.values() for change in one.changes if change.person in kept.held]
-        chosen = {change.person for change in changes if not campuses or change.campus in campuses}
+        chosen = {change.person for change in changes if change.person is not None and (not campuses or change.campus in campuses)}
         digests = {plan.digest(change) for change in changes if change.person in chosen}
+        # Whoever is held without a change has vanished from a roster: what is approved is that they are gone.
+        gone = self._store.persons(kept.held - {change.person for change in changes})
+        absent = {person for person, state in gone.items() if not campuses or state.campus in campuses}
+        chosen |= absent
+        digests |= {gather.vanish_digest(person) for person in absent}
         if not digests:
             raise EndpointError(f"plan {run}", "holds nobody back" + (" there" if campuses else ""), "see `syncd holds`")
         self._store.approve(Approval(run, now, now + APPROVED_FOR, actor, because), digests)

@@ -319,7 +319,11 @@ def _drained(ready: list[Outcome]) -> Iterator[Outcome]:
 
 def settle(folder: Path, directory: Directory) -> Config:
     """Everything an administrator does: the starting settings, the credentials, the store."""
-    answers = {"sources.sis.shape.floor": 1, "sources.sis.shape.shrink_percent": 99}
+    answers = {
+        "sources.sis.shape.floor": 1,
+        "sources.sis.shape.shrink_percent": 99,
+        "sources.sis.shape.campus_percent": 100_000,
+    }
     write_starting_set(folder, {"config/syncd.yaml": answers})
     settings = folder / "config" / "syncd.yaml"
     text = settings.read_text(encoding="utf-8")
