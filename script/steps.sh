@@ -60,3 +60,10 @@ postgresql_at_hand() {
     apt_install postgresql
   )
 }
+
+# systemd's own tools, which judge the units and make what a package needs; nothing of it is started.
+systemd_at_hand() {
+  if command -v systemd-analyze >/dev/null && command -v systemd-sysusers >/dev/null; then return 0; fi
+  if ! can_install; then fail 'the tests need systemd-analyze and systemd-sysusers: apt-get install systemd (nothing has to be running)'; fi
+  apt_install systemd
+}

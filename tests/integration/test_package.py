@@ -1,0 +1,106 @@
+"""The Debian package, built from this tree and installed into a clean root by dpkg itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*words: str | Path, code: int = 0) -> str:
+    """A program that ends with this code; what it printed."""
+    ended = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False, cwd="/")
+    assert ended.returncode == code, (words, ended.stdout[-2000:], ended.stderr[-2000:])
+    return ended.stdout
+
+
+def needed(program: str, package: str) -> str:
+    """A program of the distribution."""
+    path = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if path is None:
+        pytest.fail(f"{program} is missing: apt-get install {package}")
+    return path
+
+
+def packed(root: Path, verb: str, what: str | Path) -> None:
+    """Dpkg on that root, whose scripts run from outside it (DPKG_ROOT): there is nothing else in it."""
+    options = (f"--root={root}", "--force-script-chrootless", "--force-depends", "--no-triggers")
+    run(needed("dpkg", "dpkg"), *options, verb, what)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, and its list beside it."""
+    if os.getuid() != 0:
+        pytest.fail("installing a package into a root takes root: run this test as root, or under fakeroot")
+    needed("systemd-sysusers", "systemd")
+    out = tmp_path_factory.mktemp("dist")
+    run(ROOT / "script" / "package", out)
+    (package,) = out.glob("*.deb")
+    return package
+
+
+@pytest.fixture(scope="module")
+def root(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean root with the package in it."""
+    root = tmp_path_factory.mktemp("root")
+    (root / "var/lib/dpkg/info").mkdir(parents=True)
+    (root / "var/lib/dpkg/updates").mkdir()
+    (root / "var/lib/dpkg/status").touch()
+    for folder in ("etc", "tmp", "var/log"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    packed(root, "--install", built)
+    return root
+
+
+def test_everything_is_in_place(root: Path) -> None:
+    """The user without a login, folders that only the right ones read, units, documentation."""
+    assert re.search(r"(?m)^syncd:.*:/var/lib/syncd:/usr/sbin/nologin$", (root / "etc/passwd").read_text())
+    modes = {
+        name: oct(stat.S_IMODE((root / name).stat().st_mode)) for name in ("etc/syncd", "etc/syncd/credentials", "var/lib/syncd")
+    }
+    assert modes == {"etc/syncd": "0o750", "etc/syncd/credentials": "0o700", "var/lib/syncd": "0o700"}
+    assert (root / "lib/systemd/system/syncd.service").is_file()
+    assert (root / "usr/share/doc/syncd/how-to/run-the-daemon.md").is_file()
+    assert list((root / "usr/lib/syncd/syncd").glob("__pycache__/*.pyc"))
+
+
+def test_the_program_works_from_there(root: Path) -> None:
+    """On the system's Python, with nothing of this tree: a starting set is written, and passes its own check."""
+    syncd = root / "usr/bin/syncd"
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", run(syncd, "--version"))
+    folder = root / "tmp/district"
+    run(syncd, "init", folder)
+    told = run(syncd, "--config", folder, "check", "--offline", code=78)  # it says what an administrator still has to fill in
+    assert "credential" in told or told == ""
+    assert "daemon" in run(syncd, "--help")
+
+
+def test_the_list_names_everything_that_is_in_it(built: Path) -> None:
+    """CycloneDX: every pinned library with its version and a licence, and nothing else."""
+    (path,) = built.parent.glob("*.cdx.json")
+    bom = json.loads(path.read_text(encoding="utf-8"))
+    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.5")
+    pinned = re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "requirements" / "run.txt").read_text(encoding="utf-8"))
+    listed = {(one["name"], one["version"]) for one in bom["components"]}
+    assert listed == {(re.sub(r"[-_.]+", "-", name).lower(), version) for name, version in pinned}
+    assert [one["name"] for one in bom["components"] if not one["licenses"]] == []
+    assert [one["name"] for one in bom["components"] if not one["properties"]] == []
+
+
+def test_removing_it_leaves_what_only_the_district_has(root: Path) -> None:
+    """Settings and state stay, on purge as well; the program is gone with what was compiled."""
+    (root / "var/lib/syncd/syncd.db").write_text("the only record")
+    packed(root, "--purge", "syncd")
+    assert (root / "var/lib/syncd/syncd.db").exists()
+    assert (root / "etc/syncd").is_dir()
+    assert not (root / "usr/lib/syncd").exists()
+    assert not (root / "usr/bin/syncd").exists()
