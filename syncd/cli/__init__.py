@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from syncd.cli.app import app
 from syncd.cli.exits import Ended, Exit
-from syncd.errors import ChangeError, ConfigError, EndpointError, SyncdError, TransientError
+from syncd.errors import ChangeError, ConfigError, EndpointError, Stopped, SyncdError, TransientError
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _STOPPED = "stopped by Ctrl-C. What was sent is journalled: `syncd resume` or the next run finds out what came of it.\n"
@@ -70,6 +70,8 @@ def _answer(error: SyncdError | OSError) -> tuple[Exit, str]:  # noqa: PLR0911 â
             count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
             where = "".join(f" in {note}" for note in getattr(error, "__notes__", ()))
             return Exit.CONFIG, f"{error}\n{count}{where}; nothing was started"
+        case Stopped():
+            return Exit.TERMINATED, str(error)
         case EndpointError() if isinstance(error.__cause__, PermissionError):
             return Exit.NO_PERMISSION, str(error)
         case EndpointError() if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:

@@ -23,6 +23,7 @@ class Exit(IntEnum):
     NO_PERMISSION = 77
     CONFIG = 78
     STOPPED = 130  # by Ctrl-C: what a shell says of a program ended by SIGINT
+    TERMINATED = 143  # told to end by SIGTERM: what was sent is recorded, the next run does the rest
     PIPE = 141  # who read our output went away: what a shell says of a program ended by SIGPIPE
 
 

@@ -126,6 +126,7 @@ def apply(
     from syncd.assembly import opened
     from syncd.cli.asking import masker, run_id
     from syncd.cli.console import progress, say, say_lines
+    from syncd.cli.ending import ending_well
     from syncd.cli.plans import held_lines, people_of
     from syncd.settings import load
 
@@ -140,7 +141,7 @@ def apply(
             return
         kept = district.engine.stored_plan(plan)
         fresh = [target for target, one in kept.plans.items() if one.changes and district.engine.is_first(kept.pipeline, target)]
-        with progress("applying", sum(len(one.changes) for one in kept.plans.values())) as told:
+        with ending_well(district.engine), progress("applying", sum(len(one.changes) for one in kept.plans.values())) as told:
             applied = district.engine.apply_stored(plan, first=first, told=told)
         if applied is None:
             say_lines(held_lines(kept.verdict, () if first else fresh, plan))
@@ -160,6 +161,7 @@ def sync(
     from syncd.assembly import opened
     from syncd.cli.asking import masker, nobody
     from syncd.cli.console import progress, say_lines
+    from syncd.cli.ending import ending_well
     from syncd.cli.plans import people_of, stopped_lines, verdict_lines
     from syncd.engine import DELTA, RECONCILE
     from syncd.settings import load
@@ -167,7 +169,7 @@ def sync(
     config = load(context.obj)
     name = _pipeline(pipeline, config.pipelines)
     with opened(config) as district:
-        with progress("syncing", None) as told:
+        with ending_well(district.engine), progress("syncing", None) as told:
             planned, applied = district.engine.sync(name, RECONCILE if reconcile else DELTA, person=person, told=told)
         if person and not planned.decided and not district.store.find_person(person):
             nobody(district.store, person)
@@ -195,6 +197,8 @@ def _end(applied: Applied, masked: Masked) -> None:
     from syncd.cli.plans import applied_lines
 
     say_lines(applied_lines(applied, masked))
+    if any(report.cut_short for report in applied.reports.values()):
+        raise Ended(Exit.TERMINATED)
     if applied.stopped and not applied.reports:
         raise Ended(Exit.UNAVAILABLE)
     if applied.failed or applied.stopped or applied.unread:

@@ -183,7 +183,11 @@ class Daemon:
     def _replace(self, config: Config) -> None:
         with self._working:
             old = self._closing
-            self._open(config)
+            try:
+                self._open(config)
+            except SyncdError as error:
+                self._refuse([Problem("config/syncd.yaml:1:1", str(error))])
+                return
             old.close()
             self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
             if self._stopping.is_set():
@@ -220,6 +224,8 @@ class Daemon:
     def _sync(self, pipeline: str, kind: str, trigger: str = "schedule") -> None:
         """One run."""
         with self._working:
+            if pipeline not in self._district.config.pipelines:
+                return  # a reload has taken it away while it waited
             if self._stopping.is_set() or (trigger == "schedule" and self._is_quiet(pipeline)):
                 return
             self._notifier.status(f"{pipeline}: {kind} run")

@@ -108,6 +108,25 @@ def test_a_wrong_bind_password_is_told_once_and_not_tried_again(folder: Path, ca
         assert time.monotonic() - started < 10
 
 
+def test_an_apply_that_is_told_to_end_records_what_it_sent(folder: Path, own_slapd: PrivateSlapd, capsys: Said) -> None:
+    """SIGTERM, as a service manager sends it: nothing is in doubt afterwards, and the next run does the rest."""
+    command = [sys.executable, "-m", "syncd", "--config", str(folder), "apply", "r1", "--first"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("applying: ")
+        process.terminate()
+        told, complaint = process.communicate(timeout=60)
+    assert process.returncode == Exit.TERMINATED, (told, complaint)
+    assert "told to end; what was sent is recorded, the next run does the rest" in told
+    assert run(folder, "resume") == Exit.DONE
+    assert capsys.readouterr().out.endswith("no run was interrupted\n")
+    assert run(folder, "sync") == Exit.DONE, capsys.readouterr()
+    assert run(folder, "plan", "--reconcile", "--detailed-exitcode") == Exit.DONE, capsys.readouterr()
+    names = accounts(own_slapd)
+    assert len(names) == len(set(names))
+    assert len(names) > 150
+
+
 @pytest.mark.parametrize("trouble", ["kill", "suspend", "restart"])
 def test_a_directory_that_fails_in_the_middle_of_an_apply_is_finished_by_the_next_run(
     folder: Path, own_slapd: PrivateSlapd, capsys: Said, trouble: str
