@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -173,18 +174,28 @@ def district() -> District:
     return of_today(60, 8)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, own_slapd: PrivateSlapd, district: District) -> Path:
-    """Its settings and a server of its own; the first apply is done, and monitors are answered on any port."""
-    folder = tmp_path / "d"
+def numbers(server: PrivateSlapd) -> list[str]:
+    """The number of everybody who has an account, as the server's own client reads them."""
+    found = as_admin(server, "ldapsearch", "-LLL", "-b", "dc=district,dc=test", "(employeeNumber=*)", "employeeNumber")
+    return [line for line in found.splitlines() if line.startswith("employeeNumber: ")]
+
+
+def settled(folder: Path, server: PrivateSlapd, whole: District) -> Path:
+    """The settings of a district of which only the staff and a few students were ever told; the first apply is done."""
     folder.mkdir()
-    few = replace(district, roster=district.roster.without_students(list(district.roster.students)[FEW:]))
-    settle_in(folder, own_slapd, few, lambda _: None)
+    few = replace(whole, roster=whole.roster.without_students(list(whole.roster.students)[FEW:]))
+    settle_in(folder, server, few, lambda _: None)
     edit(folder, "    # How much may change in 24 hours.", "    receive_timeout: 3\n    # How much may change in 24 hours.")
     open_wide(folder)
     assert syncd(folder, "plan") == Exit.DONE
     assert syncd(folder, "apply", "r1", "--first") == Exit.DONE
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, own_slapd: PrivateSlapd, district: District) -> Path:
+    """The small district's settings, with a server of its own."""
+    return settled(tmp_path / "d", own_slapd, district)
 
 
 def test_a_daemon_tells_when_it_is_ready_what_it_does_and_that_it_ends(folder: Path, district: District) -> None:
@@ -256,13 +267,7 @@ def test_a_daemon_told_to_end_in_a_large_run_records_what_it_sent_and_the_next_c
 ) -> None:
     """TERM among some thousand changes: an end within 20 seconds, nothing in doubt, nothing lost, nobody made twice."""
     district = of_today(900, 90, campuses=3)
-    folder = tmp_path / "d"
-    folder.mkdir()
-    few = replace(district, roster=district.roster.without_students(list(district.roster.students)[FEW:]))
-    settle_in(folder, own_slapd, few, lambda _: None)
-    open_wide(folder)
-    assert syncd(folder, "plan") == Exit.DONE
-    assert syncd(folder, "apply", "r1", "--first") == Exit.DONE
+    folder = settled(tmp_path / "d", own_slapd, district)
     write_roster(district, folder / "roster")
     with serving(folder) as service:
         service.process.send_signal(signal.SIGUSR1)
@@ -281,13 +286,35 @@ def test_a_daemon_told_to_end_in_a_large_run_records_what_it_sent_and_the_next_c
         service.run_now()
         assert not [text for text in service.reasons() if not text.startswith("backup: ")]
     assert syncd(folder, "plan", "--reconcile", "--detailed-exitcode") == Exit.DONE, capsys.readouterr()
-    told = as_admin(
-        own_slapd, "ldapsearch", "-LLL", "-o", "ldif-wrap=no", "-b", "dc=district,dc=test", "(employeeNumber=*)", "employeeNumber"
-    )
-    numbers = [line for line in told.splitlines() if line.startswith("employeeNumber: ")]
-    assert len(numbers) == len(set(numbers)) > 900
+    listed = numbers(own_slapd)
+    assert len(listed) == len(set(listed)) > 900
     with capsys.disabled():
         sys.stdout.write(f"\nTERM after {sent} of {planned['changes']} changes: ended in {seconds:.1f} s\n")
+
+
+def test_a_daemon_killed_again_and_again_loses_nothing(tmp_path: Path, own_slapd: PrivateSlapd, capsys: Said) -> None:
+    """Kill -9 at random instants under load: the next daemon looks up what was in doubt, and nobody is there twice."""
+    draw = Random(7)
+    whole = of_today(400, 30)
+    folder = settled(tmp_path / "d", own_slapd, whole)
+    keys = list(whole.roster.students)
+    hit: list[int] = []
+    for number in range(1, 6):
+        some = replace(whole, roster=whole.roster.without_students(keys[FEW + 70 * number :]))
+        write_roster(some, folder / "roster")
+        with serving(folder) as service:
+            service.process.send_signal(signal.SIGUSR1)
+            mark = draw.randrange(1, 500)
+            waited_for(lambda: len(service.logged("change.applied")) > mark or bool(service.logged("run.ended")))  # noqa: B023 — called at once
+            service.process.kill()
+            service.process.wait()
+        hit.append(len(service.logged("change.applied")) if not service.logged("run.ended") else 0)
+    assert sum(count > 0 for count in hit) >= 3, "it was always quicker"
+    with serving(folder) as service:
+        service.run_now()
+    assert syncd(folder, "plan", "--reconcile", "--detailed-exitcode") == Exit.DONE, capsys.readouterr()
+    listed = numbers(own_slapd)
+    assert len(listed) == len(set(listed)) > 350
 
 
 @pytest.mark.parametrize("trouble", ["kill", "suspend"])
