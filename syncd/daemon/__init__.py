@@ -100,8 +100,10 @@ class Daemon:
             self._scheduler.start()
             _log.info("daemon.ready", version=self._version, port=port)
             self._notifier.ready(self._words())
-            self._serve(told, lease)
-            self._end()
+            try:
+                self._serve(told, lease)
+            finally:  # another daemon may have taken over: then what is under way here ends just as well
+                self._end()
 
     def _serve(self, told: int, lease: Lease) -> None:
         """Wait for signals, and between them see that the store answers."""
@@ -142,9 +144,11 @@ class Daemon:
         self._district.engine.stop()
         self._scheduler.shutdown(wait=False)
         end = time.monotonic() + PATIENCE
-        if not all(busy.acquire(timeout=max(end - time.monotonic(), 0)) for busy in (self._working, self._telling)):
-            _log.warning("daemon.forced", seconds=PATIENCE)
-            os._exit(0)  # a thread that hangs in a call would keep the process for ever; what was sent is journalled
+        for busy in (self._working, self._telling):
+            if not busy.acquire(timeout=max(end - time.monotonic(), 0)):
+                _log.warning("daemon.forced", seconds=PATIENCE)
+                os._exit(0)  # a thread that hangs in a call would keep the process for ever; what was sent is journalled
+            busy.release()  # what still waits in a queue sees that the daemon ends, and does nothing
         _log.info("daemon.ended")
 
     # --- the district -------------------------------------------------------------------------------------------------
@@ -182,6 +186,8 @@ class Daemon:
 
     def _replace(self, config: Config) -> None:
         with self._working:
+            if self._stopping.is_set():
+                return
             old = self._closing
             try:
                 self._open(config)
@@ -190,7 +196,7 @@ class Daemon:
                 return
             old.close()
             self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
-            if self._stopping.is_set():
+            if self._stopping.is_set():  # told to end while it was opened
                 self._district.engine.stop()
             else:
                 self._schedule()
@@ -252,6 +258,8 @@ class Daemon:
     def _tell(self, digest: bool = False) -> None:  # noqa: FBT002 — called by the scheduler only
         """Tell people what they must know. A store that is silent cannot say what was told: it is told when it answers."""
         with self._telling:
+            if self._stopping.is_set():
+                return
             try:
                 self._herald.digest() if digest else self._herald.tell()
             except EndpointError as error:

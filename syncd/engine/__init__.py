@@ -199,7 +199,7 @@ class Engine:
         nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))
         unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
         plans = {name: planned.without(one, unnamed) for name, one in plans.items()}
-        plans, shelved = self._undoing.hold(plans, matched, decided, stored=stored)
+        plans, shelved, shelf = self._undoing.hold(plans, matched, decided)
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
         verdict, released = self._judge.verdict(pipeline, accesses, readings, plans, matched, came_from)
@@ -211,6 +211,7 @@ class Engine:
             plans=plans,
             verdict=verdict,
             came_from=came_from,
+            shelf=shelf,
             released=released,
             findings=(*planned.findings_of(people, desire, matched, readings), *shelved),
             readings=readings,
@@ -327,6 +328,7 @@ class Engine:
                 store.set_first_apply(name, BEGUN)
         store.set_run(run, "applying")
         store.accept(run, ready.acceptance(), self._clock())
+        store.shelve(ready.shelf)
         if ready.undoes is not None:
             self._undoing.keep_back(ready)
         for source, reading in ready.readings.items():
@@ -465,8 +467,8 @@ class Engine:
         """Put on the shelf what the next run would do against an undo: it is planned now, on the rosters that are accepted."""
         accepted = {source: self._store.snapshots(source, 1) for source in self._config.pipelines[pipeline].sources}
         spools = {source: rows[0].spool for source, rows in accepted.items() if rows}
-        with suppress(EndpointError):  # what cannot be planned now goes on the shelf with the next plan
-            self._plan(pipeline, DELTA, None, spools, None, UNDO, stored=True)
+        with suppress(EndpointError, Stopped):  # what cannot be planned now goes on the shelf with the next run
+            self._store.shelve(self._plan(pipeline, DELTA, None, spools, None, UNDO, stored=False).shelf)
 
     def release(self, key: str) -> int:
         """Take what was undone of whoever this key means off the shelf: the next run does it. How many people that were."""

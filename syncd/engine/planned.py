@@ -26,6 +26,8 @@ from syncd.store import Acceptance, Finding, SnapshotRow
 from syncd.store.codec import change_from_json, change_to_json, dumps
 
 Stopped = Mapping[TargetName, EndpointError | TransientError]
+Shelf = Mapping[tuple[TargetName, PersonId], Collection[str]]
+"""Digests of what is not to be done again (R22), by target and person; none of them: the shelf is empty for that person."""
 _TOGETHER = 1_000  # changes told as one piece of JSON
 
 
@@ -60,6 +62,7 @@ class Planned:
     one_person: bool = False
     came_from: Mapping[PersonId, str] = field(default_factory=dict)  # the campus somebody leaves in this run (R11)
     undoes: Undoes | None = None
+    shelf: Shelf = field(default_factory=dict)  # as it is once this plan is applied; one that never is changes nothing there
     released: frozenset[PersonId] = frozenset()  # whom a human let go though a limit holds their cell (R15)
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds of each phase of the plan, in order
 

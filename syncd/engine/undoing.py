@@ -15,7 +15,7 @@ from syncd.engine.desire import Decided
 from syncd.engine.gather import People
 from syncd.engine.judging import Judge
 from syncd.engine.matching import Matched
-from syncd.engine.planned import Planned, Undoes
+from syncd.engine.planned import Planned, Shelf, Undoes
 from syncd.errors import EndpointError
 from syncd.store import Finding, JournalRow, Store
 from syncd.targets.target import Target
@@ -94,10 +94,8 @@ class Undoing:
         plans: Mapping[TargetName, Plan],
         matched: Mapping[TargetName, Matched],
         decided: Mapping[PersonId, Decided],
-        *,
-        stored: bool,
-    ) -> tuple[dict[TargetName, Plan], list[Finding]]:
-        """The plans without what is on the shelf, and a finding for each who waits there.
+    ) -> tuple[dict[TargetName, Plan], list[Finding], Shelf]:
+        """The plans without what is on the shelf, a finding for each who waits there, and the shelf once they are applied.
 
         What the first plan after an undo would do to somebody is what the undo must not be fought with: it is put on the shelf. It
         stays until a plan wants something else of them, since then what caused it has changed, or until a human releases it.
@@ -105,6 +103,7 @@ class Undoing:
         shelved = self._store.shelved()
         left = dict(plans)
         findings: list[Finding] = []
+        shelf: dict[tuple[TargetName, PersonId], set[str]] = {}
         for target, one in plans.items():
             mine = {person: digests for (name, person), digests in shelved.items() if name == target}
             if not mine:
@@ -116,14 +115,14 @@ class Undoing:
             waiting = set()
             for person, digests in wanted.items():
                 still = digests if "" in mine[person] else digests & mine[person]
-                if stored and still != mine[person]:
-                    self._store.shelve({(target, person): still})
+                if still != mine[person]:
+                    shelf[target, person] = still
                 if still:
                     waiting.add(person)
                     findings.append(Finding("shelved", person, _SHELVED, person, None, target))
             matched[target].waiting |= waiting
             left[target] = planned.without(one, waiting)
-        return left, findings
+        return left, findings, shelf
 
     def keep_back(self, ready: Planned) -> None:
         """Before an undo is carried out: what the next plan wants of these people goes on the shelf, whatever happens between."""

@@ -272,6 +272,8 @@ def test_a_daemon_told_to_end_in_a_large_run_records_what_it_sent_and_the_next_c
     with serving(folder) as service:
         service.process.send_signal(signal.SIGUSR1)
         waited_for(lambda: len(service.logged("change.applied")) > 300)
+        service.process.send_signal(signal.SIGHUP)  # what waits behind the run must not keep the process
+        waited_for(lambda: service.has_said("READY=1", 2))
         code, seconds = service.end()
     assert (code, seconds < 20) == (0, True), seconds
     sent = len(service.logged("change.applied"))

@@ -92,6 +92,20 @@ def test_what_is_on_the_shelf_goes_on_when_its_cause_changes(district: World) ->
     assert not district.account("s1").enabled
 
 
+def test_a_plan_that_nobody_applies_takes_nothing_off_the_shelf(district: World) -> None:
+    """A roster that is held, or a plan that is only looked at, says otherwise of somebody for a while: the undo stands."""
+    undone(district, a_bad_day(district))
+    before = district.store.shelved()
+    bad_day = district.roster
+    district.students(pupil(1), pupil(2), pupil(3))
+    district.engine.plan(MAIN)
+    assert district.store.shelved() == before
+    district.roster = bad_day
+    district.deliver()
+    district.day()
+    assert [district.account(f"s{n}").enabled for n in (1, 2, 3)] == [True] * 3
+
+
 def test_a_human_releases_somebody_from_the_shelf(district: World) -> None:
     """The next run does it after all, for that person and nobody else."""
     undone(district, a_bad_day(district))
