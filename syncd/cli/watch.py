@@ -49,7 +49,7 @@ def status(
         say_json(as_json(health))
     else:
         facts = health.facts
-        held = sum(len(one.runs[0].held) for one in facts.pipelines.values() if one.runs)
+        held = sum(len(one.held) for one in facts.pipelines.values())
         counts = {"accounts": sum(health.accounts.values()), "held": held, "quarantined": facts.quarantined}
         perfdata = " ".join(f"{name}={count}" for name, count in counts.items())
         say(f"SYNCD {health.level.name} - {in_words(health)} | {perfdata}")

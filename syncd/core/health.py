@@ -82,6 +82,21 @@ class PipelineFacts:
     scheduled: bool = False
     next_runs: Mapping[str, datetime] = field(default_factory=dict)
 
+    @property
+    def newest(self) -> RunFacts | None:
+        """The newest run, whatever became of it."""
+        return self.runs[0] if self.runs else None
+
+    @property
+    def good(self) -> RunFacts | None:
+        """The newest run that went through."""
+        return next((run for run in self.runs if run.status in ("done", "partly failed") and run.ended), None)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Why the newest run, or a part of it, waits for somebody."""
+        return self.newest.held if self.newest else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -155,12 +170,10 @@ def _process(facts: Facts) -> Iterator[Reason]:
 def _runs(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
     for name, pipeline in facts.pipelines.items():
         where = f"pipeline {name}"
-        whole = [run for run in pipeline.runs if run.status != "tried"]
-        if not whole:
+        newest, good = pipeline.newest, pipeline.good
+        if newest is None:
             yield Reason(Level.WARNING, where, "has never run")
             continue
-        newest = whole[0]
-        good = next((run for run in whole if run.status in ("done", "partly failed") and run.ended), None)
         if newest.status == "held" or newest.held:
             for why in newest.held or ("the next apply must be explicit",):
                 yield Reason(Level.CRITICAL, where, f"run {newest.id} is held: {why}")
@@ -169,7 +182,7 @@ def _runs(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
         if good is None or (good.ended is not None and now - good.ended > bounds.stale_after):
             since = "ever" if good is None or good.ended is None else f"for {age(now - good.ended)}"
             yield Reason(Level.CRITICAL, where, f"no run has ended well {since}")
-        yield from _too_fast(where, whole)
+        yield from _too_fast(where, pipeline.runs)
 
 
 def _too_fast(where: str, runs: Sequence[RunFacts]) -> Iterator[Reason]:

@@ -82,14 +82,12 @@ class _FromHealth(Collector):
         health = self._health()
         facts = health.facts
         yield _gauge("syncd_health_level", "0 well, 1 warning, 2 critical.", (), [((), health.level)])
-        good = [(name, next((run for run in one.runs if run.ended and run.status in ("done", "partly failed")), None))
-                for name, one in facts.pipelines.items()]  # fmt: skip
+        good = {name: one.good.ended for name, one in facts.pipelines.items() if one.good}
         yield _gauge(
             "syncd_last_success_timestamp_seconds", "When the last run that went through ended.", ("pipeline",),
-            [((name,), run.ended.timestamp()) for name, run in good if run and run.ended],
+            [((name,), ended.timestamp()) for name, ended in good.items() if ended],
         )  # fmt: skip
-        held = [((name,), len(one.runs[0].held) if one.runs else 0)
-                for name, one in facts.pipelines.items()]  # fmt: skip
+        held = [((name,), len(one.held)) for name, one in facts.pipelines.items()]
         yield _gauge("syncd_held", "Reasons for which the last run is held.", ("pipeline",), held)
         for kind, known in (("source", facts.sources), ("target", facts.targets), ("campus", facts.campuses)):
             yield _gauge(

@@ -14,9 +14,6 @@ from syncd.errors import EndpointError, SyncdError
 from syncd.settings import Config
 from syncd.store import RunRow, Store, Wellbeing
 
-_ENDED_WELL = frozenset({"done", "partly failed"})
-
-
 # --- left behind by a run ---------------------------------------------------------------------------------------------
 
 
@@ -115,7 +112,7 @@ def _facts(
         targets=_of(Kind.TARGET, config.targets, known),
         campuses={one.name: one for one in found.freshness if one.kind == Kind.CAMPUS},
         pipelines={
-            name: PipelineFacts(tuple(map(_run, found.runs[name])), bool(schedules[name]), next_runs.get(name, {}))
+            name: PipelineFacts(_runs(found.runs[name]), bool(schedules[name]), next_runs.get(name, {}))
             for name in config.pipelines
         },
         unchanged_after={name: each.stale_after for name, each in config.sources.items()},
@@ -139,8 +136,13 @@ def _of(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Freshne
     return {name: known.get((kind, name), Freshness(kind, name)) for name in names}
 
 
-def _run(row: RunRow) -> RunFacts:
-    return RunFacts(row.id, row.kind, row.status, row.started, row.ended, row.held, row.summary)
+def _runs(rows: Iterable[RunRow]) -> tuple[RunFacts, ...]:
+    """The runs that were meant; a plan that was only tried says nothing of how it is."""
+    return tuple(
+        RunFacts(row.id, row.kind, row.status, row.started, row.ended, row.held, row.summary)
+        for row in rows
+        if row.status != "tried"
+    )
 
 
 def as_json(health: Health) -> dict[str, object]:
@@ -158,7 +160,7 @@ def as_json(health: Health) -> dict[str, object]:
             for name, one in facts.targets.items()
         },
         "campuses": {name: _fresh_json(one, now) | {"persons": one.count} for name, one in sorted(facts.campuses.items())},
-        "held": sum(len(one.runs[0].held) for one in facts.pipelines.values() if one.runs),
+        "held": sum(len(one.held) for one in facts.pipelines.values()),
         "quarantined": facts.quarantined,
         "findings": dict(sorted(facts.findings.items())),
         "backup": _fresh_json(facts.backup, now) if facts.backup else None,
@@ -168,8 +170,7 @@ def as_json(health: Health) -> dict[str, object]:
 
 
 def _pipeline_json(one: PipelineFacts, now: datetime) -> dict[str, object]:
-    newest = one.runs[0] if one.runs else None
-    good = next((run for run in one.runs if run.status in _ENDED_WELL and run.ended), None)
+    newest, good = one.newest, one.good
     return {
         "last_run": newest and {
             "id": newest.id,
@@ -209,7 +210,7 @@ def in_words(health: Health) -> str:
         return f"{health.reasons[0]}{more}"
     told = []
     for name, pipeline in health.facts.pipelines.items():
-        good = next((run for run in pipeline.runs if run.status in _ENDED_WELL and run.ended), None)
+        good = pipeline.good
         if good is not None and good.ended is not None:
             told.append(f"{name}: {good.kind} run {good.id} ended {age(health.now - good.ended)} ago")
     return "; ".join(told)
