@@ -22,12 +22,12 @@ from syncd.core.plan import Plan
 from syncd.engine import explain, gather, health, planned
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
-from syncd.engine.desire import Decided, Desire
+from syncd.engine.desire import Desire
 from syncd.engine.gather import Reading, SourceAccess
 from syncd.engine.judging import BEGUN, ENDED, Judge
 from syncd.engine.laps import Laps
 from syncd.engine.lock import Lease, exclusive
-from syncd.engine.matching import Matched, Matching
+from syncd.engine.matching import Matched, Matching, match_all
 from syncd.engine.planned import Applied, Planned, StoredPlan, Undoes
 from syncd.engine.resolve import resolve
 from syncd.engine.undoing import UNDO, Undoing, undoable
@@ -191,7 +191,7 @@ class Engine:
         matched = (
             {name: Matched(name) for name in usable}
             if asleep
-            else self._match(usable, decided, desire.foreign, stopped, reconcile=kind == RECONCILE)
+            else match_all([self._matching(name, desire.foreign) for name in usable], decided, stopped, reconcile=kind == RECONCILE)
         )
         laps.end("match")
         self._may_stop()
@@ -259,35 +259,10 @@ class Engine:
         people = f"{self._people.fingerprint} {self._config.district.display}"
         return {"people": people, **{f"target {name}": self._mappings[name].fingerprint for name in targets}}
 
-    def _match(
-        self,
-        targets: Collection[TargetName],
-        decided: Mapping[PersonId, Decided],
-        foreign: Mapping[PersonId, str],
-        stopped: dict[TargetName, EndpointError | TransientError],
-        *,
-        reconcile: bool,
-    ) -> dict[TargetName, Matched]:
-        matched: dict[TargetName, Matched] = {}
-        matchings = {
-            name: Matching(
-                self._targets[name],
-                self._mappings[name],
-                self._store,
-                self._people.lifecycle,
-                foreign,
-                create_containers=self._config.targets[name].create_containers,
-            )
-            for name in targets
-        }
-        for matching in matchings.values():
-            matching.set_aside(decided)
-        for name, matching in matchings.items():
-            try:
-                matched[name] = matching.match(decided, reconcile=reconcile)
-            except (EndpointError, TransientError) as error:
-                stopped[name] = error  # this target sits the run out; the others go on
-        return matched
+    def _matching(self, name: TargetName, foreign: Mapping[PersonId, str]) -> Matching:
+        target, rules = self._targets[name], self._mappings[name]
+        makes = self._config.targets[name].create_containers
+        return Matching(target, rules, self._store, self._people.lifecycle, foreign, create_containers=makes)
 
     def is_first(self, pipeline: str, target: TargetName) -> bool:
         """Whether the next apply to a target must be explicit: never written to (R14), or not read since a restore (R25)."""

@@ -19,7 +19,7 @@ from syncd.core.naming import IssuedName, ledger_key
 from syncd.core.plan import Desired, Holding
 from syncd.engine.desire import Decided
 from syncd.engine.places import placed
-from syncd.errors import ChangeError, EndpointError
+from syncd.errors import ChangeError, EndpointError, TransientError
 from syncd.store import Finding, Known, Store
 from syncd.targets import ByAttribute, ById, ByLocation, Question, Scope
 from syncd.targets.target import Target
@@ -67,6 +67,11 @@ class Matching:
         self._scope = Scope(mapping.attributes)
         self._group = functools.cache(target.canonical_group)  # a few hundred names, asked for in every membership of everybody
         self._result = Matched(self._name)
+
+    @property
+    def target(self) -> TargetName:
+        """The target it is about."""
+        return self._name
 
     def set_aside(self, decided: Mapping[PersonId, Decided]) -> None:
         """Quarantine, on every target, whoever's container or group is no name here. To be called before any target is matched."""
@@ -397,6 +402,25 @@ class _Listed:
         if isinstance(question, ByLocation):
             return self._places.get((question.container.casefold(), question.rdn.casefold()), ())
         return ()
+
+
+def match_all(
+    matchings: Collection[Matching],
+    decided: Mapping[PersonId, Decided],
+    stopped: dict[TargetName, EndpointError | TransientError],
+    *,
+    reconcile: bool,
+) -> dict[TargetName, Matched]:
+    """What each target's part of a run comes to. One that cannot be used sits the run out, in `stopped`; the others go on."""
+    matched: dict[TargetName, Matched] = {}
+    for matching in matchings:
+        matching.set_aside(decided)
+    for matching in matchings:
+        try:
+            matched[matching.target] = matching.match(decided, reconcile=reconcile)
+        except (EndpointError, TransientError) as error:
+            stopped[matching.target] = error
+    return matched
 
 
 def _member_of(group: str) -> Account:
