@@ -20,6 +20,9 @@ settings.register_profile("ci", derandomize=True, print_blob=True)
 """The same examples every time, so that a change is judged by what it changes. New ones are found by people, and at night."""
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
+NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+"""Whether the tests that take minutes are to be run at their full size."""
+
 
 @pytest.fixture(scope="session")
 def slapd_binaries() -> Binaries:

@@ -16,6 +16,7 @@ from syncd.demo.oneroster_writer import write_oneroster, write_supplements
 from syncd.demo.tour import Night, settle_in
 from syncd.settings import Config, load
 from syncd.targets.memory import Memory
+from tests.conftest import NIGHTLY
 from tests.integration.postgres import PrivatePostgres
 from tests.oracle import Answer, Oracle
 
@@ -36,6 +37,7 @@ LIVELY = Rates(
     class_renamed=10,
     campus_renamed=0.2,
 )
+STAFF = 30 if NIGHTLY else 18
 Held = tuple[str, bool, dict[str, str], frozenset[str]]  # container, enabled, attributes, groups; all spelled small where DNs are
 
 
@@ -94,7 +96,7 @@ def live(config: Config, start: District, days: int) -> None:
 @pytest.mark.parametrize(("seed", "first_day", "days"), [(2, date(2026, 9, 1), 20), (3, date(2026, 12, 10), 45)])
 def test_after_every_day_the_directory_is_what_the_oracle_says(tmp_path: Path, seed: int, first_day: date, days: int) -> None:
     """Weeks of lively changes, over the turn of a semester and past parking: no account, attribute or membership differs."""
-    start = District.generate(seed, students=150, staff=30, rates=LIVELY, first_day=first_day)
+    start = District.generate(seed, students=5 * STAFF, staff=STAFF, rates=LIVELY, first_day=first_day)
     live(prepared(tmp_path, start), start, days)
 
 

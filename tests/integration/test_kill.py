@@ -1,4 +1,4 @@
-"""Twenty real `kill -9` of a syncing process, at random instants of an apply of some hundred changes, against a real slapd (R30).
+"""Real `kill -9` of a syncing process, again and again, while it plans or applies some hundred changes to a real slapd (R30).
 
 A district lives through several rosters. Under each, `python -m syncd` is started and killed a few times, now while it plans, now
 while it applies; then it is let through once, and the directory must be what the naive oracle says (R29). The instants are drawn
@@ -32,13 +32,13 @@ from syncd.cli.exits import Exit
 from syncd.core.model import Kind
 from syncd.demo.slapd import PrivateSlapd
 from syncd.settings import Config, load
-from tests.conftest import fresh_base, run_as
+from tests.conftest import NIGHTLY, fresh_base, run_as
 from tests.oracle import fold
 from tests.properties.machine_life import Life, Night, differences
 from tests.properties.machine_model import EDITS, Town
 from tests.properties.machine_world import Entry, InSlapd, settle
 
-KILLS = 20
+KILLS = 20 if NIGHTLY else 10
 PEOPLE = 40
 NEWCOMERS, EDITS_A_ROUND = 12, 10
 ROUNDS = 14  # rosters at most; seven are needed, and more where a process ended before it could be killed
@@ -372,7 +372,7 @@ def hunted(tmp_path: Path, slapd: PrivateSlapd) -> Iterator[Hunted]:
         yield Hunted(load(folder), slapd, directory, today, processes)
 
 
-def test_twenty_kills_lose_nothing_and_double_nothing(hunted: Hunted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_kills_lose_nothing_and_double_nothing(hunted: Hunted, capsys: pytest.CaptureFixture[str]) -> None:
     """Killed again and again, the run that is let through makes the directory right: no account or name twice, no letter lost."""
     draw = Random(20)
     hunted.prepare(Night(days=0), first=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -28,9 +27,9 @@ from ldap3.utils.asn1 import decode_message_fast
 
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_entries as entries
+from tests.conftest import NIGHTLY
 from tests.properties.test_ldap_ber import DNS, IDS, LONG, NAMES, TEXTS, elements, escaped, theirs
 
-NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 DECODES = 10_000_000 if NIGHTLY else 30_000
 
 # --- asking -------------------------------------------------------------------------------------------------------------

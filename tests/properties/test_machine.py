@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from syncd.demo.slapd import PrivateSlapd
-from tests.conftest import fresh_base
+from tests.conftest import NIGHTLY, fresh_base
 from tests.properties.machine_life import HISTORY, Life, Night
 from tests.properties.machine_world import SCRATCH, Directory, InMemory, InSlapd, moved_in, settle
 
@@ -18,6 +18,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 """What a dead process leaves half-done dies once more when it is collected."""
 
 MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+IN_MEMORY, ON_SLAPD = (MACHINE, MACHINE) if NIGHTLY else (settings(MACHINE, max_examples=40), settings(MACHINE, max_examples=25))
+"""By day so many histories as find each bug of `machine_bugs` that random ones are to find; by night as many as told."""
 
 
 @pytest.fixture(scope="session")
@@ -43,14 +45,14 @@ def lives(settled: Path, directory: Directory, nights: Sequence[Night]) -> None:
         Life(folder, moved_in(settled, folder, directory), directory).live(nights)
 
 
-@MACHINE
+@IN_MEMORY
 @given(nights=HISTORY)
 def test_one_clean_run_makes_the_directory_what_the_oracle_says(settled: Path, nights: list[Night]) -> None:
     """After any history, one clean run makes the directory right; no name is issued twice, no unreadable person is touched."""
     lives(settled, InMemory(), nights)
 
 
-@MACHINE
+@ON_SLAPD
 @given(nights=HISTORY)
 def test_the_same_on_a_real_slapd(slapd: PrivateSlapd, settled_on_slapd: Path, nights: list[Night]) -> None:
     """The same on OpenLDAP, over TLS, read back with ldapsearch (R29)."""

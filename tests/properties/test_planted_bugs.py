@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 
+from tests.conftest import NIGHTLY
 from tests.properties.machine_bugs import BUGS, Bug, planted
 from tests.properties.machine_life import HISTORY, Life, Night
 from tests.properties.machine_world import SCRATCH, InMemory, moved_in, settle
@@ -18,7 +18,6 @@ from tests.properties.machine_world import SCRATCH, InMemory, moved_in, settle
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 """What a dead process leaves half-done dies once more when it is collected."""
 
-NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 SOUGHT = [bug for bug in BUGS if NIGHTLY or 0 < bug.after < 10]
 """The bugs that random histories must find: all of them nightly, else those that the first two or so show."""
 
