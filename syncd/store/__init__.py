@@ -45,6 +45,7 @@ from syncd.store import (
     wellbeing,
     writing,
 )
+from syncd.store.audit import Audit
 from syncd.store.database import connect, looking, transaction
 from syncd.store.rows import (
     Acceptance,
@@ -73,6 +74,7 @@ class Store:
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
         self._vault = vault
+        self.audit = Audit(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -412,7 +414,9 @@ class Store:
         """Delete passwords past their day, and plans and before-images older than these times (R38); how many plans and images."""
         with transaction(self._engine) as connection:
             holding.expire(connection, now.astimezone(UTC))
-            return journal.expire(connection, now.astimezone(UTC), plans_before.astimezone(UTC), images_before.astimezone(UTC))
+            return journal.expire(
+                connection, self._vault, now.astimezone(UTC), plans_before.astimezone(UTC), images_before.astimezone(UTC)
+            )
 
     def open_intentions(self) -> list[Intention]:
         """Journalled changes without an outcome, oldest first."""

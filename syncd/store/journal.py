@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from syncd.core.audit import digest
 from syncd.core.model import (
     Account,
     Change,
@@ -26,7 +27,7 @@ from syncd.core.model import (
     RunId,
     TargetName,
 )
-from syncd.store import codec, history, reading, statements, tables, writing
+from syncd.store import audit, codec, history, reading, statements, tables, writing
 from syncd.store.reading import chunks, number
 from syncd.store.rows import Known
 from syncd.vault import Vault
@@ -44,22 +45,30 @@ def intend(
     now: datetime,
 ) -> list[int]:
     """The journal's numbers for these changes, in their order. Sealed first passwords are part of the same transaction (R21)."""
-    row = int(run[1:])
+    if not changes:
+        return []
+    row, entry = int(run[1:]), audit.begin(connection)
+    seqs = statements.numbers(connection, tables.journal, len(changes))
+    sealed_changes = [
+        vault.seal(codec.dumps(codec.change_to_json(change)), history.journal_context(seq))
+        for seq, change in zip(seqs, changes, strict=True)
+    ]
     rows = [
         {
+            "seq": seq,
             "run": row,
             "at": now.isoformat(),
             "target": change.target,
             "kind": str(change.kind),
             "person": number(change.person) if change.person else None,
+            "commitment": digest(image),
+            "entry": entry,
         }
-        for change in changes
+        for seq, image, change in zip(seqs, sealed_changes, changes, strict=True)
     ]
-    seqs = statements.add_numbered(connection, tables.journal, rows)
-    images = [
-        {"seq": seq, "sealed": vault.seal(codec.dumps(codec.change_to_json(change)), history.journal_context(seq))}
-        for seq, change in zip(seqs, changes, strict=True)
-    ]
+    statements.add(connection, tables.journal, rows)
+    audit.intended(connection, entry, rows, now, run)
+    images = ({"seq": seq, "sealed": image} for seq, image in zip(seqs, sealed_changes, strict=True))
     statements.add(connection, tables.images, images)
     sealed = [
         {
@@ -82,20 +91,22 @@ def record(connection: Connection, vault: Vault, outcomes: Iterable[tuple[int, O
     listed = list(outcomes)
     if not listed:
         return
-    statements.add(
-        connection,
-        tables.outcomes,
-        [
-            {
-                "seq": seq,
-                "at": now.isoformat(),
-                "result": str(one.result),
-                "failure": str(one.failure) if one.failure else None,
-                "sealed": vault.seal(one.why.encode(), f"outcome {seq}"),
-            }
-            for seq, one in listed
-        ],
-    )
+    entry = audit.begin(connection)
+    rows = [
+        {
+            "seq": seq,
+            "at": now.isoformat(),
+            "result": str(one.result),
+            "failure": str(one.failure) if one.failure else None,
+            "sealed": sealed,
+            "commitment": digest(sealed),
+            "entry": entry,
+        }
+        for seq, one in listed
+        if (sealed := vault.seal(one.why.encode(), f"outcome {seq}"))
+    ]
+    statements.add(connection, tables.outcomes, rows)
+    audit.answered(connection, entry, rows, now)
     by_target: dict[TargetName, list[Outcome]] = {}
     for _, one in listed:
         by_target.setdefault(one.change.target, []).append(one)
@@ -191,7 +202,7 @@ def _quarantine(connection: Connection, vault: Vault, target: TargetName, outcom
     statements.upsert(connection, table, rows.values())
 
 
-def expire(connection: Connection, now: datetime, plans_before: datetime, images_before: datetime) -> int:
+def expire(connection: Connection, vault: Vault, now: datetime, plans_before: datetime, images_before: datetime) -> int:
     """Delete passwords past their day, and plans and before-images older than these times (R38); how many plans and images went.
 
     What has no outcome yet keeps its image. A name that only an expired plan promised is nobody's any more (R9).
@@ -201,7 +212,10 @@ def expire(connection: Connection, now: datetime, plans_before: datetime, images
     old_runs = select(tables.runs.c.seq).where(tables.runs.c.started < plans_before.isoformat())
     writing.release(connection, tables.ledger.c.run.in_(old_runs))
     gone = connection.execute(delete(tables.plans).where(tables.plans.c.run.in_(old_runs))).rowcount
-    return gone + _expire_images(connection, images_before)
+    expired = _expire_images(connection, images_before)
+    if expired:
+        audit.append(connection, vault, audit.EXPIRED, "", {"before": images_before.isoformat(), "images": expired}, now)
+    return gone + expired
 
 
 def _expire_images(connection: Connection, before: datetime) -> int:

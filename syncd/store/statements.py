@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, text
+from sqlalchemy import Connection, Table, text
 
 Cell = str | int | bool | bytes | None
 
@@ -39,16 +39,21 @@ def add_if_absent(connection: Connection, table: Table, rows: Iterable[Mapping[s
 
 def add_numbered(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[int]:
     """Insert the rows under new numbers in `seq`, never used before, even by rows deleted since; the numbers, in order."""
-    if not rows:
+    given = numbers(connection, table, len(rows))
+    _insert(connection, table, [{"seq": number, **row} for number, row in zip(given, rows, strict=True)])
+    return given
+
+
+def numbers(connection: Connection, table: Table, count: int) -> list[int]:
+    """So many new numbers for rows of this table, rising, never given before, not even to rows deleted since."""
+    if not count:
         return []
     if connection.dialect.name == "postgresql":
-        statement = insert(table).returning(table.c.seq, sort_by_parameter_order=True)
-        return [row.seq for row in connection.execute(statement, list(rows))]
-    # SQLite would return them one row at a time. Nobody else is in here: the transaction began IMMEDIATE.
+        query = text("SELECT nextval(pg_get_serial_sequence(:name, 'seq')) FROM generate_series(1, :count)")
+        return sorted(connection.execute(query, {"name": table.name, "count": count}).scalars())
+    # Inserting them tells SQLite how far they are given. Nobody else is in here: the transaction began IMMEDIATE.
     last = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name}).scalar() or 0
-    numbers = list(range(last + 1, last + 1 + len(rows)))
-    _insert(connection, table, [{"seq": number, **row} for number, row in zip(numbers, rows, strict=True)])
-    return numbers
+    return list(range(last + 1, last + 1 + count))
 
 
 def fill(connection: Connection, table: Table, rows: Sequence[tuple[Cell, ...]]) -> None:

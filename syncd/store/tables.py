@@ -285,6 +285,24 @@ journal = Table(
     Column("target", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("person", _NUMBER, index=True),
+    Column("commitment", LargeBinary),  # the digest of the sealed image, which may go (R24)
+    Column("entry", _NUMBER),  # of the audit, that covers it
+    sqlite_autoincrement=True,
+)
+
+# The audit chain (R24): an entry for each batch of journal rows or outcomes, and for each decision, which is sealed here.
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("at", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("run", _NUMBER),
+    Column("person", _NUMBER, index=True),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("link", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -304,6 +322,8 @@ outcomes = Table(
     Column("result", String, nullable=False),
     Column("failure", String),
     Column("sealed", LargeBinary, nullable=False),  # the target's words may quote a value
+    Column("commitment", LargeBinary),
+    Column("entry", _NUMBER),
 )
 
 findings = Table(
