@@ -46,6 +46,7 @@ from syncd.store import (
     writing,
 )
 from syncd.store.database import connect, looking, transaction
+from syncd.store.facts import Facts
 from syncd.store.rows import (
     Acceptance,
     Approval,
@@ -73,6 +74,7 @@ class Store:
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
         self._vault = vault
+        self.facts = Facts(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
