@@ -149,7 +149,7 @@ def main(words: Sequence[str]) -> int:
     asked = parser.parse_args(words)
     found = measure(find_servers(), asked.people, asked.rate)
     print(
-        f"a run of {found.landed:,} changes under way: disabled after {found.seconds:.2f} s, the verb done after {found.verb:.2f} s, "
+        f"a run of {found.landed:,} changes under way: disabled after {found.seconds:.2f} s, the verb over after {found.verb:.2f}, "
         f"{'before' if found.overtook else 'after'} the run; password {'replaced' if found.replaced else 'kept'}; "
         f"then after the run {_told(found.after_run)}, after a reconcile {_told(found.after_reconcile)}"
     )

@@ -15,6 +15,7 @@ import secrets
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -122,15 +123,19 @@ class Lockout:
         if name not in self._scopes:
             why = "is not configured any more: configure it again, or close the account by hand"
             return [Shut(name, one.fact.person, closed=False, why=why) for one in owed]
-        mine = [one for one in owed if self._store.lease(_lease(one), self._holder, self._clock(), LEASE_SECONDS)]
-        told = [Shut(name, one.fact.person, closed=False, why="is being closed", waits=True) for one in owed if one not in mine]
+        mine: list[Owed] = []
         try:
+            mine += [one for one in owed if self._store.lease(_lease(one), self._holder, self._clock(), LEASE_SECONDS)]
+            told = [Shut(name, one.fact.person, closed=False, why="is being closed", waits=True) for one in owed if one not in mine]
             return [*told, *self._closed(self._targets[name], name, mine, run)]
         except (EndpointError, TransientError) as error:
-            return [*told, *(Shut(name, one.fact.person, closed=False, why=str(error)) for one in mine)]
+            # A store in which somebody writes at length is asked again in a moment; a target is not.
+            waits = isinstance(error, EndpointError) and error.endpoint == "store"
+            return [Shut(name, one.fact.person, closed=False, why=str(error), waits=waits) for one in owed]
         finally:
-            for one in mine:
-                self._store.release(_lease(one), self._holder)
+            with suppress(EndpointError):  # it runs out by itself
+                for one in mine:
+                    self._store.release(_lease(one), self._holder)
 
     def _closed(self, target: Target, name: TargetName, owed: Sequence[Owed], run: _Run) -> Iterator[Shut]:
         left, scope, why, with_password = list(owed), self._scopes[name], dict[PersonId, str](), True

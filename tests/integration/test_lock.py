@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from syncd.core.facts import Fact, FactKind
 from syncd.core.guard import Limit
-from syncd.core.model import Change, Failure, Kind, Observed, Outcome, PersonId, Result, RunId
+from syncd.core.model import Change, Failure, Kind, NativeId, Observed, Outcome, PersonId, Result, RunId, TargetName
+from syncd.engine.lockout import Lockout
 from syncd.engine.planned import Undoes
 from syncd.errors import EndpointError
 from syncd.store.facts import LOCK
 from syncd.targets import PasswordOf, Question, Scope
 from syncd.targets.memory import Memory, MemoryConfig
+from syncd.targets.target import Target
 from tests.fixtures.engine_world import LDAP, MAIN, PLACES, World, found, kinds, pupil, world
 
 WHO, WHY = "head (uid 1)", "a stolen device"
@@ -258,6 +261,57 @@ def test_a_lock_and_a_run_that_both_die_in_the_middle_are_finished_by_the_next(d
     else:
         assert district.person("s30") not in district.store.known(LDAP)  # it was never made, and is not while they are locked
     assert district.store.facts.owed() == []
+
+
+@pytest.mark.parametrize("when", ["before", "behind"])
+def test_an_account_of_somebody_locked_while_it_is_opened_is_closed_again(district: World, when: str) -> None:
+    """As above, for somebody who returns: on either side of the effect the lock waits for the answer, and the run closes."""
+    told: list[tuple[bool, str]] = []
+    yesterday = district.clock.today - timedelta(days=1)
+    district.students(replace(district.roster.students["s1"], exit=yesterday))
+    district.sync()
+    assert not district.account("s1").enabled
+
+    def now() -> None:
+        (one,) = district.engine.facts.lock(district.person("s1"), WHO, WHY, patience=0)
+        told.append((one.waits, one.why.partition(",")[0]))
+
+    getattr(directory(district), when).append(now)
+    district.students(replace(district.roster.students["s1"], exit=None))
+    district.sync()
+    assert told == [(True, "disabled" if when == "behind" else "a run has sent something to it and waits for the answer")]
+    assert not district.account("s1").enabled
+    assert district.store.facts.owed() == []
+
+
+def test_a_target_that_is_dead_keeps_nobody_waiting_on_another(district: World) -> None:
+    """Each on a thread of its own; the dead one stays owed."""
+    person, other = district.person("s1"), TargetName("other")
+    known = district.store.known(LDAP)[person]
+    district.store.link(RunId("r1"), [replace(known, target=other, native_id=NativeId("n9"))])
+    dead = Watched()
+    dead.away = True
+    targets = {LDAP: Target(LDAP, district.connector), other: Target(other, dead)}
+    committed(district, person)
+    lockout = Lockout(district.store, targets, dict.fromkeys(targets, Scope(frozenset())), district.clock)
+    told = {one.target: one.closed for one in lockout.enforce()}
+    assert told == {LDAP: True, other: False}
+    assert not district.account("s1").enabled
+    assert [one.target for one in district.store.facts.owed()] == [other]
+    forgotten = Lockout(district.store, {}, {}, district.clock)
+    (left,) = forgotten.enforce()
+    assert "not configured any more" in left.why
+
+
+def test_an_account_that_others_deleted_owes_nothing(district: World) -> None:
+    """There is nothing to close; should it come back open, a reconcile finds it."""
+    person, native = district.person("s1"), district.native("s1")
+    account = district.memory.accounts.pop(native)
+    (told,) = district.engine.facts.lock(person, WHO, WHY)
+    assert (told.closed, told.why) == (True, "is not there")
+    district.memory.accounts[native] = account
+    district.sync("reconcile")
+    assert not district.memory.accounts[native].enabled
 
 
 def test_a_plan_made_before_a_lock_opens_nothing_behind_it(district: World) -> None:
