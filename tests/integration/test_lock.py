@@ -34,6 +34,7 @@ class Watched(Memory):
         super().__init__("ldap", MemoryConfig(containers=PLACES))
         self.before: list[object] = []
         self.behind: list[object] = []
+        self.open_then: list[bool] = []  # whether pupil 30 had an open account when somebody became a member
 
     def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
         """As the directory does, if it is there."""
@@ -44,6 +45,8 @@ class Watched(Memory):
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """As the directory does; what waits in `before` and `behind` is called around the first account made or opened."""
         for change in changes:
+            if change.kind is Kind.ADD_MEMBER:
+                self.open_then.append(any(one.enabled for one in self.accounts.values() if one.attributes["sn"] == ("Bellxx",)))
             opens = change.kind in (Kind.CREATE, Kind.ENABLE)
             if opens and self.before:
                 self.before.pop()()  # type: ignore[operator]  # the tests put functions there
@@ -200,7 +203,7 @@ def test_a_directory_that_refuses_the_password_still_closes_the_account(district
 
 
 def test_an_account_of_somebody_locked_while_it_is_made_is_closed_again(district: World) -> None:
-    """The lock comes between the journal and the answer: whoever locks is told to wait, and the run closes what it has opened."""
+    """The lock comes between the journal and the answer: whoever locks is told to wait, and the run closes it before it goes on."""
     told: list[bool] = []
 
     def now() -> None:
@@ -208,9 +211,11 @@ def test_an_account_of_somebody_locked_while_it_is_made_is_closed_again(district
         told.extend(one.waits for one in district.engine.facts.lock(person, WHO, WHY, patience=0))
 
     directory(district).before.append(now)
-    district.students(pupil(30))
+    district.students(pupil(30), pupil(31))
+    directory(district).open_then.clear()
     district.sync()
     assert told == [True]
+    assert set(directory(district).open_then) == {False}
     assert not district.account("s30").enabled
     assert district.store.facts.owed() == []
     district.engine.facts.end(district.person("s30"), FactKind.LOCK, WHO, "over")
