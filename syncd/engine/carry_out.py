@@ -96,6 +96,7 @@ class CarryOut:
         self._keep_out = keep_out
         self._spent: Counter[Cell] = Counter()  # and not recorded yet
         self._counted: set[tuple[Cell, PersonId]] = set()
+        self._uncounted: frozenset[PersonId] = frozenset()  # who is locked: no limit counts that (R33)
         self._log = _log.bind(run=run, target=target.name)
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
@@ -111,6 +112,7 @@ class CarryOut:
     ) -> Report:
         """Apply everything that can be; `told` hears each outcome as it comes. Never raises for a target that failed."""
         self._target.begin()
+        self._uncounted = frozenset(person for person, want in wants.items() if want.locked)
         self.report.owed.update(change.person for change in changes if change.person is not None and change.kind in STANDING)
         try:
             self._waves(changes, wants, wanted, told)
@@ -265,7 +267,7 @@ class CarryOut:
             failure=outcome.failure and str(outcome.failure),
         )  # fmt: skip
         report.results[outcome.result] += 1
-        if outcome.result is Result.DONE and person is not None:
+        if outcome.result is Result.DONE and person is not None and person not in self._uncounted:
             self._spend(outcome.change, person)
         if outcome.landed:
             report.kinds[outcome.change.kind] += 1
