@@ -79,7 +79,7 @@ def _lock(place: Place, person: PersonId, name: str, run: subprocess.Popen[bytes
         while not _closed(_entry(place.server, name)):
             if time.monotonic() - began > _PATIENCE:
                 raise EndpointError("bench", "the account is not disabled", "this is a bug")
-            time.sleep(0.05)
+            time.sleep(0.2)
         seconds = time.monotonic() - began
         said, _ = verb.communicate(timeout=_PATIENCE)
         return Locked(

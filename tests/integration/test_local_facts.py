@@ -14,7 +14,7 @@ from syncd.core.facts import FactKind
 from syncd.core.model import Kind, PersonId, SourceKey
 from syncd.errors import ChangeError
 from syncd.store import Store
-from tests.fixtures.engine_world import LDAP, MAIN, SIS, World, digests, employee, found, kinds, pupil, world
+from tests.fixtures.engine_world import LDAP, MAIN, SIS, World, begun_world, digests, employee, found, kinds, pupil, world
 
 WHO, WHY = "head (uid 1)", "asked for by the family"
 
@@ -22,8 +22,7 @@ WHO, WHY = "head (uid 1)", "asked for by the family"
 @pytest.fixture
 def district(tmp_path: Path) -> Iterator[World]:
     """Six pupils and three of staff, with accounts."""
-    with world(tmp_path) as made:
-        made.begin()
+    with begun_world(tmp_path) as made:
         yield made
 
 

@@ -19,7 +19,7 @@ from syncd.store.facts import LOCK
 from syncd.targets import PasswordOf, Question, Scope
 from syncd.targets.memory import Memory, MemoryConfig
 from syncd.targets.target import Target
-from tests.fixtures.engine_world import LDAP, MAIN, PLACES, World, found, kinds, pupil, world
+from tests.fixtures.engine_world import LDAP, MAIN, PLACES, World, begun_world, found, kinds, pupil
 
 WHO, WHY = "head (uid 1)", "a stolen device"
 
@@ -64,8 +64,7 @@ class Watched(Memory):
 @pytest.fixture
 def district(tmp_path: Path) -> Iterator[World]:
     """Eight pupils with accounts, in a directory that is watched."""
-    with world(tmp_path, connect=lambda _: Watched()) as made:
-        made.begin()
+    with begun_world(tmp_path, Watched()) as made:
         yield made
 
 
