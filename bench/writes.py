@@ -93,10 +93,11 @@ def district_of(people: int) -> District:
     """That many persons with accounts, nine in ten of them students; everybody has a middle name, and nobody is a guardian."""
     staff = max(1, people // 10)
     made = District.generate(SEED, CAMPUSES, max(1, people - staff), staff, first_day=utc_now().date())
-    return _with_middle_names(replace(made, roster=replace(made.roster, parents={})), "First")
+    return with_middle_names(replace(made, roster=replace(made.roster, parents={})), "First")
 
 
-def _with_middle_names(district: District, stem: str) -> District:
+def with_middle_names(district: District, stem: str) -> District:
+    """The district in which everybody's middle name begins so: one attribute of every account."""
     roster = district.roster
     students = [replace(one, middle=f"{stem} {one.number}") for one in roster.students.values()]
     staff = [replace(one, middle=f"{stem} {one.number}") for one in roster.staff.values()]
@@ -120,7 +121,7 @@ def _modifies(binaries: Binaries, people: int, *, nosync: bool) -> Timed:
             tree = set(entries_of(place.server))
             run(running, Kind.CREATE, first=True)
             _c(other, "ldapadd", (entry for entry in entries_of(place.server) if entry not in tree))
-            write_oneroster(_with_middle_names(place.district, "Second"), place.rosters / "oneroster.zip")
+            write_oneroster(with_middle_names(place.district, "Second"), place.rosters / "oneroster.zip")
             landed = run(running, Kind.UPDATE)
             timed = Timed(landed, _c(other, "ldapmodify", _modifications(entries_of(place.server))))
         _same(place, other)
@@ -156,7 +157,7 @@ def run(running: Running, kind: Kind, *, first: bool = False) -> Landed:
 def entries_of(server: PrivateSlapd) -> list[str]:
     """Every entry as LDIF, in the order in which it was made, without passwords: those nobody may read."""
     words = ["-LLL", "-o", "ldif-wrap=no", "-b", SUFFIX, "(objectClass=*)"]
-    return [entry for entry in _tool(server, "ldapsearch", words).split("\n\n") if entry.strip()]
+    return [entry for entry in client(server, "ldapsearch", words).split("\n\n") if entry.strip()]
 
 
 def _with_passwords(entries: list[str], running: Running) -> Iterator[str]:
@@ -190,11 +191,12 @@ def _c(server: PrivateSlapd, tool: str, entries: Iterator[str]) -> float:
     ldif.touch(mode=0o600)
     ldif.write_text("\n\n".join(entries) + "\n", encoding="utf-8")
     started = time.perf_counter()
-    _tool(server, tool, ["-f", str(ldif)])
+    client(server, tool, ["-f", str(ldif)])
     return time.perf_counter() - started
 
 
-def _tool(server: PrivateSlapd, tool: str, words: list[str]) -> str:
+def client(server: PrivateSlapd, tool: str, words: list[str]) -> str:
+    """What one of OpenLDAP's own clients prints, signed in as syncd is."""
     bound = ["-x", "-H", server.secure_url, "-D", SERVICE_DN, "-y", str(server.folder / "service.password")]
     ended = subprocess.run(
         [server.binaries.tool(tool), *bound, *words],

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from syncd.cli import decide, keep, look, run, setup, watch
+from syncd.cli import decide, facts, keep, look, run, setup, watch
 from syncd.errors import ConfigError
 
 
@@ -96,6 +96,14 @@ for _verb in (
     decide.undo,
     decide.shelved,
     decide.release,
+    facts.lock,
+    facts.unlock,
+    facts.freeze,
+    facts.unfreeze,
+    facts.override,
+    facts.sponsor,
+    facts.rename,
+    facts.facts,
     watch.daemon,
     watch.status,
     look.runs,

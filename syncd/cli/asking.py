@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from typing import NoReturn
 
 from syncd.cli.console import say, say_lines
@@ -60,11 +61,18 @@ def run_id(text: str) -> RunId:
 
 
 def masker(store: Store, persons: Iterable[PersonId]) -> Masked:
-    """Who of these persons is confidential (R37), by their last accepted records; of whom there is none counts as confidential."""
+    """Who of these persons is confidential (R37), by their last accepted records; of whom there is none counts as confidential.
+
+    So does whoever has a sealed name, and of whom it was decided here.
+    """
     asked = set(persons)
     known = store.records(asked) if asked else {}
-    hidden = {person for person in asked if not known.get(person) or _confidential(known[person])}
+    hidden = {person for person in asked if not known.get(person) or _confidential(known[person])} | _decided(store)
     return lambda person: person in hidden
+
+
+def _decided(store: Store) -> frozenset[PersonId]:
+    return store.facts.hidden(date.today())  # noqa: DTZ011 — a day too long masked, or too short, at the other end of the world
 
 
 def masker_of_plan(store: Store, planned: Planned) -> Masked:
@@ -75,6 +83,7 @@ def masker_of_plan(store: Store, planned: Planned) -> Masked:
     fresh = {person.id: bool(person.fields.get("confidential")) for person in people}
     known = store.records(fresh.keys())
     fresh |= {person: True for person, records in known.items() if _confidential(records)}
+    fresh |= dict.fromkeys(_decided(store), True)
     return lambda person: fresh[person] if person in fresh else stored(person)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from syncd.core.facts import FactKind
 from syncd.core.model import RowRef
 from syncd.core.rendering import MASK, Line, where
 from syncd.engine.explain import AccountStory, Because, Explanation
@@ -25,6 +26,7 @@ def lines(story: Explanation) -> Iterator[Line]:
         yield Line(f"  {issued.kind}: {MASK if hidden else issued.value}  (theirs for ever)")
     for account in story.accounts:
         yield from _account(account, hidden=hidden)
+    yield from _decisions(story)
     yield from _open_questions(story)
     yield from _history(story)
 
@@ -77,6 +79,20 @@ def _part(part: Because, width: int, *, hidden: bool) -> Iterator[Line]:
 def _folded(values: Iterable[str]) -> list[str]:
     """As directories compare: without regard to case."""
     return sorted(value.casefold() for value in values)
+
+
+def _decisions(story: Explanation) -> Iterator[Line]:
+    """What was decided here, over or not; of somebody masked without values and reasons."""
+    if story.facts:
+        yield Line("decided here", "bold")
+    for fact in story.facts:
+        if fact.kind is FactKind.SEAL:
+            yield Line(f"  {fact.since:%Y-%m-%d} sealed a name they had, by {fact.actor}")
+            continue
+        value = f" = {fact.values['value']!r}" if "value" in fact.values and not story.confidential else ""
+        over = f"; ended {fact.ended:%Y-%m-%d} by {fact.ended_by}" if fact.ended else ""
+        told = f"{fact.kind} by {fact.actor} on {fact.since:%Y-%m-%d}" if story.confidential else fact.told
+        yield Line(f"  {told}{value}{over}")
 
 
 def _open_questions(story: Explanation) -> Iterator[Line]:

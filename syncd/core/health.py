@@ -115,6 +115,8 @@ class Facts:
     backup: Freshness | None = None
     notices: Mapping[str, Freshness] = field(default_factory=dict)
     breakers: Mapping[str, str] = field(default_factory=dict)
+    decided: Mapping[str, int] = field(default_factory=dict)  # local facts in force, by kind
+    owed_locks: Mapping[str, int] = field(default_factory=dict)  # accounts of locked people that may be open, by target
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_campuses(facts, bounds, now),
         *_backup(facts, bounds, now),
         *_notices(facts),
+        *_locks(facts),
     ]
     return sorted(reasons, key=lambda reason: -reason.level)
 
@@ -245,6 +248,14 @@ def _notices(facts: Facts) -> Iterator[Reason]:
     for name, fresh in facts.notices.items():
         if fresh.failing:
             yield Reason(Level.WARNING, f"notify {name}", f"the last message could not be sent: {fresh.why}")
+
+
+def _locks(facts: Facts) -> Iterator[Reason]:
+    for name, count in facts.owed_locks.items():
+        what = "an account of somebody locked is" if count == 1 else f"{count:,} accounts of locked people are"
+        yield Reason(
+            Level.CRITICAL, f"target {name}", f"{what} still open; it is tried again and again. Close it by hand if it cannot wait"
+        )
 
 
 def _backup(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:

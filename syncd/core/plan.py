@@ -30,7 +30,7 @@ class Desired(NamedTuple):
 
     `policies` names every attribute the mapping owns. `refers` are attributes that hold the place of another person's account;
     `account.attributes` does not contain them. `leaving` keeps everything but the enabled flag, the groups and, with `park`,
-    the container.
+    the container; `locked` everything but the enabled flag.
     """
 
     person: PersonId
@@ -42,7 +42,8 @@ class Desired(NamedTuple):
     leaving: bool = False
     park: str | None = None
     delete: bool = False
-    reset: bool = False  # an enable of this account sets a new password: its owner was away for long
+    reset: bool = False  # an enable of this account sets a new password: its owner was away for long, or locked
+    locked: bool = False  # its owner is kept out: it is disabled with a password nobody has, and nothing else
     reason: str = ""
 
 
@@ -57,6 +58,8 @@ class Holding:
 
 def steps(target: TargetName, want: Desired, have: Holding | None) -> list[Change]:
     """The changes that bring one person's account from `have` to `want`, in the order in which they must happen."""
+    if want.locked:
+        return list(_Steps(target, want, have.native_id).locking(have)) if have is not None else []
     if have is None:
         return [] if want.leaving else list(_Steps(target, want, None).creation())
     maker = _Steps(target, want, have.native_id)
@@ -117,6 +120,12 @@ class _Steps:
             if new:
                 yield self.make(Kind.REFER, replace(place, attributes=old), replace(place, attributes=new))
         yield from self.memberships(place, account.groups, kept)
+
+    def locking(self, have: Holding) -> Iterator[Change]:
+        """The step that keeps somebody out, where the account is open (R33)."""
+        place = _place(have.account)
+        if place.enabled:
+            yield self.make(Kind.DISABLE, before=place, after=replace(place, enabled=False))
 
     def leaving(self, have: Holding) -> Iterator[Change]:
         """The steps that take access away, and no more than the lifecycle asks for."""

@@ -61,6 +61,7 @@ class Daemon:
         self._notifier = notifier or Notifier()
         self._working = threading.Lock()  # held by a run, and while one district is put in another's place
         self._telling = threading.Lock()  # held while a message is sent
+        self._shutting_out = threading.Lock()  # held while accounts of locked people are closed
         self._stopping = threading.Event()
         self._breakers: dict[str, str] = {}
         self._district: Running
@@ -86,8 +87,8 @@ class Daemon:
             lease = whole.enter_context(exclusive(config.state, self._district.store, self._clock, DAEMON))
             self._scheduler = BackgroundScheduler(
                 timezone=ZoneInfo(config.district.timezone),
-                # one run at a time, in the order of their times; messages do not wait for them
-                executors={"default": ThreadPoolExecutor(1), "notices": ThreadPoolExecutor(1)},
+                # one run at a time, in the order of their times; messages and locks do not wait for them
+                executors={name: ThreadPoolExecutor(1) for name in ("default", "notices", "locks")},
                 job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE},
             )
             self._scheduler.add_listener(self._heard, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR)
@@ -128,6 +129,7 @@ class Daemon:
             self._notifier.status(f"the store does not answer: {error.why}")
             return
         self._notifier.alive()
+        self._pay_locks()
         if not self._working.locked():  # a run's own transaction may last for minutes; its lock keeps others away as well
             try:
                 lease.renew()
@@ -144,7 +146,7 @@ class Daemon:
         self._district.engine.stop()
         self._scheduler.shutdown(wait=False)
         end = time.monotonic() + PATIENCE
-        for busy in (self._working, self._telling):
+        for busy in (self._working, self._telling, self._shutting_out):
             if not busy.acquire(timeout=max(end - time.monotonic(), 0)):
                 _log.warning("daemon.forced", seconds=PATIENCE)
                 os._exit(0)  # a thread that hangs in a call would keep the process for ever; what was sent is journalled
@@ -264,6 +266,27 @@ class Daemon:
                 self._herald.digest() if digest else self._herald.tell()
             except EndpointError as error:
                 _log.warning("notice.late", endpoint=error.endpoint)
+
+    def _pay_locks(self) -> None:
+        """See that whoever is locked is shut out, past schedule, quiet hours and the run under way (R33)."""
+        if self._shutting_out.locked():
+            return
+        with suppress(EndpointError):  # a store that is silent is told of elsewhere, and asked again at the next tick
+            if self._district.store.facts.owes():
+                self._scheduler.add_job(self._shut_out, id="locks", executor="locks", replace_existing=True)
+
+    def _shut_out(self) -> None:
+        with self._shutting_out:
+            if self._stopping.is_set():
+                return
+            try:  # on connections of its own: a run's are the run's
+                with opened(self._district.config, clock=self._clock) as district:
+                    with suppress(Busy):  # whose run will find out itself what came of what it has sent
+                        district.engine.resume()
+                    district.engine.facts.lockout.enforce()
+            except SyncdError as error:
+                endpoint = error.endpoint if isinstance(error, EndpointError) else None
+                _log.warning("lock.owed", endpoint=endpoint, failure=type(error).__name__)
 
     def _when_free(self, work: Callable[[], _Done]) -> _Done:
         """Do it when nobody else runs on the store: an operator's own `syncd sync` is waited for."""

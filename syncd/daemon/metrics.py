@@ -110,6 +110,10 @@ class _FromHealth(Collector):
         yield _gauge("syncd_findings", "Findings of the last runs: rejects, disputes and others.", ("kind",),
                      [((kind,), number) for kind, number in facts.findings.items()])  # fmt: skip
         yield _gauge("syncd_quarantined", "Changes that a target refused.", (), [((), facts.quarantined)])
+        yield _gauge("syncd_local_facts", "What people decided here and is in force.", ("kind",),
+                     [((kind,), number) for kind, number in facts.decided.items()])  # fmt: skip
+        yield _gauge("syncd_locks_owed", "Accounts of locked people that may be open.", ("target",),
+                     [((name,), facts.owed_locks.get(name, 0)) for name in facts.targets])  # fmt: skip
         yield _gauge("syncd_breaker_state", "0 closed, 1 half open, 2 open.", ("target",),
                      [((name,), _BREAKER.get(facts.breakers.get(name, "closed"), 2)) for name in facts.targets])  # fmt: skip
         if facts.backup and facts.backup.good_at:

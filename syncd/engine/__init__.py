@@ -17,12 +17,14 @@ from syncd import telemetry
 from syncd.core import health as core_health
 from syncd.core import mapping, plan
 from syncd.core.health import Freshness
+from syncd.core.local import Local
 from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
 from syncd.engine import explain, gather, health, planned
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
 from syncd.engine.desire import Desire
+from syncd.engine.facts import LocalFacts
 from syncd.engine.gather import Reading, SourceAccess
 from syncd.engine.judging import BEGUN, ENDED, Judge
 from syncd.engine.laps import Laps
@@ -36,6 +38,7 @@ from syncd.settings import Config, extra_fields
 from syncd.sources import Source
 from syncd.sources.spool import purge
 from syncd.store import Store
+from syncd.store.facts import LOCK
 from syncd.targets import Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
@@ -77,6 +80,7 @@ class Engine:
         self._spools = config.state / "spools"
         self._judge = Judge(config, store, clock)
         self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
+        self.facts = LocalFacts(config, store, vault, clock, self._people, self._mappings, targets)
         self._stopping = Event()
 
     def stop(self) -> None:
@@ -165,7 +169,7 @@ class Engine:
         fingerprints = self._fingerprints(parts.targets)
         everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
         asked = store.find_person(person) if person else []
-        people = gather.people(accesses, readings, store, today, everyone=everyone, also=asked)
+        people, local = self.facts.joined(gather.people(accesses, readings, store, today, everyone=everyone, also=asked), today)
         laps.end("resolve")
         self._may_stop()
         desire = Desire(
@@ -175,6 +179,7 @@ class Engine:
             self._config.district.display,
             today,
             mapped_on=mapped_on,
+            local=local,
         )
         # Where nobody is to be looked at, a delta run asks nothing more: what a district costs is what changed in it.
         asleep = kind == DELTA and not people.everybody
@@ -191,18 +196,20 @@ class Engine:
         matched = (
             {name: Matched(name) for name in usable}
             if asleep
-            else match_all([self._matching(name, desire.foreign) for name in usable], decided, stopped, reconcile=kind == RECONCILE)
+            else match_all(
+                [self._matching(name, desire.foreign, local) for name in usable], decided, stopped, reconcile=kind == RECONCILE
+            )
         )
         laps.end("match")
         self._may_stop()
         plans = {name: Plan(name, tuple(sorted(one.changes, key=planned.order_key))) for name, one in matched.items()}
         nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))
         unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
-        plans = {name: planned.without(one, unnamed) for name, one in plans.items()}
-        plans, shelved, shelf = self._undoing.hold(plans, matched, decided)
+        plans, shelved, shelf = self._undoing.hold(planned.without_all(plans, unnamed), matched, decided)
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
-        verdict, released = self._judge.verdict(pipeline, accesses, readings, plans, matched, came_from)
+        judged = planned.without_all(plans, local.kept_out)  # a lock asks no limit
+        verdict, released = self._judge.verdict(pipeline, accesses, readings, judged, matched, came_from)
         result = Planned(
             run=run,
             pipeline=pipeline,
@@ -259,10 +266,10 @@ class Engine:
         people = f"{self._people.fingerprint} {self._config.district.display}"
         return {"people": people, **{f"target {name}": self._mappings[name].fingerprint for name in targets}}
 
-    def _matching(self, name: TargetName, foreign: Mapping[PersonId, str]) -> Matching:
+    def _matching(self, name: TargetName, foreign: Mapping[PersonId, str], local: Local) -> Matching:
         target, rules = self._targets[name], self._mappings[name]
         makes = self._config.targets[name].create_containers
-        return Matching(target, rules, self._store, self._people.lifecycle, foreign, create_containers=makes)
+        return Matching(target, rules, self._store, self._people.lifecycle, foreign, create_containers=makes, local=local)
 
     def is_first(self, pipeline: str, target: TargetName) -> bool:
         """Whether the next apply to a target must be explicit: never written to (R14), or not read since a restore (R25)."""
@@ -289,6 +296,7 @@ class Engine:
     def _apply(
         self, ready: Planned, lease: Lease, *, first: bool, told: Told, only: Collection[PersonId] | None = None
     ) -> Applied | None:
+        self.facts.shut_out(ready)
         if ready.verdict.blocked or (ready.verdict.first and not first):
             self._store.set_run(ready.run, "held")
             return None
@@ -318,6 +326,7 @@ class Engine:
         for name, report in reports.items():
             if whole and report.complete and store.first_apply(name) == BEGUN:
                 store.set_first_apply(name, ENDED)
+        self.facts.lockout.enforce()
         self._settle(ready, reports, held)
         if ready.one_person and any(reading.fresh for reading in ready.readings.values()):
             store.mark(ready.decided.keys())  # made from a roster that is not accepted yet: only a whole run settles them
@@ -348,7 +357,9 @@ class Engine:
 
     def _must_be_newest(self, run: RunId) -> None:
         """Raises EndpointError where a later run has written: what this one planned from is not so any more."""
-        later = [row.id for row in self._store.runs(100) if row.status in _WROTE and int(row.id[1:]) > int(run[1:])]
+        later = [
+            row.id for row in self._store.runs(100) if row.status in _WROTE and row.kind != LOCK and int(row.id[1:]) > int(run[1:])
+        ]
         if later:
             raise EndpointError(f"plan {run}", f"{later[0]} has been applied since", "plan again")
 
@@ -373,6 +384,7 @@ class Engine:
             self._clock,
             self._stopping.is_set,
             self._judge.cells_of(ready, name),
+            self.facts.keep_out,
         )
         wanted = {person: one.wanted[name] for person, one in ready.decided.items() if name in one.wanted}
         return carrier.apply(changes, ready.matched[name].wants, wanted, told)
@@ -481,6 +493,7 @@ class Engine:
     ) -> tuple[Planned, Applied | None]:
         """Plan and apply in one go: what the scheduler does."""
         with exclusive(self._config.state, self._store, self._clock) as lease, seldom_collected():
+            self.facts.lockout.enforce()
             ready = self._plan(pipeline, kind, person, {}, None, trigger, stored=True)
             return ready, self._apply(ready, lease, first=False, told=told)
 
@@ -498,7 +511,7 @@ class Engine:
     def _resume(self) -> tuple[int, dict[TargetName, EndpointError | TransientError]]:
         """How many open intentions were resolved, and the targets that could not be asked: these sit the run out."""
         self._store.bury(self._clock())
-        open_ones = self._store.open_intentions()
+        open_ones = self.facts.left_behind(self._store.open_intentions())
         stopped: dict[TargetName, EndpointError | TransientError] = {}
         for name in sorted({one.change.target for one in open_ones}):
             if name not in self._mappings:
@@ -521,7 +534,13 @@ class Engine:
         """Everything known of each person this key means, and what made each part of their accounts."""
         return [
             explain.explain(
-                person, self._store, self._people, self._mappings, self._config.district.display, self.today, self._refer
+                person,
+                self._store,
+                self._people,
+                self._mappings,
+                self._config.district.display,
+                self.facts.on(self.today),
+                self._refer,
             )
             for person in self._store.find_person(key)
         ]

@@ -27,6 +27,9 @@ from syncd.vault import Vault
 
 _log = telemetry.logger("engine")
 
+_STOPPED = "not sent: the program was told to end; the next run does it"
+_LOCKED = "not sent: somebody locked this person; unlock lets the next run do it"
+
 BATCH = 500
 """Changes journalled in one transaction, together with the outcomes of those before. Measured: fewer cost, more gain nothing."""
 
@@ -55,6 +58,14 @@ class Report:
         return self.stopped is None and not self.cut_short and not any(one.failure is Failure.WAITS for one in self.failures)
 
 
+@dataclass(frozen=True, slots=True)
+class KeepOut:
+    """Who is locked at this moment, and how what was opened to them meanwhile is closed again (R33)."""
+
+    locked: Callable[[], frozenset[PersonId]] = frozenset
+    close: Callable[[], object] = lambda: None
+
+
 class CarryOut:
     """One target's part of one run."""
 
@@ -68,6 +79,7 @@ class CarryOut:
         clock: Callable[[], datetime],
         stopping: Callable[[], bool] = lambda: False,
         cells_of: Callable[[Change], Collection[Cell]] = lambda _: (),
+        keep_out: KeepOut = KeepOut(),
     ) -> None:
         """Once `stopping` says so, nothing more is sent; what is under way is awaited and recorded.
 
@@ -81,8 +93,10 @@ class CarryOut:
         self._clock = clock
         self._stopping = stopping
         self._cells_of = cells_of
+        self._keep_out = keep_out
         self._spent: Counter[Cell] = Counter()  # and not recorded yet
         self._counted: set[tuple[Cell, PersonId]] = set()
+        self._uncounted: frozenset[PersonId] = frozenset()  # who is locked: no limit counts that (R33)
         self._log = _log.bind(run=run, target=target.name)
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
@@ -98,6 +112,7 @@ class CarryOut:
     ) -> Report:
         """Apply everything that can be; `told` hears each outcome as it comes. Never raises for a target that failed."""
         self._target.begin()
+        self._uncounted = frozenset(person for person, want in wants.items() if want.locked)
         self.report.owed.update(change.person for change in changes if change.person is not None and change.kind in STANDING)
         try:
             self._waves(changes, wants, wanted, told)
@@ -127,6 +142,8 @@ class CarryOut:
             ready = [self._filled(change) for change in wave if self._may_go(change)]
             if ready:
                 self._send(ready, wants, wanted, told, last=last)
+                if self._keep_out.locked() & {change.person for change in ready}:
+                    self._keep_out.close()
 
     def _may_go(self, change: Change) -> bool:
         if change.person is None:
@@ -163,10 +180,11 @@ class CarryOut:
                 numbers = self._store.intend(self._run, batch, sealed, self._clock(), after=done, spent=self._spent)
                 done.clear()
                 self._spent.clear()
+                # Not before: whoever locks somebody now sees what is journalled, and whoever did before is seen here.
+                locked = self._keep_out.locked()
                 for change, seq in zip(batch, numbers, strict=True):
-                    if self._stopping():
-                        done.append((seq, _unsent(change)))
-                        self._note(done[-1][1])
+                    if (unsent := self._unsent(change, locked)) is not None:
+                        done.append((seq, unsent))
                         continue
                     seqs[id(change)] = seq
                     yield change
@@ -202,6 +220,17 @@ class CarryOut:
             told(outcome)
         flush()
 
+    def _unsent(self, change: Change, locked: Collection[PersonId]) -> Outcome | None:
+        """What came of a change that was journalled and must not be sent now; None where it may."""
+        if change.person is not None and change.person in locked and change.kind is not Kind.DISABLE:
+            self.report.unsettled.add(change.person)
+            return Outcome(change, Result.FAILED, failure=Failure.WAITS, why=_LOCKED)
+        if self._stopping():
+            outcome = Outcome(change, Result.FAILED, failure=Failure.WAITS, why=_STOPPED)
+            self._note(outcome)
+            return outcome
+        return None
+
     def _second_miss(self, outcome: Outcome) -> Outcome:
         if outcome.failure is Failure.STALE:
             return replace(outcome, failure=Failure.OTHER, why=f"changed by somebody else twice while being written: {outcome.why}")
@@ -210,10 +239,17 @@ class CarryOut:
     def _passwords(
         self, batch: Sequence[Change], wants: Mapping[PersonId, Desired], wanted: Mapping[PersonId, Wanted], secrets: dict[int, str]
     ) -> dict[int, tuple[bytes, datetime]]:
-        """New passwords for the creates and returners of a batch, sealed; in the clear they are only in `secrets`."""
+        """New passwords for the creates and returners of a batch, sealed; in the clear they are only in `secrets`.
+
+        Whoever is locked gets one that nobody is ever told.
+        """
         sealed: dict[int, tuple[bytes, datetime]] = {}
         for index, change in enumerate(batch):
-            if change.person is None or change.person not in wanted:
+            if change.person is None:
+                continue
+            if change.kind is Kind.DISABLE and change.person in wants and wants[change.person].locked:
+                secrets[id(change)] = passwords.random()
+            if change.person not in wanted:
                 continue
             returns = change.kind is Kind.ENABLE and wants[change.person].reset
             spec = wanted[change.person].password
@@ -231,7 +267,7 @@ class CarryOut:
             failure=outcome.failure and str(outcome.failure),
         )  # fmt: skip
         report.results[outcome.result] += 1
-        if outcome.result is Result.DONE and person is not None:
+        if outcome.result is Result.DONE and person is not None and person not in self._uncounted:
             self._spend(outcome.change, person)
         if outcome.landed:
             report.kinds[outcome.change.kind] += 1
@@ -274,11 +310,6 @@ class CarryOut:
             ours = observed.account.enabled or one.disabled_by_us
             changes += plan.steps(name, wants[person], Holding(one.native_id, seen, ours))
         return changes
-
-
-def _unsent(change: Change) -> Outcome:
-    """What came of a change that was journalled and, the program being told to end, not sent."""
-    return Outcome(change, Result.FAILED, failure=Failure.WAITS, why="not sent: the program was told to end; the next run does it")
 
 
 def password_context(target: str, person: str) -> str:

@@ -5,7 +5,7 @@ The ledger is asked twice for everybody together, not once per name; what it was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from syncd.core import naming
@@ -18,13 +18,15 @@ Names = Mapping[str, IssuedName]  # by kind
 _AHEAD = 12  # counters asked for beyond the namesakes of this run: those of earlier ones
 
 _NOBODY: Names = {}
+_SEALED = "(sealed)"
 
 
 class Choosing:
     """Gives out names; holds the run's view of the ledger, so that two new persons never choose the same one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, sealed: Collection[str] = ()) -> None:
         self._store = store
+        self._sealed = sealed  # names that are nobody's any more, not even their holder's
         self._holders: dict[str, str | None] = {}  # by ledger key, as far as anybody was interested
         self.reserved: dict[str, PersonId] = {}
         self.foreign: dict[PersonId, str] = {}  # whose name is that of an account nobody is linked to: adopt or dispute (R35)
@@ -73,7 +75,7 @@ class Choosing:
     def _ask(self, keys: Iterable[str]) -> None:
         unknown = set(keys) - self._holders.keys()
         held = self._store.holders(unknown) if unknown else {}
-        self._holders |= {key: held.get(key) for key in unknown}
+        self._holders |= {key: _SEALED if key in self._sealed else held.get(key) for key in unknown}
 
 
 def _open(

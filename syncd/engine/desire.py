@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from syncd.core import correlate, lifecycle, naming
+from syncd.core.facts import FOUND
 from syncd.core.lifecycle import PersonState, Presence, Standing, State
+from syncd.core.local import Local, without_overrides
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
 from syncd.core.model import Person, PersonId, PopulationName, Record, SourceKey, SourceName, TargetName
 from syncd.core.naming import IssuedName, NameRequest
@@ -58,7 +60,9 @@ class Desire:
         today: date,
         *,
         mapped_on: date | None = None,
+        local: Local | None = None,
     ) -> None:
+        self._local = local or Local(today)
         self._store = store
         self._mapping = mapping
         self._targets = tuple(targets)
@@ -70,7 +74,7 @@ class Desire:
         self._missing_related: set[PersonId] = set()
         self._populations: dict[PersonId, PopulationName | None] = {}  # of those in whom the rules find an answer
         self._requests: dict[PersonId, tuple[NameRequest, ...]] = {}
-        self._choosing = Choosing(store)
+        self._choosing = Choosing(store, self._local.sealed)
         self.findings: list[Finding] = []
 
     @property
@@ -139,9 +143,16 @@ class Desire:
                     related[relation] = key_person[record.source, key]
         state = people.states.get(person_id)
         previous = state.campus if state else ""
-        person, due = self._building.build(person_id, records, related, previous_campus=previous)
-        self._people[person_id] = person
+        self._people[person_id], due = self._told(person_id, records, related, previous)
         return due
+
+    def _told(
+        self, person_id: PersonId, records: list[Record], related: Mapping[str, PersonId], previous_campus: str
+    ) -> tuple[Person, date | None]:
+        """The person as the records tell of them, and above these what was decided here (R6)."""
+        overridden = self._local.overriding(person_id, records)
+        person, due = self._building.build(person_id, overridden, related, previous_campus=previous_campus)
+        return without_overrides(person), due
 
     def _as_last_told(self, absent: Collection[PersonId], order: Mapping[SourceName, int]) -> dict[PersonId, Person]:
         """Persons who are not part of this run or in no roster any more, from their last good records."""
@@ -152,7 +163,7 @@ class Desire:
             gone = {(key.source, key.key) for key in keys.get(person_id, []) if key.missing_since is not None}
             records = [one for one in kept if (one.source, one.key) not in gone and one.source in order] or kept
             records.sort(key=lambda one: (order.get(one.source, len(order)), one.key))
-            persons[person_id], _ = self._building.build(person_id, records, {}, previous_campus=states[person_id].campus)
+            persons[person_id], _ = self._told(person_id, records, {}, states[person_id].campus)
         return persons
 
     def _sort_out(self, order: Iterable[PersonId]) -> None:
@@ -160,7 +171,7 @@ class Desire:
         for person_id in order:
             person = self._people[person_id]
             with suppress(MappingFailure, naming.NoNameLeft):
-                population = self._populations[person_id] = self._mapping.population(person)
+                population = self._populations[person_id] = self._rule(person)
                 if population is not None:
                     self._requests[person_id] = self._mapping.name_requests(person, population)
 
@@ -188,18 +199,25 @@ class Desire:
                 self._find("disputed", person_id, blocked)
                 population = PopulationName(previous.population or "")
         presence = self._presence(person_id, person, people, readings)
+        for fact in self._local.of(person_id):
+            self._find(FOUND[fact.kind], person_id, fact.told)
+        if (held := self._local.holding(person_id)) is not None:
+            presence = replace(presence, shielded=True)
+            population = PopulationName(previous.population) if previous and previous.population else None
         spec = self._mapping.lifecycle.get(population, lifecycle.LifecycleSpec()) if population else lifecycle.LifecycleSpec()
         standing = lifecycle.decide(
             spec, presence, previous, self._today, has_account=person_id in linked, unopened=person_id in unopened
         )
         if unsure and standing.state in lifecycle.LEFT:
             blocked = ""  # an exit acts on its date: of leaving no mapping is asked (R36)
+        if held is not None:
+            standing = replace(standing, why=held.told)
         stages = self._stages(spec, standing, person_id, person)
-        dues = (standing.due, changes_on, *(stage.due for stage in stages.values()))
+        dues = (standing.due, changes_on, self._local.due(person_id), *(stage.due for stage in stages.values()))
         due = min((day for day in dues if day is not None), default=None)
         decided = Decided(
             person,
-            _state(person_id, person, people, previous, standing, population, due),
+            _state(person_id, None if held else person, people, previous, standing, population, due),
             standing,
             population,
             names,
@@ -213,7 +231,11 @@ class Desire:
         return decided
 
     def _population(self, person: Person) -> PopulationName | None:
-        return self._populations[person.id] if person.id in self._populations else self._mapping.population(person)
+        return self._populations[person.id] if person.id in self._populations else self._rule(person)
+
+    def _rule(self, person: Person) -> PopulationName | None:
+        """The population as it was said of somebody whom no roster tells of, else as the rules have it."""
+        return self._local.population(person) or self._mapping.population(person)
 
     def _stages(
         self, spec: lifecycle.LifecycleSpec, standing: Standing, person_id: PersonId, person: Person | None
@@ -275,7 +297,8 @@ class Desire:
                 if population in target.populations:
                     related = {name: self._people[key] for name, key in person.related.items() if key in self._people}
                     plain = {kind: name.value for kind, name in decided.names.items()}
-                    wanted = target.desire(person, population, plain, related, self._mapped_on)
+                    mapped = target.desire(person, population, plain, related, self._mapped_on)
+                    wanted = self._local.overridden(person.id, target.target, mapped)
                     if wanted is not None:
                         decided.wanted[target.target] = wanted
         except MappingFailure as failure:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from syncd.core import correlate
+from syncd.core.facts import Fact
 from syncd.core.lifecycle import PersonState
+from syncd.core.local import Local, without_overrides
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
 from syncd.core.model import Account, Person, PersonId, PopulationName, Record, TargetName
 from syncd.core.naming import IssuedName
@@ -53,6 +55,7 @@ class Explanation:
     history: tuple[JournalRow, ...]
     confidential: bool = False
     fields: Mapping[str, object] = field(default_factory=dict)
+    facts: tuple[Fact, ...] = ()  # everything decided here about this person, over or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,13 @@ class _View:
     store: Store
     people: People
     display: str
-    today: date
+    local: Local
     refer: Refer
+
+    @property
+    def today(self) -> date:
+        """The day on which everything is decided."""
+        return self.local.today
 
 
 def explain(
@@ -72,15 +80,16 @@ def explain(
     people: People,
     mappings: Mapping[TargetName, TargetMapping],
     display: str,
-    today: date,
+    local: Local,
     refer: Refer,
 ) -> Explanation:
-    """The explanation of one person, as of today."""
+    """The explanation of one person, as of the day of what was decided here."""
     records = store.records([person_id]).get(person_id, [])
     state = store.persons([person_id]).get(person_id)
     names = store.names([person_id]).get(person_id, {})
-    person = _built(person_id, records, store, display, today, state, people.campus_settles_after) if records else None
-    view, stories = _View(store, people, display, today, refer), []
+    overridden = local.overriding(person_id, records)
+    person = _built(person_id, overridden, store, display, local.today, state, people.campus_settles_after) if records else None
+    view, stories = _View(store, people, display, local, refer), []
     for name, mapping in mappings.items():
         known = store.known(name, [person_id]).get(person_id)
         stories.append(_story(name, mapping, known, person, names, view))
@@ -92,8 +101,11 @@ def explain(
         accounts=tuple(stories),
         findings=tuple(found for found in (*store.findings(), *store.quarantined()) if found.person == person_id),
         history=tuple(store.journal(person=person_id)),
-        confidential=not records or any(record.fields.get("confidential") for record in records),
+        confidential=not records
+        or any(record.fields.get("confidential") for record in overridden)
+        or person_id in store.facts.hidden(local.today),
         fields=person.fields if person else {},
+        facts=tuple(store.facts.listed([person_id])),
     )
 
 
@@ -112,7 +124,7 @@ def _built(
         related |= {relation: keys[key].person for relation, key in record.related.items() if key in keys}
     previous = state.campus if state else ""
     person, _ = correlate.build(person_id, records, related, today, display, previous_campus=previous, settles_after=settles_after)
-    return person
+    return without_overrides(person)
 
 
 def _story(
@@ -127,7 +139,7 @@ def _story(
         return AccountStory(target, known)
     people, store, today = view.people, view.store, view.today
     try:
-        population = people.population(person)
+        population = view.local.population(person) or people.population(person)
         if population is None or population not in mapping.populations:
             return AccountStory(target, known, failure=f"no account here for population {population or 'none'}")
         others = store.records(set(person.related.values()))
@@ -137,7 +149,7 @@ def _story(
             if others.get(other)
         }
         plain = {kind: name.value for kind, name in names.items()}
-        wanted = mapping.desire(person, population, plain, related, today)
+        wanted = view.local.overridden(person.id, target, mapping.desire(person, population, plain, related, today))
     except MappingFailure as failure:
         return AccountStory(target, known, failure=str(failure))
     if wanted is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -92,8 +93,10 @@ def health(
     """
     found = store.wellbeing(config.pipelines, {name: each.canaries for name, each in config.sources.items()})
     facts = _facts(config, found, next_runs, breakers or {}, alive=alive)
-    bounds = Bounds(config.health.stale_after, config.health.backup_after)
     today = now.astimezone(ZoneInfo(config.district.timezone)).date()
+    owed = Counter(one.target for one in store.facts.owed())
+    facts = replace(facts, decided=store.facts.counts(today), owed_locks=dict(sorted(owed.items())))
+    bounds = Bounds(config.health.stale_after, config.health.backup_after)
     return Health(now, version, facts, judge(facts, bounds, config.calendar, now, today), found.accounts)
 
 
@@ -163,6 +166,7 @@ def as_json(health: Health) -> dict[str, object]:
         "held": sum(len(one.held) for one in facts.pipelines.values()),
         "quarantined": facts.quarantined,
         "findings": dict(sorted(facts.findings.items())),
+        "local_facts": {**facts.decided, "locks_owed": sum(facts.owed_locks.values())},
         "backup": _fresh_json(facts.backup, now) if facts.backup else None,
         "configuration": _fresh_json(facts.configuration, now) if facts.configuration else None,
         "daemon": "running" if facts.alive else "not running",

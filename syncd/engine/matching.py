@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 
 from syncd.core import correlate, plan
 from syncd.core.correlate import SituationKind
 from syncd.core.lifecycle import LEFT, LifecycleSpec, State
+from syncd.core.local import Local
 from syncd.core.mapping import TargetMapping, Wanted
 from syncd.core.model import Account, Change, Kind, NativeId, Observed, PersonId, PopulationName, TargetName
 from syncd.core.naming import IssuedName, ledger_key
@@ -56,6 +58,7 @@ class Matching:
         foreign: Mapping[PersonId, str],
         *,
         create_containers: bool = True,
+        local: Local | None = None,
     ) -> None:
         self._target = target
         self._name = TargetName(mapping.target)
@@ -64,6 +67,7 @@ class Matching:
         self._lifecycles = lifecycles
         self._foreign = foreign
         self._create_containers = create_containers
+        self._local = local or Local(date.min)
         self._scope = Scope(mapping.attributes)
         self._group = functools.cache(target.canonical_group)  # a few hundred names, asked for in every membership of everybody
         self._result = Matched(self._name)
@@ -116,7 +120,10 @@ class Matching:
             self._remember_names(listing, self._store.linked(self._name))
         desired: dict[PersonId, Desired] = {}
         for person, one in decided.items():
-            want = None if person in blocked or one.blocked or one.standing.frozen else self._desired(one, holdings.get(person))
+            waits = person in blocked or one.blocked or one.standing.frozen
+            want = None if waits else self._desired(one, holdings.get(person))
+            if (lock := self._local.locked(person)) is not None and person in holdings:
+                want = self._leaver(one, holdings[person], lock.told)._replace(locked=True)
             if want is not None:
                 desired[person] = want
         wants = {person: self._with_references(want, decided[person], desired) for person, want in desired.items()}
@@ -175,7 +182,8 @@ class Matching:
             ours = one.disabled_by_us
             if not account.enabled and one.account.enabled:
                 ours = False
-                self._find("disabled by others", person, f"{account.rdn} was disabled by somebody else; it stays so (R33)")
+                if self._local.locked(person) is None:  # the journal tells who closed that one
+                    self._find("disabled by others", person, f"{account.rdn} was disabled by somebody else; it stays so (R33)")
             holdings[person] = Holding(one.native_id, account, account.enabled or ours)
             if account != one.account or ours != one.disabled_by_us:
                 self._result.links.append(replace(one, account=account, disabled_by_us=ours))
@@ -300,7 +308,7 @@ class Matching:
             wanted.policies,
             campus=one.campus,
             population=population,
-            reset=standing.reset,
+            reset=standing.reset or (self._name, state.id) in self._local.resets,
             reason=standing.why,
         )
 

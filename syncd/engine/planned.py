@@ -199,6 +199,11 @@ def without(whole: Plan, persons: Collection[PersonId]) -> Plan:
     return Plan(whole.target, tuple(without_orphans(kept)))
 
 
+def without_all(plans: Mapping[TargetName, Plan], persons: Collection[PersonId]) -> dict[TargetName, Plan]:
+    """The plans of all targets without these persons' changes."""
+    return {name: without(one, persons) for name, one in plans.items()}
+
+
 def transfers(people: People, decided: Mapping[PersonId, Decided]) -> dict[PersonId, str]:
     """The campus that each person leaves in this run."""
     before = {person: people.states[person].campus for person in decided if person in people.states}

@@ -18,6 +18,7 @@ from syncd.engine.matching import Matched
 from syncd.engine.planned import Planned, Shelf, Undoes
 from syncd.errors import EndpointError
 from syncd.store import Finding, JournalRow, Store
+from syncd.store.facts import LOCK
 from syncd.targets.target import Target
 
 UNDO = "undo"
@@ -159,6 +160,8 @@ def undoable(store: Store, run: RunId) -> str:
         raise EndpointError(f"run {run}", "there is no such run", "see `syncd runs`")
     if row.status in ("planning", "applying"):
         raise EndpointError(f"run {run}", "is still going on", "wait for it to end")
+    if row.kind == LOCK:
+        raise EndpointError(f"run {run}", "carried out a lock", "syncd unlock KEY gives the account back")
     if not store.has_journal(run):
         raise EndpointError(
             f"run {run}", "wrote nothing", "where it is a plan that was applied, name the run that did: see `syncd runs`"

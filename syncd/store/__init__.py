@@ -47,6 +47,7 @@ from syncd.store import (
 )
 from syncd.store.audit import Audit
 from syncd.store.database import connect, looking, transaction
+from syncd.store.facts import Facts
 from syncd.store.rows import (
     Acceptance,
     Approval,
@@ -75,6 +76,7 @@ class Store:
         self._engine = engine
         self._vault = vault
         self.audit = Audit(engine, vault)
+        self.facts = Facts(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -86,9 +88,12 @@ class Store:
         try:
             if migrate:
                 store.migrate()
-            with transaction(store._engine) as connection:
+            with looking(store._engine) as connection:  # who only opens it waits for no writer
                 migrations.check(connection)
-                _check_key(connection, vault)
+                known = _check_key(connection, vault)
+            if not known:
+                with transaction(store._engine) as connection:
+                    _keep_witness(connection, vault)
         except BaseException:
             store.close()
             raise
@@ -270,8 +275,8 @@ class Store:
             return reading.resembling(connection, likenesses)
 
     def find_person(self, text: str) -> list[PersonId]:
-        """Everybody this text means: a person id, a source key, a name, a native id."""
-        with transaction(self._engine) as connection:
+        """Everybody this text means: a person id, a source key, a name, a native id. Waits for no writer."""
+        with looking(self._engine) as connection:
             return reading.find_person(connection, text)
 
     def names(self, ids: Collection[PersonId] | None = None) -> dict[PersonId, dict[str, IssuedName]]:
@@ -539,14 +544,19 @@ class Store:
             return backup.read(connection, self._vault, path)
 
 
-def _check_key(connection: Connection, vault: Vault) -> None:
-    """Refuse a store that was sealed under another key, on its first row rather than in the middle of a run."""
+def _check_key(connection: Connection, vault: Vault) -> bool:
+    """Refuse a store that was sealed under another key, on its first row rather than in the middle of a run; False: under none."""
     held = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "sealed witness")).scalar()
-    if held is None:
+    if held is not None:
+        vault.open(bytes.fromhex(held), "witness")
+    return held is not None
+
+
+def _keep_witness(connection: Connection, vault: Vault) -> None:
+    """Tell by which key this store is sealed, unless somebody else has meanwhile."""
+    if not _check_key(connection, vault):
         sealed = vault.seal(b"syncd", "witness").hex()
         statements.upsert(connection, tables.meta, [{"key": "sealed witness", "value": sealed}])
-    else:
-        vault.open(bytes.fromhex(held), "witness")
 
 
 def _utc(now: datetime) -> str:

@@ -282,7 +282,8 @@ def find_person(connection: Connection, text: str) -> list[PersonId]:
         row.person for row in connection.execute(select(tables.source_keys.c.person).where(tables.source_keys.c.key == text))
     )
     found.update(row.person for row in connection.execute(select(tables.links.c.person).where(tables.links.c.native_id == text)))
-    holder = holders(connection, [text]).get(text, "")
+    sealed = exists().where(tables.facts.c.kind == "seal", tables.facts.c.attribute == ledger_key(text))
+    holder = "" if connection.execute(select(sealed)).scalar() else holders(connection, [text]).get(text, "")
     if holder[:1] == "p" and ":" not in holder:
         found.add(int(holder[1:]))
     return [person_id(row) for row in sorted(found)]
@@ -333,3 +334,23 @@ def accounts(connection: Connection, target: TargetName) -> int:
     """How many accounts are linked."""
     query = select(func.count()).select_from(tables.links).where(tables.links.c.target == target)
     return int(connection.execute(query).scalar_one())
+
+
+def closed_by_lock(connection: Connection, target: TargetName, persons: Collection[PersonId]) -> set[PersonId]:
+    """Those of the persons whose account here we switched last, since they were locked, and off: answered or not."""
+    lock, written, done = tables.facts, tables.journal, tables.outcomes
+    found: set[PersonId] = set()
+    for piece in chunks([number(person) for person in persons]):
+        locked = select(lock.c.person, func.max(lock.c.since)).where(lock.c.kind == "lock", lock.c.person.in_(piece))
+        for row, since in connection.execute(locked.group_by(lock.c.person)).all():
+            query = (
+                select(written.c.kind)
+                .select_from(written.outerjoin(done, done.c.seq == written.c.seq))
+                .where(written.c.person == row, written.c.target == target, written.c.at >= since)
+                .where(written.c.kind.in_(["enable", "disable"]), done.c.result.is_(None) | done.c.result.in_(["done", "already"]))
+                .order_by(written.c.seq.desc())
+                .limit(1)
+            )
+            if connection.execute(query).scalar() == "disable":
+                found.add(person_id(row))
+    return found

@@ -72,6 +72,25 @@ shelved = Table(
     sqlite_with_rowid=False,
 )
 
+# What people decided here (R6). Who did and when stands open; what it says and why is sealed.
+facts = Table(
+    "facts",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), nullable=False, index=True),
+    Column("kind", String, nullable=False, index=True),
+    Column("attribute", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("since", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("until", String),
+    Column("ended", String),
+    Column("ended_by", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("sealed_end", LargeBinary),
+    sqlite_autoincrement=True,
+)
+
 # How fresh what is: sources, targets, campuses, the configuration, the daemon, the last backup. What monitors are told.
 freshness = Table(
     "freshness",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
 from typing import Any
@@ -14,7 +15,7 @@ from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, Sub
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
 from syncd.store import codec, roster, tables
-from syncd.store.reading import chunks, number, person_id
+from syncd.store.reading import chunks, closed_by_lock, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
 from syncd.vault import Vault
@@ -327,10 +328,18 @@ def put_known(connection: Connection, vault: Vault, known: Iterable[Known]) -> N
     by_target: dict[TargetName, list[Known]] = {}
     for one in known:
         by_target.setdefault(one.target, []).append(one)
-    for target, mine in by_target.items():
+    for target, told in by_target.items():
+        mine = _ours_again(connection, target, told)
         _refuse_linked(connection, target, mine)
         upsert(connection, tables.links, (link_row(vault, one) for one in mine))
         put_memberships(connection, target, {one.person: one.account.groups for one in mine})
+
+
+def _ours_again(connection: Connection, target: TargetName, known: Sequence[Known]) -> list[Known]:
+    """The same, but that what a lock has closed was closed by us, also where a run saw it before that was recorded (R33)."""
+    closed = [one.person for one in known if not one.account.enabled and not one.disabled_by_us]
+    ours = closed_by_lock(connection, target, closed) if closed else set()
+    return [replace(one, disabled_by_us=True) if one.person in ours else one for one in known]
 
 
 def _refuse_linked(connection: Connection, target: TargetName, known: Iterable[Known]) -> None:

@@ -192,7 +192,10 @@ class Writer:
                 operation = ber.modify(dn, changed)
                 conditions.append(disabled)
             case Kind.DISABLE:
-                operation = ber.modify(dn, [(ber.Modify.REPLACE, config.disable_attribute, [config.disable_value])])
+                changed = [(ber.Modify.REPLACE, config.disable_attribute, [config.disable_value])]
+                # Of somebody who is locked; in one request, so that no hand that opens the account opens it to the old password.
+                changed += [(ber.Modify.REPLACE, "userPassword", [password])] if password is not None else []
+                operation = ber.modify(dn, changed)
                 conditions.append(ber.negation(disabled))
             case Kind.MOVE | Kind.PARK:
                 operation = self._moved(dn, before, _told(change.after))
