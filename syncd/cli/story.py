@@ -25,6 +25,7 @@ def lines(story: Explanation) -> Iterator[Line]:
         yield Line(f"  {issued.kind}: {MASK if hidden else issued.value}  (theirs for ever)")
     for account in story.accounts:
         yield from _account(account, hidden=hidden)
+    yield from _decisions(story)
     yield from _open_questions(story)
     yield from _history(story)
 
@@ -79,9 +80,22 @@ def _folded(values: Iterable[str]) -> list[str]:
     return sorted(value.casefold() for value in values)
 
 
+def _decisions(story: Explanation) -> Iterator[Line]:
+    if story.decisions:
+        yield Line("decided by people", "bold")
+    for one in story.decisions:
+        what = MASK if story.confidential else f"{one.subject} {one.verb} {one.candidate}"
+        because = MASK if story.confidential else one.because
+        yield Line(f"  {one.at:%Y-%m-%d %H:%M} {what}, by {one.actor}: {because}" + (" (taken back)" if one.withdrawn else ""))
+
+
 def _open_questions(story: Explanation) -> Iterator[Line]:
-    if story.findings:
+    if story.findings or story.refused:
         yield Line("open", "bold")
+    for one in story.refused:
+        words = MASK if story.confidential else f"{one.target} said: {one.words}"
+        when = f"since {one.first:%Y-%m-%d %H:%M}, {one.count} times, next try after {one.next:%Y-%m-%d %H:%M}"
+        yield Line(f"  in quarantine: {one.kind} {one.group}".rstrip() + f", {when}; {words}", "yellow")
     for finding in story.findings:
         yield Line(f"  {finding.kind}: {MASK if story.confidential else finding.why}", "yellow")
 

@@ -30,6 +30,7 @@ from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching, match_all
 from syncd.engine.planned import Applied, Planned, StoredPlan, Undoes
 from syncd.engine.resolve import resolve
+from syncd.engine.set_aside import set_aside
 from syncd.engine.undoing import UNDO, Undoing, undoable
 from syncd.errors import EndpointError, Stopped, TransientError
 from syncd.settings import Config, extra_fields
@@ -163,7 +164,8 @@ class Engine:
         laps.end("read")
         self._may_stop()
         fingerprints = self._fingerprints(parts.targets)
-        everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
+        edited = not fingerprints.items() <= store.fingerprints().items()
+        everyone = kind != DELTA or edited
         asked = store.find_person(person) if person else []
         people = gather.people(accesses, readings, store, today, everyone=everyone, also=asked)
         laps.end("resolve")
@@ -200,6 +202,7 @@ class Engine:
         unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
         plans = {name: planned.without(one, unnamed) for name, one in plans.items()}
         plans, shelved, shelf = self._undoing.hold(plans, matched, decided)
+        plans, aside = set_aside(plans, matched, decided, store, now, edited=edited)
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
         verdict, released = self._judge.verdict(pipeline, accesses, readings, plans, matched, came_from)
@@ -212,8 +215,9 @@ class Engine:
             verdict=verdict,
             came_from=came_from,
             shelf=shelf,
+            aside=aside,
             released=released,
-            findings=(*planned.findings_of(people, desire, matched, readings), *shelved),
+            findings=(*planned.findings_of(people, desire, matched, readings), *shelved, *aside.findings),
             readings=readings,
             decided=decided,
             matched=matched,
@@ -304,6 +308,7 @@ class Engine:
         store.set_run(run, "applying")
         store.accept(run, ready.acceptance(), self._clock())
         store.shelve(ready.shelf)
+        store.quarantine.drop(ready.aside.obsolete)
         if ready.undoes is not None:
             self._undoing.keep_back(ready)
         for source, reading in ready.readings.items():
@@ -357,6 +362,7 @@ class Engine:
         settled = ready.decided.keys() - ready.unfinished().union(held, *(report.unsettled for report in reports.values()))
         # A state is true once the account is opened or closed as it says, whatever else of the person was refused.
         owing = {person for report in reports.values() for person, steps in report.owed.items() if steps > 0}
+        owing |= ready.aside.owing
         true = settled if ready.stopped else settled | (ready.decided.keys() - set(held) - owing)
         self._store.settle(settled, [ready.decided[person].state for person in true & ready.moving()])
 
@@ -375,7 +381,8 @@ class Engine:
             self._judge.cells_of(ready, name),
         )
         wanted = {person: one.wanted[name] for person, one in ready.decided.items() if name in one.wanted}
-        return carrier.apply(changes, ready.matched[name].wants, wanted, told)
+        retried = ready.aside.retried.get(name, frozenset())
+        return carrier.apply(changes, ready.matched[name].wants, wanted, told, retried)
 
     def _expire(self, current: Mapping[SourceName, str]) -> None:
         """Drop spools, plans and before-images older than the configuration keeps them (R38); accepted and current spools stay."""

@@ -46,6 +46,8 @@ from syncd.store import (
     writing,
 )
 from syncd.store.database import connect, looking, transaction
+from syncd.store.quarantine import Quarantine
+from syncd.store.resolutions import Resolutions
 from syncd.store.rows import (
     Acceptance,
     Approval,
@@ -73,6 +75,8 @@ class Store:
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
         self._vault = vault
+        self.quarantine = Quarantine(engine, vault)
+        self.resolutions = Resolutions(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -436,11 +440,6 @@ class Store:
         """What the last accepted run found."""
         with transaction(self._engine) as connection:
             return history.findings(connection, self._vault, kind)
-
-    def quarantined(self) -> list[Finding]:
-        """Changes a target refused, with its words, how often and since when."""
-        with transaction(self._engine) as connection:
-            return history.quarantined(connection, self._vault)
 
     # --- limits -------------------------------------------------------------------------------------------------------
 
