@@ -22,6 +22,7 @@ from syncd.core.plan import Plan
 from syncd.engine import explain, gather, health, planned
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
+from syncd.engine.deciding import Deciding
 from syncd.engine.desire import Desire
 from syncd.engine.gather import Reading, SourceAccess
 from syncd.engine.judging import BEGUN, ENDED, Judge
@@ -79,6 +80,7 @@ class Engine:
         self._judge = Judge(config, store, clock)
         self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
         self._stopping = Event()
+        self.deciding = Deciding(store, config.state, clock)
 
     def stop(self) -> None:
         """Let the run in progress, if any, end soon: what was sent is awaited and recorded, nothing more is sent. For ever."""
@@ -164,8 +166,7 @@ class Engine:
         laps.end("read")
         self._may_stop()
         fingerprints = self._fingerprints(parts.targets)
-        edited = not fingerprints.items() <= store.fingerprints().items()
-        everyone = kind != DELTA or edited
+        everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
         asked = store.find_person(person) if person else []
         people = gather.people(accesses, readings, store, today, everyone=everyone, also=asked)
         laps.end("resolve")
@@ -200,9 +201,10 @@ class Engine:
         plans = {name: Plan(name, tuple(sorted(one.changes, key=planned.order_key))) for name, one in matched.items()}
         nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))
         unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
-        plans = {name: planned.without(one, unnamed) for name, one in plans.items()}
-        plans, shelved, shelf = self._undoing.hold(plans, matched, decided)
-        plans, aside = set_aside(plans, matched, decided, store, now, edited=edited)
+        plans, shelved, shelf = self._undoing.hold(
+            {name: planned.without(one, unnamed) for name, one in plans.items()}, matched, decided
+        )
+        plans, aside = set_aside(plans, matched, decided, store, now, fingerprints, asked_for=person is not None)
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
         verdict, released = self._judge.verdict(pipeline, accesses, readings, plans, matched, came_from)

@@ -39,18 +39,21 @@ def set_aside(
     decided: Mapping[PersonId, Decided],
     store: Store,
     now: datetime,
+    fingerprints: Mapping[str, str],
     *,
-    edited: bool,
+    asked_for: bool,
 ) -> tuple[dict[TargetName, Plan], SetAside]:
     """The plans without what was refused lately, and what is to be known of it. Whoever it belongs to stays dirty (R5).
 
-    `edited`: the mapping is another one than that of the last applied plan, so everything is tried again.
+    Everything is tried again where the `fingerprints` of the mappings are not those of the last applied plan, or where a human
+    `asked_for` one person's run.
     """
     refused = store.quarantine.refused(list(plans)) if plans else []
     if not refused:
         return dict(plans), NOBODY
     left = dict(plans)
     result = NOBODY
+    edited = asked_for or not fingerprints.items() <= store.fingerprints().items()
     for target, one in plans.items():
         mine = [row for row in refused if row.target == target]
         waiting = matched[target].waiting

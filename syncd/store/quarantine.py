@@ -31,7 +31,7 @@ class Quarantine:
     def refused(self, targets: Collection[TargetName] | None = None) -> list[Refused]:
         """Everything that is set aside, or what is on these targets, by target and person."""
         table = tables.quarantine
-        query = select(table).order_by(table.c.target, table.c.person, table.c.kind, table.c.group)
+        query = select(table, table.c["count"].label("times")).order_by(table.c.target, table.c.person, table.c.kind, table.c.group)
         if targets is not None:
             query = query.where(table.c.target.in_(targets))
         with transaction(self._engine) as connection:
@@ -43,12 +43,9 @@ class Quarantine:
         due = update(table).values(next=_AT_ONCE)
         if targets is not None:
             due = due.where(table.c.target.in_(targets))
+        whose = [due] if persons is None else [due.where(table.c.person.in_(piece)) for piece in chunks([*map(number, persons)])]
         with transaction(self._engine) as connection:
-            if persons is None:
-                return connection.execute(due).rowcount
-            return sum(
-                connection.execute(due.where(table.c.person.in_(piece))).rowcount for piece in chunks([number(person) for person in persons])
-            )
+            return sum(connection.execute(each).rowcount for each in whose)
 
     def drop(self, slots: Iterable[Slot]) -> None:
         """Forget what is not wanted any more."""
@@ -68,7 +65,7 @@ def _refused(row: Row[Any], vault: Vault) -> Refused:
         row.wanted,
         row.attribute,
         told["words"],
-        row.count,
+        row.times,
         *(datetime.fromisoformat(at) for at in (row.first, row.last, row.next)),
     )
 
@@ -97,7 +94,7 @@ def take(connection: Connection, vault: Vault, outcomes: Sequence[Outcome], now:
         wanted, words = rules.wanted(outcome.change), f"{outcome.failure or outcome.result}: {outcome.why}"
         held = before.get((target, person, kind, group))
         again = held is not None and held.wanted == wanted  # else it is another question, refused for the first time
-        count = held.count + 1 if held is not None and again else 1
+        count = held.times + 1 if held is not None and again else 1
         rows.append(
             {
                 "target": target,
@@ -119,12 +116,15 @@ def take(connection: Connection, vault: Vault, outcomes: Sequence[Outcome], now:
 def _known(connection: Connection, slots: Collection[Slot]) -> dict[Slot, Row[Any]]:
     """What is set aside of the persons of these slots."""
     table = tables.quarantine
-    query = select(table.c.target, table.c.person, table.c.kind, table.c.group, table.c.wanted, table.c["count"], table.c.first)
-    found = {}
+    query = select(
+        table.c.target, table.c.person, table.c.kind, table.c.group, table.c.wanted, table.c["count"].label("times"), table.c.first
+    )
+    found: dict[Slot, Row[Any]] = {}
     for target in {slot[0] for slot in slots}:
         for piece in chunks({number(person) for name, person, _, _ in slots if name == target}):
             for row in connection.execute(query.where(table.c.target == target, table.c.person.in_(piece))):
-                found[TargetName(row.target), person_id(row.person), Kind(row.kind), row.group] = row
+                slot = TargetName(row.target), person_id(row.person), Kind(row.kind), str(row.group)
+                found[slot] = row
     return found
 
 
