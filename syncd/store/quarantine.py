@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, select, tuple_, update
+from sqlalchemy import Connection, Engine, Row, Select, delete, select, tuple_, update
 
 from syncd.core import quarantine as rules
 from syncd.core.model import Failure, Kind, Outcome, PersonId, TargetName
@@ -116,7 +116,7 @@ def take(connection: Connection, vault: Vault, outcomes: Sequence[Outcome], now:
 def _known(connection: Connection, slots: Collection[Slot]) -> dict[Slot, Row[Any]]:
     """What is set aside of the persons of these slots."""
     table = tables.quarantine
-    query = select(
+    query: Select[Any] = select(
         table.c.target, table.c.person, table.c.kind, table.c.group, table.c.wanted, table.c["count"].label("times"), table.c.first
     )
     found: dict[Slot, Row[Any]] = {}
