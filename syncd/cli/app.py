@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from syncd.cli import decide, facts, keep, look, run, setup, watch
+from syncd.cli import decide, facts, keep, look, resolving, run, setup, watch
 from syncd.errors import ConfigError
 
 
@@ -110,7 +110,11 @@ for _verb in (
     look.show,
     look.explain,
     look.rejects,
-    look.disputes,
+    look.quarantine,
+    resolving.retry,
+    resolving.disputes,
+    resolving.resolve,
+    resolving.unresolve,
     look.ledger,
     keep.letters,
     keep.backup,

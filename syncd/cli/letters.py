@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
+from syncd.cli.cells import neutral
 from syncd.core.model import Record, TargetName
 from syncd.core.rendering import MASK
 from syncd.engine.carry_out import password_context
@@ -15,7 +16,6 @@ from syncd.store import Known, Store
 from syncd.vault import Vault
 
 COLUMNS = ("person", "target", "name", "campus", "user name", "account", "password", "valid until")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def hand_out(store: Store, vault: Vault, path: Path, target: TargetName | None, now: datetime) -> int:
@@ -53,11 +53,6 @@ def hand_out(store: Store, vault: Vault, path: Path, target: TargetName | None, 
         undo.pop_all()
     store.hand_out([sealed.id for sealed in waiting], now)
     return len(waiting)
-
-
-def neutral(cell: str) -> str:
-    """The cell as a spreadsheet shows it instead of computing it: text that could begin a formula gets an apostrophe (R42)."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _called(records: list[Record]) -> str:

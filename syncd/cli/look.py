@@ -1,4 +1,4 @@
-"""Verbs that look and change nothing: runs, show, explain, rejects, disputes, ledger."""
+"""Verbs that look and change nothing: runs, show, explain, rejects, quarantine, ledger."""
 
 # ruff: noqa: PLC0415 — `syncd --help` must not wait for what only one verb needs: heavy imports stay inside it
 
@@ -106,11 +106,6 @@ def rejects(context: typer.Context, *, json: Json = False) -> None:
     _findings(context, "reject", "no row was rejected by the last accepted reading", json=json)
 
 
-def disputes(context: typer.Context, *, json: Json = False) -> None:
-    """List persons and accounts that a human must decide about: nothing is created or changed for them until then."""
-    _findings(context, "disputed", "nothing is disputed", json=json)
-
-
 def _findings(context: typer.Context, kind: str, none: str, *, json: bool) -> None:
     from syncd.assembly import opened_store
     from syncd.cli.asking import masker
@@ -136,6 +131,44 @@ def _findings(context: typer.Context, kind: str, none: str, *, json: bool) -> No
         table(tuple(rows[0]), [tuple(row.values()) for row in rows])
     else:
         say(none)
+
+
+def quarantine(
+    context: typer.Context,
+    *,
+    target: Annotated[str | None, typer.Option("--target", metavar="NAME", help="Only what this target refused.")] = None,
+    json: Json = False,
+) -> None:
+    """List the changes that a target refused: in its own words, how often, since when, and when each is tried again."""
+    from syncd.assembly import opened_store
+    from syncd.cli.asking import masker
+    from syncd.cli.console import say, say_json, table
+    from syncd.core.model import TargetName
+    from syncd.settings import load
+
+    with opened_store(load(context.obj)) as store:
+        found = store.quarantine.refused([TargetName(target)] if target else None)
+        masked = masker(store, [one.person for one in found])
+    rows = [
+        {
+            "target": one.target,
+            "person": one.person,
+            "kind": str(one.kind),
+            "attribute": one.attribute or one.group,
+            "words": "(confidential)" if masked(one.person) else one.words,
+            "count": str(one.count),
+            "first": f"{one.first:%Y-%m-%d %H:%M}",
+            "next try": "next run" if one.next.year == 1 else f"{one.next:%Y-%m-%d %H:%M}",
+        }
+        for one in found
+    ]
+    if json:
+        say_json(rows)
+    elif rows:
+        table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+        say("times are UTC; syncd retry KEY, or syncd retry --target NAME, has the next run try at once")
+    else:
+        say("nothing is in quarantine")
 
 
 def ledger(

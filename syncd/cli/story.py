@@ -93,11 +93,21 @@ def _decisions(story: Explanation) -> Iterator[Line]:
         over = f"; ended {fact.ended:%Y-%m-%d} by {fact.ended_by}" if fact.ended else ""
         told = f"{fact.kind} by {fact.actor} on {fact.since:%Y-%m-%d}" if story.confidential else fact.told
         yield Line(f"  {told}{value}{over}")
+    if story.decisions:
+        yield Line("decided by people", "bold")
+    for one in story.decisions:
+        what = MASK if story.confidential else f"{one.subject} {one.verb} {one.candidate}"
+        because = MASK if story.confidential else one.because
+        yield Line(f"  {one.at:%Y-%m-%d %H:%M} {what}, by {one.actor}: {because}" + (" (taken back)" if one.withdrawn else ""))
 
 
 def _open_questions(story: Explanation) -> Iterator[Line]:
-    if story.findings:
+    if story.findings or story.refused:
         yield Line("open", "bold")
+    for one in story.refused:
+        words = MASK if story.confidential else f"{one.target} said: {one.words}"
+        when = f"since {one.first:%Y-%m-%d %H:%M}, {one.count} times, next try after {one.next:%Y-%m-%d %H:%M}"
+        yield Line(f"  in quarantine: {one.kind} {one.group}".rstrip() + f", {when}; {words}", "yellow")
     for finding in story.findings:
         yield Line(f"  {finding.kind}: {MASK if story.confidential else finding.why}", "yellow")
 

@@ -1,4 +1,4 @@
-"""Who is who: records become persons, unknown records find their person, accounts find their owner.
+"""Who is who: records become persons, accounts find their owner. Whose an unknown record is, `identify` says.
 
 Two rules. Nobody is matched by name: a name or a likeness only ever raises a dispute, which a human resolves (R35). And the
 decision is the same whenever it is made again from the same values: `today` is an argument, and order is the caller's.
@@ -6,13 +6,11 @@ decision is the same whenever it is made again from the same values: `today` is 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
-from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
     Campus,
     NativeId,
@@ -22,12 +20,8 @@ from syncd.core.model import (
     Record,
     Section,
     SourceKey,
-    SourceName,
     Value,
 )
-from syncd.core.naming import fold
-
-RecordKey = tuple[SourceName, SourceKey]
 
 CAMPUS_SETTLES_AFTER = 5
 """Days a newer campus has to last before it becomes the primary one: schedules are tried out in a school's first week."""
@@ -270,200 +264,6 @@ def _homeroom(classes: Sequence[tuple[Section, bool]], campus: Campus | None) ->
     return min(homerooms, key=rank)[0] if homerooms else None
 
 
-# --- unknown records to persons ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Dispute:
-    """Who somebody is could not be decided: about which record or person, why, and who it might be. A human resolves it."""
-
-    subject: RecordKey | PersonId
-    why: str
-    candidates: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Identified:
-    """What unknown records turned out to be.
-
-    `mint`: new persons, in the order given. `attach`: one more key of a known person. `together`: one more key of the person that
-    is minted for the key on the right. `disputed`: nobody, until a human says.
-    """
-
-    mint: tuple[RecordKey, ...] = ()
-    attach: Mapping[RecordKey, PersonId] = field(default_factory=dict)
-    together: Mapping[RecordKey, RecordKey] = field(default_factory=dict)
-    disputed: tuple[Dispute, ...] = ()
-
-
-def likeness(record: Record) -> tuple[str, str] | None:
-    """What a record can be recognised by (R35): birth date token with folded family name, and folded given name.
-
-    None where the source tells no birth date or no family name: such a record resembles nobody.
-    """
-    token = record.facts.get("birth_date", "")
-    family = fold(_text(record.fields.get("family")))
-    if not token or not family:
-        return None
-    return f"{token}|{family}", fold(_text(record.fields.get("given")))
-
-
-def resembles(given: str, other: str) -> bool:
-    """True where two folded given names may be one person's: equal, or one the beginning of the other."""
-    return given.startswith(other) or other.startswith(given)
-
-
-def identify(
-    unknown: Sequence[Record],
-    match_on: Mapping[SourceName, tuple[str, ...]],
-    index: Callable[[str, str], Collection[PersonId]],
-    alike: Callable[[str], Sequence[PersonState]],
-    *,
-    is_held: Callable[[PersonId, SourceName], bool] = lambda _person, _source: False,
-) -> Identified:
-    """Whose the unknown records are: attached to a known person, minted, or disputed.
-
-    `match_on` names, per source, the fields that identify a person there, the surest first; `index` tells which known persons have
-    a value in a field, `alike` which known persons have a likeness, `is_held` whether a person is in that source now under another
-    key. The first field that finds anybody decides. Two keys of one source never become one person unasked.
-    """
-    groups = _matched(unknown, match_on, index)
-    for group in groups:
-        group.why = _contradiction(group, is_held)
-    _dispute_lookalikes(groups, alike)
-    minted = [group for group in groups if not group.why and not group.owners]
-    return Identified(
-        mint=tuple(_key(group.records[0]) for group in minted),
-        attach={_key(record): group.owners[0] for group in groups if group.owners and not group.why for record in group.records},
-        together={_key(record): _key(group.records[0]) for group in minted for record in group.records[1:]},
-        disputed=tuple(
-            Dispute(_key(record), group.why, _candidates(group, record))
-            for group in groups
-            if group.why
-            for record in group.records
-        ),
-    )
-
-
-@dataclass(slots=True)
-class _Group:
-    """Unknown records that matching fields say are one person, and the known persons those fields name."""
-
-    records: list[Record] = field(default_factory=list)
-    owners: list[PersonId] = field(default_factory=list)
-    lookalikes: list[str] = field(default_factory=list)
-    why: str = ""  # why it is disputed; "" while it is not
-
-    @property
-    def spelled(self) -> list[str]:
-        """Who this is, for whoever resolves a dispute."""
-        return [*self.owners] or [_spelled(record) for record in self.records]
-
-
-def _matched(
-    unknown: Sequence[Record], match_on: Mapping[SourceName, tuple[str, ...]], index: Callable[[str, str], Collection[PersonId]]
-) -> list[_Group]:
-    """The groups, in the order of their first records: joined by the first field of each record that finds anybody."""
-    named = sorted({name for names in match_on.values() for name in names})
-    holding: dict[tuple[str, str], list[RecordKey]] = defaultdict(list)
-    for record in unknown:
-        for name in named:
-            if value := _matchable(record, name):
-                holding[name, value].append(_key(record))
-    # Who is joined to whom: a key, or a known person; followed upwards until it names itself.
-    upwards: dict[RecordKey | PersonId, RecordKey | PersonId] = {}
-
-    def top(node: RecordKey | PersonId) -> RecordKey | PersonId:
-        while (above := upwards.setdefault(node, node)) != node:
-            node = above
-        return node
-
-    owners: dict[RecordKey, set[PersonId]] = {}
-    for record in unknown:
-        key = _key(record)
-        others, owners[key] = _named_by(record, match_on.get(record.source, ()), holding, index)
-        for other in others:
-            upwards[top(key)] = top(other)
-        for owner in owners[key]:
-            upwards[top(key)] = top(owner)
-    groups: dict[RecordKey | PersonId, _Group] = defaultdict(_Group)
-    for record in unknown:
-        group = groups[top(_key(record))]
-        group.records.append(record)
-        group.owners = sorted({*group.owners, *owners[_key(record)]})
-    return list(groups.values())
-
-
-def _named_by(
-    record: Record,
-    names: Sequence[str],
-    holding: Mapping[tuple[str, str], Sequence[RecordKey]],
-    index: Callable[[str, str], Collection[PersonId]],
-) -> tuple[list[RecordKey], set[PersonId]]:
-    """The new records of other sources and the known persons that the first telling field of a record names."""
-    for name in names:
-        if value := _matchable(record, name):
-            others = [key for key in holding[name, value] if key[0] != record.source]
-            owners = set(index(name, value))
-            if others or owners:
-                return others, owners
-    return [], set()
-
-
-def _contradiction(group: _Group, is_held: Callable[[PersonId, SourceName], bool]) -> str:
-    sources = [record.source for record in group.records]
-    if len(group.owners) > 1:
-        return "the matching fields name more than one known person"
-    if len(set(sources)) < len(sources):
-        return "the matching fields name more than one new record of one source"
-    for owner in group.owners:
-        for source in sources:
-            if is_held(owner, source):
-                return f"the matching fields name {owner}, who is in {source} under another key"
-    return ""
-
-
-def _dispute_lookalikes(groups: Iterable[_Group], alike: Callable[[str], Sequence[PersonState]]) -> None:
-    """Dispute whoever would be minted but closely resembles a known person or another unknown one (R35)."""
-    seen: dict[str, list[tuple[str, _Group]]] = defaultdict(list)
-    for group in groups:
-        for like, given in dict.fromkeys(filter(None, map(likeness, group.records))):
-            known = [state.id for state in alike(like) if resembles(given, state.given)]
-            if known:
-                _dispute(group, "resembles a known person", known)
-            for other_given, other in seen[like]:
-                if other is not group and resembles(given, other_given):
-                    _dispute(group, "resembles another new record", other.spelled)
-                    _dispute(other, "resembles another new record", group.spelled)
-            seen[like].append((given, group))
-
-
-def _candidates(group: _Group, record: Record) -> tuple[str, ...]:
-    fellows = (_spelled(other) for other in group.records if other is not record)
-    return tuple(dict.fromkeys((*group.owners, *fellows, *group.lookalikes)))
-
-
-def _dispute(group: _Group, why: str, lookalikes: Iterable[str]) -> None:
-    # A matching field that named one known person has decided; a likeness says nothing against it.
-    if group.why or not group.owners:
-        group.lookalikes.extend(lookalikes)
-        group.why = group.why or f"{why}: same birth date and family name, given name equal or one the beginning of the other"
-
-
-def _key(record: Record) -> RecordKey:
-    return record.source, record.key
-
-
-def _spelled(record: Record) -> str:
-    return f"{record.source}:{record.key}"
-
-
-def _matchable(record: Record, name: str) -> str:
-    value = record.fields.get(name)
-    # A date, flag or list identifies nobody.
-    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-
 # --- accounts to persons ----------------------------------------------------------------------------------------------
 
 
@@ -525,6 +325,18 @@ def situate(
         why = "an account nobody is linked to has this person's name; a name alone never decides"
         return Situation(SituationKind.DISPUTED, None, why, tuple(named))
     return Situation(SituationKind.UNMATCHED, None, "no find key and no candidate name is in use on the target")
+
+
+def confirmed(native_id: NativeId, by: str, observed: Observed | None, linked: Mapping[NativeId, PersonId]) -> Situation:
+    """Which account is somebody's, where a human said so: that one, if it is there, free, and nobody's privileges (R40)."""
+    if observed is None:
+        return Situation(SituationKind.DISPUTED, None, f"{by} said that account {native_id} is theirs, but there is none in scope")
+    if observed.privileged:
+        return Situation(SituationKind.DISPUTED, None, f"{by} said a privileged account is theirs, which is never adopted (R40)")
+    if native_id in linked:
+        why = f"{by} said an account is theirs that is linked to {linked[native_id]}"
+        return Situation(SituationKind.DISPUTED, None, why, (native_id,))
+    return Situation(SituationKind.UNLINKED, native_id, f"confirmed by {by}", (native_id,))
 
 
 def _found(person: Person, attribute: str, candidates: Sequence[NativeId], linked: Mapping[NativeId, PersonId]) -> Situation:

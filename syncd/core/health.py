@@ -223,7 +223,7 @@ def _targets(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
         if facts.breakers.get(name, "closed") != "closed":
             yield Reason(Level.WARNING, f"target {name}", "is not called at the moment, after failing several times in a row")
     if facts.quarantined:
-        yield Reason(Level.WARNING, "quarantine", f"{facts.quarantined:,} changes were refused by a target; see `syncd status`")
+        yield Reason(Level.WARNING, "quarantine", f"{facts.quarantined:,} changes were refused by a target; see `syncd quarantine`")
 
 
 def _age(where: str, fresh: Freshness, verb: str, stale: timedelta, now: datetime) -> Iterator[Reason]:

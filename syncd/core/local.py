@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from types import MappingProxyType
 
-from syncd.core.correlate import resembles
 from syncd.core.facts import LOCAL, OVERRIDING, SPONSORED, Fact, FactKind
+from syncd.core.identify import resembles
 from syncd.core.fields import DERIVED, SCALARS, FieldType
 from syncd.core.mapping import Wanted
 from syncd.core.model import Campus, Person, PersonId, PopulationName, Record, Role, SourceKey, SourceName, TargetName, Value

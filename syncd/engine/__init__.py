@@ -23,6 +23,7 @@ from syncd.core.plan import Plan
 from syncd.engine import explain, gather, health, planned
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
+from syncd.engine.deciding import Deciding
 from syncd.engine.desire import Desire
 from syncd.engine.facts import LocalFacts
 from syncd.engine.gather import Reading, SourceAccess
@@ -32,6 +33,7 @@ from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching, match_all
 from syncd.engine.planned import Applied, Planned, StoredPlan, Undoes
 from syncd.engine.resolve import resolve
+from syncd.engine.set_aside import set_aside
 from syncd.engine.undoing import UNDO, Undoing, undoable
 from syncd.errors import EndpointError, Stopped, TransientError
 from syncd.settings import Config, extra_fields
@@ -82,6 +84,7 @@ class Engine:
         self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
         self.facts = LocalFacts(config, store, vault, clock, self._people, self._mappings, targets)
         self._stopping = Event()
+        self.deciding = Deciding(store, config.state, clock)
 
     def stop(self) -> None:
         """Let the run in progress, if any, end soon: what was sent is awaited and recorded, nothing more is sent. For ever."""
@@ -206,6 +209,7 @@ class Engine:
         nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))
         unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
         plans, shelved, shelf = self._undoing.hold(planned.without_all(plans, unnamed), matched, decided)
+        plans, aside = set_aside(plans, matched, decided, store, now, fingerprints, asked_for=person is not None)
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
         judged = planned.without_all(plans, local.kept_out)  # a lock asks no limit
@@ -219,8 +223,9 @@ class Engine:
             verdict=verdict,
             came_from=came_from,
             shelf=shelf,
+            aside=aside,
             released=released,
-            findings=(*planned.findings_of(people, desire, matched, readings), *shelved),
+            findings=(*planned.findings_of(people, desire, matched, readings), *shelved, *aside.findings),
             readings=readings,
             decided=decided,
             matched=matched,
@@ -232,24 +237,30 @@ class Engine:
             phases=laps.seconds,
         )
         laps.end("judge")
-        _log.info(
-            "run.planned", run=run, pipeline=pipeline, kind=kind, trigger=trigger, persons=len(decided), changes=result.changes,
-            findings=len(result.findings), held=len(result.verdict.findings), seconds=(self._clock() - now).total_seconds(),
-        )  # fmt: skip
-        for where, error in stopped.items():
-            _log.warning("target.stopped", run=run, target=where, failure=type(error).__name__)
-        if stored:
-            store.reserve(run, reserved, now)
-            status = "planned" if result.verdict.clear else "held"
-            held = [str(finding) for finding in result.verdict.findings]
-            store.save_plan(run, planned.dump(result, mapped_on or today), result.summary, status, held)
-            if result.unread or stopped:
-                store.set_freshness(health.after_planning(result, self._clock()))
-            self._expire({name: reading.spool.id for name, reading in readings.items()})
-            laps.end("store")
-        else:
-            store.set_run(run, "tried", self._clock())
+        self._put_by(result, trigger, now, mapped_on or today, laps, stored=stored)
         return result
+
+    def _put_by(self, result: Planned, trigger: str, begun: datetime, mapped_on: date, laps: Laps, *, stored: bool) -> None:
+        """Tell of a plan and, where `stored`, keep it and the names it promises."""
+        run, store, now = result.run, self._store, self._clock()
+        _log.info(
+            "run.planned", run=run, pipeline=result.pipeline, kind=result.kind, trigger=trigger, persons=len(result.decided),
+            changes=result.changes, findings=len(result.findings), held=len(result.verdict.findings),
+            seconds=(now - begun).total_seconds(),
+        )  # fmt: skip
+        for where, error in result.stopped.items():
+            _log.warning("target.stopped", run=run, target=where, failure=type(error).__name__)
+        if not stored:
+            store.set_run(run, "tried", now)
+            return
+        store.reserve(run, result.reserved, begun)
+        status = "planned" if result.verdict.clear else "held"
+        held = [str(finding) for finding in result.verdict.findings]
+        store.save_plan(run, planned.dump(result, mapped_on), result.summary, status, held)
+        if result.unread or result.stopped:
+            store.set_freshness(health.after_planning(result, now))
+        self._expire({name: reading.spool.id for name, reading in result.readings.items()})
+        laps.end("store")
 
     def _read(self, access: SourceAccess, spool: str | None, now: datetime, today: date) -> Reading:
         if spool is None:
@@ -312,6 +323,7 @@ class Engine:
         store.set_run(run, "applying")
         store.accept(run, ready.acceptance(), self._clock())
         store.shelve(ready.shelf)
+        store.quarantine.drop(ready.aside.obsolete)
         if ready.undoes is not None:
             self._undoing.keep_back(ready)
         for source, reading in ready.readings.items():
@@ -368,6 +380,7 @@ class Engine:
         settled = ready.decided.keys() - ready.unfinished().union(held, *(report.unsettled for report in reports.values()))
         # A state is true once the account is opened or closed as it says, whatever else of the person was refused.
         owing = {person for report in reports.values() for person, steps in report.owed.items() if steps > 0}
+        owing |= ready.aside.owing
         true = settled if ready.stopped else settled | (ready.decided.keys() - set(held) - owing)
         self._store.settle(settled, [ready.decided[person].state for person in true & ready.moving()])
 
@@ -387,7 +400,8 @@ class Engine:
             self.facts.keep_out,
         )
         wanted = {person: one.wanted[name] for person, one in ready.decided.items() if name in one.wanted}
-        return carrier.apply(changes, ready.matched[name].wants, wanted, told)
+        retried = ready.aside.retried.get(name, frozenset())
+        return carrier.apply(changes, ready.matched[name].wants, wanted, told, retried)
 
     def _expire(self, current: Mapping[SourceName, str]) -> None:
         """Drop spools, plans and before-images older than the configuration keeps them (R38); accepted and current spools stay."""

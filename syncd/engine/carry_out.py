@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from syncd import telemetry
-from syncd.core import order, plan
+from syncd.core import order, plan, quarantine
 from syncd.core.guard import Cell
 from syncd.core.mapping import Wanted
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
@@ -51,6 +51,7 @@ class Report:
     owed: Counter[PersonId] = field(default_factory=Counter)  # steps that open or close an account and have not landed
     stopped: EndpointError | TransientError | None = None
     cut_short: bool = False  # the program was told to end before everything was sent
+    left_alone: int = 0  # after so many refusals, the error budget, nothing more was sent; 0 while it lasted
 
     @property
     def complete(self) -> bool:
@@ -100,7 +101,7 @@ class CarryOut:
         self._log = _log.bind(run=run, target=target.name)
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
-        self._stuck: set[PersonId] = set()  # somebody whose account itself, not just a membership, is not as planned
+        self._missing: dict[PersonId, list[Change]] = {}  # what has not landed of somebody: what depends on it is not sent
         self.report = Report()
 
     def apply(
@@ -109,21 +110,42 @@ class CarryOut:
         wants: Mapping[PersonId, Desired],
         wanted: Mapping[PersonId, Wanted],
         told: Callable[[Outcome], None] = lambda _: None,
+        retried: Collection[PersonId] = (),
     ) -> Report:
-        """Apply everything that can be; `told` hears each outcome as it comes. Never raises for a target that failed."""
-        self._target.begin()
+        """Apply everything that can be; `told` hears each outcome as it comes. Never raises for a target that failed.
+
+        `retried` have something that was refused before: they come last, with an error budget of their own, so that what is known
+        to fail takes nothing from the others.
+        """
         self._uncounted = frozenset(person for person, want in wants.items() if want.locked)
         self.report.owed.update(change.person for change in changes if change.person is not None and change.kind in STANDING)
         try:
-            self._waves(changes, wants, wanted, told)
-            if self._stale:
-                again = self._replanned(wants)
-                self._stale.clear()
-                self._waves(again, wants, wanted, told, last=True)
+            again = [change for change in changes if change.person in retried]
+            self._part([change for change in changes if change.person not in retried], wants, wanted, told)
+            if self._target.exhausted:
+                self.report.left_alone = self._target.failed
+                self.report.unsettled |= {change.person for change in again if change.person is not None}
+            else:
+                self._part(again, wants, wanted, told)
         except (EndpointError, TransientError) as error:
             self.report.stopped = error
             self.report.unsettled |= {change.person for change in changes if change.person is not None}
         return self.report
+
+    def _part(
+        self,
+        changes: Sequence[Change],
+        wants: Mapping[PersonId, Desired],
+        wanted: Mapping[PersonId, Wanted],
+        told: Callable[[Outcome], None],
+    ) -> None:
+        """Apply some of the changes, with a whole error budget."""
+        self._target.begin()
+        self._waves(changes, wants, wanted, told)
+        if self._stale:
+            again = self._replanned(wants)
+            self._stale.clear()
+            self._waves(again, wants, wanted, told, last=True)
 
     def _waves(
         self,
@@ -148,11 +170,18 @@ class CarryOut:
     def _may_go(self, change: Change) -> bool:
         if change.person is None:
             return True
-        if change.person in self._stale or change.person in self._stuck:
+        if change.person in self._stale:
             return False
-        if change.person in self.report.unsettled and change.kind is not Kind.DISABLE:
-            return False  # access ends though a group will not let go
+        if any(quarantine.depends(change, other) for other in self._missing.get(change.person, ())):
+            self._miss(change)
+            return False
         return change.native_id is not None or change.kind is Kind.CREATE or change.person in self._created
+
+    def _miss(self, change: Change) -> None:
+        """A change has not landed: whoever it belongs to is looked at again (R5), and what depends on it is not sent."""
+        if change.person is not None:
+            self.report.unsettled.add(change.person)
+            self._missing.setdefault(change.person, []).append(change)
 
     def _filled(self, change: Change) -> Change:
         if change.native_id is None and change.person in self._created:
@@ -280,10 +309,7 @@ class CarryOut:
                 self._stale.add(person)
         else:
             report.failures.append(outcome)
-            if person is not None:
-                report.unsettled.add(person)
-                if outcome.change.group is None:
-                    self._stuck.add(person)
+            self._miss(outcome.change)
 
     def _spend(self, change: Change, person: PersonId) -> None:
         """Count a change that was made: a person once in each cell, a membership each time."""
@@ -309,7 +335,20 @@ class CarryOut:
             self._store.link(self._run, [replace(one, account=seen)])
             ours = observed.account.enabled or one.disabled_by_us
             changes += plan.steps(name, wants[person], Holding(one.native_id, seen, ours))
-        return changes
+        return self._not_refused(changes)
+
+    def _not_refused(self, changes: Sequence[Change]) -> list[Change]:
+        """The changes but for those that were refused lately, in this run or before: they wait, and what depends on them."""
+        now = self._clock()
+        refused = {one.slot: one.wanted for one in self._store.quarantine.refused([self._target.name]) if one.next > now}
+        left: list[Change] = []
+        for change in changes:
+            key = quarantine.slot(change)
+            if key is not None and refused.get(key) == quarantine.wanted(change):
+                self._miss(change)
+            else:
+                left.append(change)
+        return left
 
 
 def password_context(target: str, person: str) -> str:

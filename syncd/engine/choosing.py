@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 
 from syncd.core import naming
 from syncd.core.mapping import MappingFailure
 from syncd.core.model import PersonId
 from syncd.core.naming import IssuedName, NameDecision, NameRequest, ledger_key
+from syncd.core.resolution import Verb
 from syncd.store import Store
 
 Names = Mapping[str, IssuedName]  # by kind
@@ -28,12 +30,15 @@ class Choosing:
         self._store = store
         self._sealed = sealed  # names that are nobody's any more, not even their holder's
         self._holders: dict[str, str | None] = {}  # by ledger key, as far as anybody was interested
+        self._apart: set[tuple[str, str]] = set()  # persons and accounts that have nothing to do with each other, as humans said
         self.reserved: dict[str, PersonId] = {}
         self.foreign: dict[PersonId, str] = {}  # whose name is that of an account nobody is linked to: adopt or dispute (R35)
 
     def expect(self, requests: Mapping[PersonId, Iterable[NameRequest]], names: Mapping[PersonId, Names]) -> None:
         """Ask the ledger for what these requests will need, in their order; `names` are what the persons are called now."""
         open_ones = list(_open(requests, names))
+        said = self._store.resolutions.about({person for person, _ in open_ones}) if open_ones else []
+        self._apart |= {(one.subject, one.candidate) for one in said if one.verb is Verb.IGNORE and one.withdrawn is None}
         self._ask(ledger_key(name) for _, request in open_ones for name in request.candidates)
         taken: set[str] = set()
         counting: dict[str, tuple[Callable[[int], str], int]] = {}  # by the first counter: who comes up against it is a namesake
@@ -51,7 +56,7 @@ class Choosing:
     def choose(self, request: NameRequest, person: PersonId, current: IssuedName | None) -> NameDecision:
         """The name this person gets; a fresh one is theirs from now on. Raises NoNameLeft, MappingFailure."""
         # A first name that belongs to an account nobody is linked to is a human's to decide (R35); a new one is simply taken.
-        decision = naming.choose(request, person, current, self._owner if current is None else self._holder)
+        decision = naming.choose(request, person, current, partial(self._owner, person) if current is None else self._holder)
         if decision.fresh:
             key = ledger_key(decision.name.value)
             held = self._holder(key)
@@ -60,10 +65,13 @@ class Choosing:
             self.reserved[key] = person
         return decision
 
-    def _owner(self, key: str) -> str | None:
-        """Which person has this name: in this run, else in the ledger. An account nobody is linked to holds nothing here (R35)."""
+    def _owner(self, person: PersonId, key: str) -> str | None:
+        """Which person has this name: in this run, else in the ledger. An account nobody is linked to holds nothing here (R35).
+
+        Unless a human said that it is not this person's: then the name is taken.
+        """
         held = self._holder(key)
-        return None if held is None or ":" in held else held
+        return None if held is None or (":" in held and (person, held) not in self._apart) else held
 
     def _holder(self, key: str) -> str | None:
         if key in self.reserved:

@@ -14,6 +14,7 @@ from datetime import date
 
 from syncd.core import correlate, lifecycle, naming
 from syncd.core.facts import FOUND
+from syncd.core.identify import likeness
 from syncd.core.lifecycle import PersonState, Presence, Standing, State
 from syncd.core.local import Local, without_overrides
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
@@ -368,7 +369,7 @@ def _state(
     due: date | None,
 ) -> PersonState:
     known = previous or PersonState(person_id)
-    told = correlate.likeness(people.records[person_id][0]) if person is not None else None
+    told = likeness(people.records[person_id][0]) if person is not None else None
     return PersonState(
         person_id,
         # Whoever is in no population for a while is still known as what they were: a student back as staff is held (R40).

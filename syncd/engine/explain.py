@@ -16,6 +16,8 @@ from syncd.core.local import Local, without_overrides
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
 from syncd.core.model import Account, Person, PersonId, PopulationName, Record, TargetName
 from syncd.core.naming import IssuedName
+from syncd.core.quarantine import Refused
+from syncd.core.resolution import Resolution, spelled
 from syncd.store import Finding, JournalRow, Known, Store
 
 Refer = Callable[[TargetName, Account], str | None]
@@ -53,6 +55,8 @@ class Explanation:
     accounts: tuple[AccountStory, ...]
     findings: tuple[Finding, ...]
     history: tuple[JournalRow, ...]
+    refused: tuple[Refused, ...] = ()  # changes a target refused, and when they are tried again
+    decisions: tuple[Resolution, ...] = ()  # what humans decided about who this is (R6)
     confidential: bool = False
     fields: Mapping[str, object] = field(default_factory=dict)
     facts: tuple[Fact, ...] = ()  # everything decided here about this person, over or not
@@ -99,7 +103,9 @@ def explain(
         records=tuple(records),
         names=names,
         accounts=tuple(stories),
-        findings=tuple(found for found in (*store.findings(), *store.quarantined()) if found.person == person_id),
+        findings=tuple(found for found in store.findings() if found.person == person_id),
+        refused=tuple(one for one in store.quarantine.refused() if one.person == person_id),
+        decisions=tuple(store.resolutions.about([person_id, *(spelled((one.source, one.key)) for one in records)])),
         history=tuple(store.journal(person=person_id)),
         confidential=not records
         or any(record.fields.get("confidential") for record in overridden)

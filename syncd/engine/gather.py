@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from syncd.core import correlate
 from syncd.core.guard import VANISH, Shape, judge_canaries, judge_source, vanished
 from syncd.core.guard import Finding as Broken
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, Reject, RowRef, SourceKey, SourceName, Subject, SubjectKey
+from syncd.core.resolution import spelled
+from syncd.engine import newcomers
 from syncd.errors import EndpointError
 from syncd.sources import Source, extract
 from syncd.sources.spool import Spool, open_spool, stored
@@ -273,9 +274,9 @@ def people(
     disputed: dict[SourceName, set[SourceKey]] = {}
     if not everyone:
         open_ones = _disputed(store)
-        if any(reading.fresh for reading in readings.values()):
+        if any(reading.fresh for reading in readings.values()) or _is_answered(open_ones, store):
             disputed = {source: set(keys) for source, keys in open_ones.items()}
-        else:  # without a new roster nothing about a dispute can have changed, and the spool need not be read for it
+        else:  # without a new roster or a decision nothing about a dispute can have changed: the spool need not be read for it
             result.findings |= {(one.subject, one.why): one for keys in open_ones.values() for one in keys.values()}
     unknown: list[Record] = []
     for access in accesses:
@@ -285,7 +286,7 @@ def people(
             unknown += _take(items, known[access.name], dirty, result)
     match_on = {access.name: access.match_on for access in accesses}
     left_now = {(key.source, key.key) for key in result.changed_keys if key.missing_since is not None}
-    absent = planned | left_now
+    absent = planned | left_now | {(name, key) for name, reading in readings.items() for key in _kept(reading)}
     if everyone or all(reading.whole for reading in readings.values()):
         every = (key for keys in known.values() for key in keys.values())
         held = {(key.person, key.source) for key in every if key.missing_since is None and (key.source, key.key) not in absent}
@@ -302,7 +303,15 @@ def people(
                 for key in store.keys_of([person]).get(person, ())
             )
 
-    _identify(unknown, match_on, is_held, store, result)
+    former = {
+        one.person
+        for name, keys in known.items()
+        for one in keys.values()
+        if one.missing_since is not None or (name, one.key) in absent
+    }
+    attached = newcomers.identify(unknown, match_on, is_held, former, store, result)
+    _renumbered(attached, readings, known, today, result)
+    _read_the_rest(attached.keys() - dirty, accesses, readings, store, result)
     chosen = dirty | result.records.keys()
     for person, keys in store.keys_of(chosen).items():
         mine = {(key.source, key.key): key for key in (*keys, *result.keys.get(person, []))}
@@ -409,6 +418,62 @@ def _disputed(store: Store) -> dict[SourceName, dict[SourceKey, Finding]]:
     return found
 
 
+def _is_answered(disputed: Mapping[SourceName, Mapping[SourceKey, Finding]], store: Store) -> bool:
+    """Whether a human has said something of a record that is disputed."""
+    named = [spelled((source, key)) for source, keys in disputed.items() for key in keys]
+    return bool(named and store.resolutions.about(named))
+
+
+def _kept(reading: Reading) -> set[SourceKey]:
+    """The keys that vanished together with too many others, and count as there until somebody approves."""
+    return {reject.key for reject in reading.rejects if reject.row.file == _VANISHED and reject.key is not None}
+
+
+def _renumbered(
+    attached: Mapping[PersonId, Collection[SourceName]],
+    readings: Mapping[SourceName, Reading],
+    known: Mapping[SourceName, Mapping[SourceKey, KnownKey]],
+    today: date,
+    result: People,
+) -> None:
+    """Whoever is in a source under a new key has not vanished from it, whatever became of the old one: renumbering is no loss."""
+    for name, reading in readings.items():
+        found = {key for key in _kept(reading) if key in known[name] and name in attached.get(known[name][key].person, ())}
+        if not found:
+            continue
+        still = {reject.key for reject in reading.rejects if reject.row.file != _VANISHED}
+        for reject in reading.rejects:
+            if reject.row.file == _VANISHED and reject.key in found:
+                result.findings.pop((str(reject.row), reject.why), None)
+        reading.rejects = [reject for reject in reading.rejects if reject.row.file != _VANISHED or reject.key not in found]
+        reading.gone |= {SubjectKey(Subject.PERSON, key) for key in found}
+        for key in sorted(found - still):
+            held = known[name][key]
+            gone = replace(held, missing_since=held.missing_since or today, absences=held.absences + 1)
+            result.changed_keys.append(gone)
+            result.keys.setdefault(held.person, []).append(gone)
+            result.unsettled.get(name, set()).discard(key)
+            result.unreadable.discard(held.person)
+
+
+def _read_the_rest(
+    persons: Collection[PersonId],
+    accesses: Iterable[SourceAccess],
+    readings: Mapping[SourceName, Reading],
+    store: Store,
+    result: People,
+) -> None:
+    """The other records of persons who were just found to have a new one: nobody is made from half of what is told of them."""
+    keys = [key for mine in store.keys_of(persons).values() for key in mine if key.missing_since is None] if persons else []
+    for access in accesses:
+        told = {(record.source, record.key) for person in persons for record in result.records.get(person, ())}
+        gone = {key.key for key in readings[access.name].gone}
+        mine = {one.key: one for one in keys if one.source == access.name and (one.source, one.key) not in told} if keys else {}
+        asked = mine.keys() - gone
+        if asked:
+            _take(access.source.records(readings[access.name].spool, asked), mine, set(), result)
+
+
 def _asked(reading: Reading, known: Mapping[SourceKey, KnownKey], dirty: set[PersonId]) -> set[SourceKey]:
     """The keys whose records are needed: touched ones, and those of dirty persons that the spool holds."""
     gone = {key.key for key in reading.gone if key.subject is Subject.PERSON}
@@ -467,71 +532,3 @@ def _as_reject(finding: Finding) -> Reject:
         SourceKey(key) if key else None,
         Subject(finding.detail.get("of", "person")),
     )
-
-
-def _identify(
-    unknown: list[Record],
-    match_on: Mapping[SourceName, tuple[str, ...]],
-    is_held: Callable[[tuple[PersonId, SourceName]], bool],
-    store: Store,
-    result: People,
-) -> None:
-    """Give every record nobody knows a person: attach it, mint one, or list it as disputed."""
-    if not unknown:
-        return
-    unknown.sort(key=lambda record: (record.source, record.key))
-    likenesses = {told[0] for told in map(correlate.likeness, unknown) if told is not None}
-    alike = _alike(likenesses, store, result)
-    for person, records in result.records.items():
-        # Known, but minted by a plan that nobody applied: the store does not know yet what they can be recognised by.
-        for like, given in filter(None, map(correlate.likeness, records)):
-            if like in likenesses and person not in {state.id for state in alike.get(like, [])}:
-                alike.setdefault(like, []).append(PersonState(person, likeness=like, given=given))
-    identified = correlate.identify(
-        unknown,
-        match_on,
-        _index(match_on, store),
-        lambda likeness: alike.get(likeness, []),
-        is_held=lambda person, source: is_held((person, source)),
-    )
-    by_key = {(record.source, record.key): record for record in unknown}
-    minted = store.mint(identified.mint)
-    result.minted |= set(minted.values())
-    together = {key: minted[first] for key, first in identified.together.items()}
-    for key, person in {**minted, **identified.attach, **together}.items():
-        result.records.setdefault(person, []).append(by_key[key])
-        result.keys.setdefault(person, []).append(KnownKey(key[0], key[1], person))
-        result.changed_keys.append(KnownKey(key[0], key[1], person))
-    for dispute in identified.disputed:
-        if isinstance(dispute.subject, tuple):
-            source, name = dispute.subject
-            result.unsettled.setdefault(source, set()).add(name)
-            detail = {"candidates": ", ".join(dispute.candidates), "key": str(name)}
-            finding = Finding("disputed", f"{source}/{name}", dispute.why, None, source, None, detail)
-            result.findings[finding.subject, finding.why] = finding
-
-
-def _alike(likenesses: Collection[str], store: Store, result: People) -> dict[str, list[PersonState]]:
-    """Everybody known who has one of these likenesses: as this run's records tell it, else as it is remembered (R35)."""
-    found: dict[str, list[PersonState]] = {}
-    for likeness, states in store.resembling(likenesses).items():
-        found[likeness] = [state for state in states if state.id not in result.records]
-    for person, records in result.records.items():
-        told = correlate.likeness(records[0])
-        if told is not None and told[0] in likenesses:
-            found.setdefault(told[0], []).append(PersonState(person, likeness=told[0], given=told[1]))
-    return found
-
-
-def _index(match_on: Mapping[SourceName, tuple[str, ...]], store: Store) -> Callable[[str, str], Collection[PersonId]]:
-    """Who has this value in this field, among everybody known; built only when some source is matched on anything."""
-    fields = {name for names in match_on.values() for name in names}
-    index: dict[tuple[str, str], set[PersonId]] = {}
-    if fields:
-        for person, records in store.records().items():
-            for record in records:
-                for name in fields:
-                    value = record.fields.get(name)
-                    if value:
-                        index.setdefault((name, str(value)), set()).add(person)
-    return lambda name, value: index.get((name, value), set())

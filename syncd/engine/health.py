@@ -35,6 +35,9 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
     for target, report in applied.reports.items():
         if report.stopped is not None:
             told.append(Freshness(Kind.TARGET, target, failed_at=now, why=_why(report.stopped)))
+        elif report.left_alone:
+            why = f"left alone for the rest of run {ready.run} after {report.left_alone:,} refused changes, its error budget"
+            told.append(Freshness(Kind.TARGET, target, failed_at=now, why=f"{why}; see `syncd quarantine`"))
         elif ready.kind == "reconcile" or report.results.total():
             told.append(Freshness(Kind.TARGET, target, now, now if report.results.total() else None, count=store.accounts(target)))
     held = {finding.cell.campus: str(finding) for finding in applied.findings if finding.cell and finding.cell.campus}

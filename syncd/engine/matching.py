@@ -7,18 +7,20 @@ account. A linked account that others deleted, moved out of reach or disabled is
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from syncd.core import correlate, plan
-from syncd.core.correlate import SituationKind
+from syncd.core.correlate import Situation, SituationKind
 from syncd.core.lifecycle import LEFT, LifecycleSpec, State
 from syncd.core.local import Local
 from syncd.core.mapping import TargetMapping, Wanted
 from syncd.core.model import Account, Change, Kind, NativeId, Observed, PersonId, PopulationName, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.core.plan import Desired, Holding
+from syncd.core.resolution import Verb, account_of
 from syncd.engine.desire import Decided
 from syncd.engine.places import placed
 from syncd.errors import ChangeError, EndpointError, TransientError
@@ -191,13 +193,15 @@ class Matching:
 
     def _remember_names(self, listing: Mapping[NativeId, Observed], linked: Mapping[NativeId, PersonId]) -> None:
         """Every name seen on the target goes into the ledger, under whoever holds it (R9)."""
-        carriers = sorted(self._mapping.carriers)
         for native_id, observed in listing.items():
-            holder = linked.get(native_id) or f"{self._name}:{native_id}"
-            values = [value for name in carriers for value in observed.account.attributes.get(name, ())]
-            own = [observed.account.rdn] if self._mapping.rdn_carries and not observed.account.named_otherwise else []
-            for value in [*values, *own]:
-                self._result.found.setdefault(ledger_key(value), holder)
+            self._remember(observed, linked.get(native_id) or f"{self._name}:{native_id}")
+
+    def _remember(self, observed: Observed, holder: str) -> None:
+        account = observed.account
+        values = [value for name in sorted(self._mapping.carriers) for value in account.attributes.get(name, ())]
+        own = [account.rdn] if self._mapping.rdn_carries and not account.named_otherwise else []
+        for value in [*values, *own]:
+            self._result.found.setdefault(ledger_key(value), holder)
 
     # --- who has an account already -----------------------------------------------------------------------------------
 
@@ -214,33 +218,76 @@ class Matching:
             asked[person] = (finds, [*carried, ByLocation(place.container, place.rdn)])
         everything = [question for finds, names in asked.values() for question in (*finds.values(), *names)]
         hits = self._asked(everything) if listing is None else _Listed(listing.values(), everything, self._naming).hits
-        linked = self._store.linked(self._name, {hit.native_id for question in everything for hit in hits(question)})
+        said = self._said(people)
+        chosen = self._chosen(said)
+        found_ids = {hit.native_id for question in everything for hit in hits(question)} | {
+            one.native_id for one in chosen.values()
+        }
+        linked = self._store.linked(self._name, found_ids)
         blocked: set[PersonId] = set()
         adoptions: dict[NativeId, list[tuple[PersonId, Observed, str]]] = {}
         for person, (finds, names) in asked.items():
             wanted, one = people[person]
-            by_key = {pair: hits(question) for pair, question in finds.items()}
-            by_name = list({hit.native_id: hit for question in names for hit in hits(question)}.values())
+            theirs = said.get(person, _NOTHING)
+            by_key = {pair: theirs.but_ignored(hits(question)) for pair, question in finds.items()}
+            by_name = list({hit.native_id: hit for question in names for hit in theirs.but_ignored(hits(question))}.values())
             if one.person is None:
                 continue
+            for hit in (hit for question in names if theirs.ignored for hit in hits(question) if hit.native_id in theirs.ignored):
+                self._remember(hit, linked.get(hit.native_id) or f"{self._name}:{hit.native_id}")  # so it is not chosen again
             situation = correlate.situate(one.person, wanted.find, by_key, linked, by_name)
+            if theirs.link is not None:
+                situation = correlate.confirmed(theirs.link, theirs.by, chosen.get(person), linked)
             if situation.kind is SituationKind.UNLINKED and situation.native_id is not None:
-                found = next(hit for rows in by_key.values() for hit in rows if hit.native_id == situation.native_id)
+                rows = [chosen[person]] if person in chosen else [hit for hits_ in by_key.values() for hit in hits_]
+                found = next(hit for hit in rows if hit.native_id == situation.native_id)
                 adoptions.setdefault(found.native_id, []).append((person, found, situation.why))
                 blocked.add(person)
             elif situation.kind is not SituationKind.UNMATCHED or person in self._foreign:
                 taken = f"the name {self._foreign.get(person)} belongs to an account nobody is linked to"
-                self._find("disputed", person, taken if situation.kind is SituationKind.UNMATCHED else situation.why)
+                unmatched = situation.kind is SituationKind.UNMATCHED
+                self._find("disputed", person, taken if unmatched else situation.why, self._told(situation, hits, asked[person]))
                 blocked.add(person)
         self._result.nameless |= blocked
         for claims in adoptions.values():
             for person, found, why in claims:
                 if len(claims) > 1:
                     others = ", ".join(other for other, _, _ in claims if other != person)
-                    self._find("disputed", person, f"the account {found.account.rdn} would be theirs and that of {others} as well")
+                    told = f"the account {found.account.rdn} would be theirs and that of {others} as well"
+                    self._find("disputed", person, told, {f"{self._name}:{found.native_id}": found.account.rdn})
                 else:
                     self._adopt(person, *people[person], found, why)
         return blocked
+
+    def _said(self, persons: Collection[PersonId]) -> dict[PersonId, _Said]:
+        """What humans decided about accounts here and these persons (R6)."""
+        said: dict[PersonId, _Said] = {}
+        for one in self._store.resolutions.about(persons) if persons else ():
+            target, native_id = account_of(one.candidate) or ("", NativeId(""))
+            if one.withdrawn is not None or target != self._name or one.subject not in persons:
+                continue
+            mine = said.setdefault(PersonId(one.subject), _Said())
+            if one.verb is Verb.IGNORE:
+                mine.ignored.add(native_id)
+            elif one.verb is Verb.LINK:
+                mine.link, mine.by = native_id, one.actor
+        return said
+
+    def _chosen(self, said: Mapping[PersonId, _Said]) -> dict[PersonId, Observed]:
+        """The accounts that humans said are these persons', as the target has them now; those that it has not are missing."""
+        asked = {one.link: person for person, one in said.items() if one.link is not None}
+        found = self._target.lookup([ById(native_id) for native_id in sorted(asked)], self._scope) if asked else ()
+        by_id = {observed.native_id: observed for _, observed in found}
+        return {person: by_id[one.link] for person, one in said.items() if one.link is not None and one.link in by_id}
+
+    def _told(
+        self, situation: Situation, hits: Hits, asked: tuple[dict[tuple[str, str], Question], list[Question]]
+    ) -> dict[str, str]:
+        """The candidates of a dispute and what they are called."""
+        questions = [*asked[0].values(), *asked[1]]
+        seen = {hit.native_id: hit for question in questions for hit in hits(question) if not hit.privileged}
+        ids = situation.candidates or tuple(sorted(seen))
+        return {f"{self._name}:{native_id}": seen[native_id].account.rdn for native_id in ids if native_id in seen}
 
     def _carried(self, wanted: Wanted, names: Mapping[str, IssuedName]) -> set[tuple[str, str]]:
         """What carries one of the person's names here, attribute and value: whoever else has that value there is asked about."""
@@ -373,10 +420,27 @@ class Matching:
         result.findings += found.findings
         result.waiting |= found.waiting
 
-    def _find(self, kind: str, person: PersonId, why: str) -> None:
-        self._result.findings.append(Finding(kind, person, why, person, None, self._name, {}))
+    def _find(self, kind: str, person: PersonId, why: str, candidates: Mapping[str, str] | None = None) -> None:
+        detail = {"evidence": json.dumps(candidates, ensure_ascii=False)} if candidates else {}
+        self._result.findings.append(Finding(kind, person, why, person, None, self._name, detail))
         if kind in ("disputed", "strayed", "deleted"):
             self._result.waiting.add(person)
+
+
+@dataclass(slots=True)
+class _Said:
+    """What humans decided about one person and the accounts of one target."""
+
+    ignored: set[NativeId] = field(default_factory=set)
+    link: NativeId | None = None
+    by: str = ""
+
+    def but_ignored(self, found: Sequence[Observed]) -> Sequence[Observed]:
+        """The accounts but for those that a human said are somebody else's."""
+        return [one for one in found if one.native_id not in self.ignored] if self.ignored else found
+
+
+_NOTHING = _Said()
 
 
 class _Listed:

@@ -21,6 +21,7 @@ from syncd.engine.carry_out import Report
 from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import People, Reading
 from syncd.engine.matching import Matched
+from syncd.engine.set_aside import NOBODY, SetAside
 from syncd.errors import EndpointError, TransientError
 from syncd.store import Acceptance, Finding, SnapshotRow
 from syncd.store.codec import change_from_json, change_to_json, dumps
@@ -63,6 +64,7 @@ class Planned:
     came_from: Mapping[PersonId, str] = field(default_factory=dict)  # the campus somebody leaves in this run (R11)
     undoes: Undoes | None = None
     shelf: Shelf = field(default_factory=dict)  # as it is once this plan is applied; one that never is changes nothing there
+    aside: SetAside = NOBODY  # what was refused before, and is not sent now
     released: frozenset[PersonId] = frozenset()  # whom a human let go though a limit holds their cell (R15)
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds of each phase of the plan, in order
 
@@ -111,7 +113,7 @@ class Planned:
                 names[person] = {**names.get(person, {}), **kept}
         mine = self.decided.keys()
         states = [
-            _not_yet(one.state, people.states.get(person)) if person in moving else one.state
+            _not_yet(one.state, people.states.get(person)) if person in moving or person in self.aside.owing else one.state
             for person, one in self.decided.items()
         ]
         return Acceptance(

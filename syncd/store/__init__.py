@@ -48,6 +48,8 @@ from syncd.store import (
 from syncd.store.audit import Audit
 from syncd.store.database import connect, looking, transaction
 from syncd.store.facts import Facts
+from syncd.store.quarantine import Quarantine
+from syncd.store.resolutions import Resolutions
 from syncd.store.rows import (
     Acceptance,
     Approval,
@@ -77,6 +79,8 @@ class Store:
         self._vault = vault
         self.audit = Audit(engine, vault)
         self.facts = Facts(engine, vault)
+        self.quarantine = Quarantine(engine, vault)
+        self.resolutions = Resolutions(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -445,11 +449,6 @@ class Store:
         """What the last accepted run found."""
         with transaction(self._engine) as connection:
             return history.findings(connection, self._vault, kind)
-
-    def quarantined(self) -> list[Finding]:
-        """Changes a target refused, with its words, how often and since when."""
-        with transaction(self._engine) as connection:
-            return history.quarantined(connection, self._vault)
 
     # --- limits -------------------------------------------------------------------------------------------------------
 

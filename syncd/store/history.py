@@ -109,23 +109,6 @@ def findings(connection: Connection, vault: Vault, kind: str | None) -> list[Fin
     return found
 
 
-def quarantined(connection: Connection, vault: Vault) -> list[Finding]:
-    """Changes a target refused, with its words, how often and since when."""
-    table = tables.quarantine
-    return [
-        Finding(
-            "quarantined",
-            row.kind,
-            vault.open(row.sealed, f"quarantine {row.target} {row.person} {row.kind}").decode(),
-            person_id(row.person),
-            None,
-            TargetName(row.target),
-            {"count": str(row.count), "first": row.first, "last": row.last},
-        )
-        for row in connection.execute(select(table).order_by(table.c.target, table.c.person))
-    ]
-
-
 def sealed_passwords(connection: Connection, target: TargetName | None, now: datetime) -> list[SealedPassword]:
     """First passwords of accounts that exist, not handed out and not expired."""
     table, done = tables.passwords, tables.outcomes

@@ -18,7 +18,6 @@ from syncd.core.audit import digest
 from syncd.core.model import (
     Account,
     Change,
-    Failure,
     Kind,
     NativeId,
     Outcome,
@@ -27,13 +26,12 @@ from syncd.core.model import (
     RunId,
     TargetName,
 )
-from syncd.store import audit, codec, history, reading, statements, tables, writing
-from syncd.store.reading import chunks, number
+from syncd.store import audit, codec, history, quarantine, reading, statements, tables, writing
+from syncd.store.reading import number
 from syncd.store.rows import Known
 from syncd.vault import Vault
 
 _NAMING = frozenset({Kind.CREATE, Kind.MOVE, Kind.UPDATE})  # a mail address is a name, whatever the account is called
-_UNREMARKABLE = frozenset({Failure.STALE, Failure.WAITS})  # not the target's refusal: nothing to set aside
 
 
 def intend(
@@ -112,7 +110,7 @@ def record(connection: Connection, vault: Vault, outcomes: Iterable[tuple[int, O
         by_target.setdefault(one.change.target, []).append(one)
     for target, mine in by_target.items():
         _take_effect(connection, vault, target, mine)
-        _quarantine(connection, vault, target, mine, now)
+    quarantine.take(connection, vault, [one for _, one in listed], now)
 
 
 def _take_effect(connection: Connection, vault: Vault, target: TargetName, outcomes: Sequence[Outcome]) -> None:
@@ -176,32 +174,6 @@ def _with(account: Account, written: Mapping[str, tuple[str, ...]]) -> Account:
     return replace(account, attributes=attributes)
 
 
-def _quarantine(connection: Connection, vault: Vault, target: TargetName, outcomes: Sequence[Outcome], now: datetime) -> None:
-    """Set refused changes aside with the target's words; what landed clears what was set aside for that person."""
-    table = tables.quarantine
-    clear = {number(one.change.person) for one in outcomes if one.landed and one.change.person is not None}
-    refused = [one for one in outcomes if not one.landed and one.failure not in _UNREMARKABLE and one.change.person is not None]
-    clear -= {number(one.change.person) for one in refused if one.change.person is not None}
-    for piece in chunks(clear):
-        connection.execute(delete(table).where(table.c.target == target, table.c.person.in_(piece)))
-    rows: dict[tuple[int, str], dict[str, Any]] = {}
-    for one in refused:
-        if one.change.person is None:
-            continue
-        person, kind = number(one.change.person), str(one.change.kind)
-        held = rows.get((person, kind)) or _held(connection, target, person, kind)
-        rows[person, kind] = {
-            "target": target,
-            "person": person,
-            "kind": kind,
-            "count": (held["count"] if held else 0) + 1,
-            "first": held["first"] if held else now.isoformat(),
-            "last": now.isoformat(),
-            "sealed": vault.seal(f"{one.failure or one.result}: {one.why}".encode(), f"quarantine {target} {person} {kind}"),
-        }
-    statements.upsert(connection, table, rows.values())
-
-
 def expire(connection: Connection, vault: Vault, now: datetime, plans_before: datetime, images_before: datetime) -> int:
     """Delete passwords past their day, and plans and before-images older than these times (R38); how many plans and images went.
 
@@ -233,10 +205,3 @@ def _expire_images(connection: Connection, before: datetime) -> int:
         .correlate(images)
     )
     return connection.execute(delete(images).where(images.c.seq <= last, answered.exists())).rowcount
-
-
-def _held(connection: Connection, target: TargetName, person: int, kind: str) -> dict[str, Any] | None:
-    table = tables.quarantine
-    query = select(table.c.count, table.c.first).where(table.c.target == target, table.c.person == person, table.c.kind == kind)
-    row = connection.execute(query).first()
-    return {"count": row[0], "first": row[1]} if row else None

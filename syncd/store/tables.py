@@ -356,16 +356,37 @@ findings = Table(
     sqlite_autoincrement=True,
 )
 
+# What a target refused, until it lands or is not wanted any more. `wanted` is a digest of what it should have made true.
 quarantine = Table(
     "quarantine",
     metadata,
     Column("target", String, primary_key=True),
     Column("person", _NUMBER, primary_key=True),
     Column("kind", String, primary_key=True),
+    Column("group", String, primary_key=True),  # of a membership; else empty
+    Column("wanted", String, nullable=False),
+    Column("attribute", String, nullable=False),
     Column("count", Integer, nullable=False),
     Column("first", String, nullable=False),
     Column("last", String, nullable=False),
+    Column("next", String, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What a human decided about who somebody is (R6), for ever; one that was taken back says so and stays.
+resolutions = Table(
+    "resolutions",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False),  # merge | ignore | link
+    Column("subject", String, nullable=False, index=True),  # a person id, or `source/key` of a record
+    Column("candidate", String, nullable=False, index=True),  # one of those, or `target:native id` of an account
+    Column("at", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("withdrawn", String),
+    Column("sealed", LargeBinary, nullable=False),  # why; and by whom and why it was taken back
+    sqlite_autoincrement=True,
 )
 
 passwords = Table(

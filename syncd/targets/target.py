@@ -124,6 +124,11 @@ class Target:
         self._failed = 0
 
     @property
+    def failed(self) -> int:
+        """How many changes failed since the error budget was whole."""
+        return self._failed
+
+    @property
     def exhausted(self) -> bool:
         """True when so many changes of this run failed that no more are sent."""
         return self._failed >= self._budget

@@ -151,12 +151,12 @@ def test_a_refused_change_is_tried_again_until_it_lands(district: World) -> None
         district.clock.advance()
         _, applied = district.sync()
         assert applied.failed == 1
-    assert [finding.person for finding in district.store.quarantined()] == [district.person("s1")]
+    assert [one.person for one in district.store.quarantine.refused()] == [district.person("s1")]
     server(district).meet = lambda _: None
     district.day()
     assert district.account("s1").attributes["sn"] == ("Other",)
     assert kinds(district.day()) == []
-    assert district.store.quarantined() == []
+    assert district.store.quarantine.refused() == []
 
 
 def test_what_waits_on_a_refused_change_is_not_sent(district: World) -> None:

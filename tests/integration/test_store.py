@@ -447,12 +447,12 @@ def test_a_refused_change_is_set_aside_with_its_words_until_something_lands(stor
     run = people(store)
     for _ in range(2):
         carry_out(store, run, Outcome(create(), Result.FAILED, None, Failure.INVALID, "mail: value #0 invalid"))
-    (held,) = store.quarantined()
-    assert (held.person, held.target, held.detail["count"]) == (P1, AD, "2")
-    assert "mail: value #0 invalid" in held.why
+    (held,) = store.quarantine.refused()
+    assert (held.person, held.target, held.kind, held.count) == (P1, AD, Kind.CREATE, 2)
+    assert held.words == "invalid value: mail: value #0 invalid"
     assert store.known(AD) == {}
     carry_out(store, run, done(create(), "n1"))
-    assert store.quarantined() == []
+    assert store.quarantine.refused() == []
 
 
 def test_an_adopted_account_is_known_with_the_memberships_we_own(store: Store) -> None:

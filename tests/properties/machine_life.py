@@ -187,8 +187,12 @@ class Life:
         return recorder
 
     def clean(self, kind: str) -> None:
-        """A run in fair weather, after which the directory must be what the oracle says."""
+        """A run in fair weather, after which the directory must be what the oracle says.
+
+        Somebody has seen the weather clear, and has what was refused tried again at once.
+        """
         process = Process(self.config, self.directory, FAIR, self.town.today)
+        process.store.quarantine.retry()
         try:
             applied = process.sync(kind)
         finally:

@@ -9,7 +9,8 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.correlate import SituationKind, build, identify, likeness, resembles, situate
+from syncd.core.correlate import SituationKind, build, situate
+from syncd.core.identify import identify, likeness, resembles
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
     Account,

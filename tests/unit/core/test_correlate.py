@@ -7,7 +7,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from syncd.core.correlate import Dispute, Identified, Situation, SituationKind, build, identify, likeness, situate
+from syncd.core.correlate import Situation, SituationKind, build, situate
+from syncd.core.identify import Dispute, Identified, identify, likeness
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
     Account,
@@ -316,7 +317,8 @@ def identified(
     )
 
 
-_WHY = "resembles another new record: same birth date and family name, given name equal or one the beginning of the other"
+_ALIKE = "same birth date and family name, given name equal or one the beginning of the other"
+_WHY = f"resembles another new record: {_ALIKE}"
 
 MARIA = PersonState(PersonId("p9"), likeness="t1|garcia", given="maria")
 
@@ -349,7 +351,7 @@ def test_a_field_that_finds_two_known_persons_is_disputed() -> None:
 def test_two_new_keys_of_one_source_for_one_known_person_are_disputed() -> None:
     """A source that lists somebody twice is not believed twice."""
     result = identified(record("s1", state_id="7"), record("s2", state_id="7"), index=known_by(state_id__7=["p9"]))
-    assert [dispute.candidates for dispute in result.disputed] == [("p9", "sis:s2"), ("p9", "sis:s1")]
+    assert [dispute.candidates for dispute in result.disputed] == [("p9", "sis/s2"), ("p9", "sis/s1")]
     assert not result.attach
 
 
@@ -408,8 +410,8 @@ def test_two_new_records_that_resemble_each_other_are_both_disputed() -> None:
     assert identified(*twins, record("s3", family="Wu")) == Identified(
         mint=((SIS, SourceKey("s3")),),
         disputed=(
-            Dispute((SIS, SourceKey("s1")), _WHY, ("sis:s2",)),
-            Dispute((SIS, SourceKey("s2")), _WHY, ("sis:s1",)),
+            Dispute((SIS, SourceKey("s1")), _WHY, ("sis/s2",), {"sis/s2": _ALIKE}),
+            Dispute((SIS, SourceKey("s2")), _WHY, ("sis/s1",), {"sis/s1": _ALIKE}),
         ),
     )
 
