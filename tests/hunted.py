@@ -1,7 +1,7 @@
 """A district whose every run is a real process on a real slapd, to be killed or to meet with other trouble.
 
-It is well when the directory is what the naive oracle says (R29), read back with `ldapsearch`. The instants of a hunt are drawn from
-a seed; what exactly a process is at when the signal arrives is the machine's business, and is read from the store afterwards.
+It is well when the directory is what the naive oracle says (R29), read back with `ldapsearch`. The instants of a hunt are drawn
+from a seed; what a process is at when the signal arrives is the machine's business, and is read from the store afterwards.
 """
 
 from __future__ import annotations
