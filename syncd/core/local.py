@@ -12,8 +12,8 @@ from datetime import date, timedelta
 from types import MappingProxyType
 
 from syncd.core.facts import LOCAL, OVERRIDING, SPONSORED, Fact, FactKind
-from syncd.core.identify import resembles
 from syncd.core.fields import DERIVED, SCALARS, FieldType
+from syncd.core.identify import resembles
 from syncd.core.mapping import Wanted
 from syncd.core.model import Campus, Person, PersonId, PopulationName, Record, Role, SourceKey, SourceName, TargetName, Value
 from syncd.core.naming import fold
