@@ -21,6 +21,7 @@ from syncd.engine.carry_out import Report
 from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import People, Reading
 from syncd.engine.matching import Matched
+from syncd.engine.shapes import is_known
 from syncd.errors import EndpointError, TransientError
 from syncd.store import Acceptance, Finding, SnapshotRow
 from syncd.store.codec import change_from_json, change_to_json, dumps
@@ -100,10 +101,19 @@ class Planned:
         """Everybody with a change in this plan."""
         return {change.person for one in self.plans.values() for change in one.changes if change.person is not None}
 
+    def doubted(self) -> set[PersonId]:
+        """Of whom the roster is not believed yet, so that they are remembered as the last one told of them (R2, R5).
+
+        They are held, or nothing of them may change. What a roster tells of somebody new there is nothing to compare with.
+        """
+        blocked = {person for person, one in self.decided.items() if one.blocked}
+        return {person for person in self.verdict.held | blocked if is_known(self.people.states.get(person))}
+
     def acceptance(self) -> Acceptance:
         """What becomes true when the plan is applied, before its first change is sent: one transaction."""
         people = self.people
         moving = self.moving()
+        doubted = self.doubted()
         whole = not self.one_person
         names = {person: dict(one.names) for person, one in self.decided.items() if one.names}
         for one in self.matched.values():
@@ -113,21 +123,25 @@ class Planned:
         states = [
             _not_yet(one.state, people.states.get(person)) if person in moving else one.state
             for person, one in self.decided.items()
+            if person not in doubted
         ]
         return Acceptance(
             snapshots=tuple(_snapshot(reading, self.today) for reading in self.readings.values() if reading.fresh and whole),
-            digests={name: _digests(reading, people) for name, reading in self.readings.items() if reading.fresh and whole},
-            records=tuple(record for person, records in people.records.items() if person in mine for record in records),
+            digests={
+                name: _digests(reading, people, doubted) for name, reading in self.readings.items() if reading.fresh and whole
+            },
+            records=tuple(record for person, records in people.records.items() if person in mine - doubted for record in records),
             # An absence counts with the snapshot it was seen in (R13), and a run for one person accepts none.
             keys=tuple(key for key in people.changed_keys if key.person in mine and (whole or key.missing_since is None)),
             persons=tuple(state for state in states if people.states.get(state.id) != state),
             refs={person: one.refs for person, one in self.decided.items() if one.person is not None},
-            dirty=moving | self.unfinished(),
+            dirty=moving | self.unfinished() | doubted,
             names={person: tuple(kept.values()) for person, kept in names.items()},
             links=tuple(link for one in self.matched.values() for link in one.links),
             found={name: holder for one in self.matched.values() for name, holder in one.found.items()},
             fingerprints=self.fingerprints if whole else {},
             findings=self.findings if whole else None,
+            believed=self.verdict.believed,
         )
 
 
@@ -143,10 +157,17 @@ def _snapshot(reading: Reading, today: date) -> SnapshotRow:
     return SnapshotRow(reading.source, spool.id, spool.content, counts, today, spool.fetched_at)
 
 
-def _digests(reading: Reading, people: People) -> tuple[dict[SubjectKey, int], set[SubjectKey]]:
-    """The digests to advance: not those of keys nobody could be found or read for (R5)."""
+def _digests(reading: Reading, people: People, doubted: Collection[PersonId]) -> tuple[dict[SubjectKey, int], set[SubjectKey]]:
+    """The digests to advance: not those of keys nobody could be found or read for, nor of whom is doubted (R5)."""
     stuck = {SubjectKey(Subject.PERSON, key) for key in people.unsettled.get(reading.source, ())}
-    return {key: digest for key, digest in reading.changed.items() if key not in stuck}, reading.gone - stuck
+    waiting = {
+        SubjectKey(Subject.PERSON, key.key)
+        for person in doubted
+        for key in people.keys.get(person, ())
+        if key.source == reading.source and key.missing_since is None
+    }
+    advanced = {key: digest for key, digest in reading.changed.items() if key not in stuck and key not in waiting}
+    return advanced, reading.gone - stuck
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +210,7 @@ class StoredPlan:
     verdict: tuple[str, ...]
     held: frozenset[PersonId] = frozenset()
     undoes: Undoes | None = None
+    shapes: frozenset[str] = frozenset()  # what an approval of the rosters as a whole would say
 
 
 def without(whole: Plan, persons: Collection[PersonId]) -> Plan:
@@ -237,7 +259,8 @@ def dump(planned: Planned, mapped_on: date) -> bytes:
         "today": planned.today.isoformat(),
         "mapped_on": mapped_on.isoformat(),
         "verdict": [str(finding) for finding in planned.verdict.findings],
-        "held": sorted(planned.verdict.held),
+        "held": sorted(planned.verdict.held - planned.verdict.idle),
+        "shapes": sorted({finding.digest for finding in planned.verdict.findings if finding.digest}),
         "undoes": _undoes_told(planned.undoes),
     }
     plans = [b"%b:[%b]" % (dumps(name), b",".join(_told(one.changes))) for name, one in planned.plans.items()]
@@ -265,6 +288,7 @@ def load(kept: bytes) -> StoredPlan:
         tuple(told["verdict"]),
         frozenset(PersonId(person) for person in told.get("held", ())),
         _undoes_read(told.get("undoes")),
+        frozenset(told.get("shapes", ())),
     )
 
 

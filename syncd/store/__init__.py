@@ -46,6 +46,7 @@ from syncd.store import (
     writing,
 )
 from syncd.store.database import connect, looking, transaction
+from syncd.store.past import Past
 from syncd.store.rows import (
     Acceptance,
     Approval,
@@ -73,6 +74,7 @@ class Store:
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
         self._vault = vault
+        self.past = Past(engine)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -444,12 +446,13 @@ class Store:
 
     # --- limits -------------------------------------------------------------------------------------------------------
 
-    def spent(self, target: TargetName, now: datetime) -> tuple[dict[Cell, int], dict[Cell, int]]:
-        """What was applied by cell in the last 24 hours, and in the last seven days (R12)."""
+    def spent(self, target: TargetName, now: datetime, since: datetime | None = None) -> tuple[dict[Cell, int], dict[Cell, int]]:
+        """What was applied by cell in the last 24 hours, and in the last seven days, but not before `since` (R12)."""
         at = now.astimezone(UTC)
+        first = since.astimezone(UTC) if since else datetime.min.replace(tzinfo=UTC)
         with transaction(self._engine) as connection:
-            day = holding.spent_since(connection, target, at - timedelta(days=1))
-            return day, holding.spent_since(connection, target, at - timedelta(days=7))
+            day = holding.spent_since(connection, target, max(at - timedelta(days=1), first))
+            return day, holding.spent_since(connection, target, max(at - timedelta(days=7), first))
 
     def people_at(self) -> dict[tuple[str, str], int]:
         """How many persons with access there are, by the code of their campus and their population."""

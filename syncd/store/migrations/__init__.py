@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from syncd.errors import EndpointError
 
-HEAD = "0003"
+HEAD = "0005"
 """The revision this program works with: the newest file under `versions/`."""
 
 
