@@ -111,11 +111,11 @@ class Calendar:
 
     years: tuple[SchoolYear, ...] = field(default=(), metadata=_documented("The school years, in any order."))
     opening: Season = field(
-        default=Season(45, create=3, update=4, move=4, enable=4, member=4, grade=20, campus=20, rows=20),
+        default=Season(45, create=3, update=4, move=4, enable=4, member=4, grade=100, campus=100, rows=100),
         metadata=_documented("The days before a first day of school, and that day: everybody comes, moves, goes up a grade."),
     )
     closing: Season = field(
-        default=Season(21, move=8, disable=8, member=4, vanish=8, rows=20),
+        default=Season(21, move=8, disable=8, member=4, vanish=8, rows=100),
         metadata=_documented("The last day of school and the days after it: a whole class leaves."),
     )
 
