@@ -204,7 +204,7 @@ class Finding:
     """One broken limit, in words an operator can act on: what, how many, of how many, which limit, how to look.
 
     With a `cell` it holds the persons whose changes are counted there; without, the whole run. `digest` is what an approval of the
-    whole roster is known by, where a human may let it go (R15).
+    whole roster is known by, where a human may let it go (R15). A `final` one no approval lets go.
     """
 
     where: str
@@ -212,6 +212,7 @@ class Finding:
     cell: Cell | None = None
     persons: frozenset[PersonId] = frozenset()
     digest: str = ""
+    final: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -247,7 +248,7 @@ class Verdict:
     def released(self, approved: Collection[PersonId]) -> Verdict:
         """The verdict once these people's changes have all been approved (R15). A cell holds whoever else is in it."""
         left = [
-            replace(finding, persons=finding.persons - frozenset(approved)) if finding.cell else finding
+            replace(finding, persons=finding.persons - frozenset(approved)) if finding.cell and not finding.final else finding
             for finding in self.findings
         ]
         return replace(self, findings=tuple(finding for finding in left if finding.cell is None or finding.persons))

@@ -30,6 +30,7 @@ from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching, match_all
 from syncd.engine.planned import Applied, Planned, StoredPlan, Undoes
 from syncd.engine.resolve import resolve
+from syncd.engine.rollover import paused
 from syncd.engine.shapes import Ground
 from syncd.engine.undoing import UNDO, Undoing, undoable
 from syncd.errors import EndpointError, Stopped, TransientError
@@ -168,7 +169,9 @@ class Engine:
         fingerprints = self._fingerprints(parts.targets)
         everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
         asked = store.find_person(person) if person else []
-        people = gather.people(accesses, readings, store, today, everyone=everyone, also=asked)
+        people = paused(
+            gather.people(accesses, readings, store, today, everyone=everyone, also=asked), ground.rolling, ground.staff
+        )
         laps.end("resolve")
         self._may_stop()
         desire = Desire(
@@ -218,7 +221,11 @@ class Engine:
             came_from=came_from,
             shelf=shelf,
             released=released,
-            findings=(*planned.findings_of(people, desire, matched, readings), *shelved),
+            findings=(
+                *planned.findings_of(people, desire, matched, readings),
+                *shelved,
+                *shapes.told_of_rollover(readings.values(), ground),
+            ),
             readings=readings,
             decided=decided,
             matched=matched,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
@@ -15,12 +15,14 @@ from syncd.core import guard, plan, signs
 from syncd.core.guard import VANISH, Cell, Finding, Verdict
 from syncd.core.model import Change, Kind, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
+from syncd.core.protected import Protected, judge_protected, judge_required
 from syncd.core.signs import Sign
 from syncd.engine import shapes
 from syncd.engine.desire import Decided
 from syncd.engine.gather import People, Reading, SourceAccess
 from syncd.engine.matching import Matched
 from syncd.engine.planned import Planned, StoredPlan
+from syncd.engine.rollover import under_way
 from syncd.engine.shapes import Ground
 from syncd.errors import EndpointError
 from syncd.settings import Config
@@ -59,7 +61,7 @@ class Judge:
     def ground(self, today: date) -> Ground:
         """What is known of this day besides rosters and plans."""
         calendar = self._config.calendar
-        return Ground(self._clock(), today, calendar.now(today), calendar, (), self._staff)
+        return Ground(self._clock(), today, calendar.now(today), calendar, under_way(self._config, self._store, today), self._staff)
 
     def verdict(
         self, pipeline: str, accesses: Collection[SourceAccess], readings: Mapping[SourceName, Reading], run: Judged, ground: Ground
@@ -74,6 +76,7 @@ class Judge:
             *shapes.broken_shapes(accesses, readings, self._store, ground),
             *self._signs(accesses, told, people_at, ground),
             *guard.judge(changes, known, people_at, run.came_from, season).findings,
+            *self._protected(changes),
         ]
         found += shapes.waiting_creates(found, _creates(plans), min((one.shape.campus_at_least for one in accesses), default=0))
         moving = {change.person for one in plans.values() for change in one.changes if change.person is not None}
@@ -88,6 +91,22 @@ class Judge:
         waiting = verdict.held | released
         believed = Counter(cell for sign in told if sign.person not in waiting for cell in sign.cells)
         return replace(verdict, idle=frozenset(verdict.held - moving - absent), believed=believed), released
+
+    def _protected(self, changes: Mapping[TargetName, Collection[Change]]) -> Iterator[Finding]:
+        """What touches what the configuration says never to touch, or closes the account of somebody who must have one."""
+        required = {
+            key.person
+            for name, source in self._config.sources.items()
+            if source.required
+            for key in self._store.keys(name, source.required).values()
+        }
+        for name, mine in changes.items():
+            protected = self._config.targets[name].protected
+            if mine and protected != Protected():
+                persons = {person for text in protected.persons for person in self._store.find_person(text)}
+                yield from judge_protected(name, mine, protected, persons)
+            if mine and required:
+                yield from judge_required(name, mine, required)
 
     def _signs(
         self,

@@ -19,10 +19,12 @@ from syncd.core.rollover import Rolling, keeping
 from syncd.core.signs import CAMPUS, POPULATION, Sign
 from syncd.engine.desire import Decided
 from syncd.engine.gather import People, Reading, SourceAccess
+from syncd.engine.rollover import ROLLING
 from syncd.sources.spool import Spool
+from syncd.store import Finding as Listed
 from syncd.store import KnownKey, Store
 
-_VANISHED, _ROLLING = "(vanished)", "(rollover)"  # where a row would be that is not there
+_VANISHED = "(vanished)"  # where a row would be that is not there
 _WEEK = timedelta(days=7)
 _SCHOOL_DAYS = 10  # of which the rosters are compared with
 
@@ -51,14 +53,14 @@ def believed(access: SourceAccess, reading: Reading, store: Store, ground: Groun
     if not missing or (len(missing) < min(guard.A_CAMPUS, access.shape.campus_at_least + 1) and not ground.rolling):
         return reading
     known = store.keys(access.name, missing)
-    groups = _by_cell(known.values(), store)
+    groups = _by_cell(known.values(), store)  # who has left already is missed by nobody
     frozen = {
         person
         for (campus, population), group in groups.items()
         if keeping(ground.rolling, campus, population, ground.staff) is not None
         for person in group
     }
-    _keep(reading, known, frozen, _ROLLING, "missing from the roster during a rollover; kept as it is")
+    _keep(reading, known, frozen, ROLLING, "missing from the roster during a rollover; kept as it is")
     groups = {cell: group - frozen for cell, group in groups.items()}
     if any(len(group) >= min(guard.A_CAMPUS, access.shape.campus_at_least + 1) for group in groups.values()):
         people, late = store.people_at(), _gone_of_late(access.name, store, ground.today)
@@ -87,7 +89,7 @@ def _keep(reading: Reading, known: Mapping[SourceKey, KnownKey], kept: Collectio
 def _gone_of_late(source: SourceName, store: Store, today: date) -> dict[tuple[str, str], int]:
     """How many have been missing for less than a week, by campus and population."""
     late = [key for key in store.missing(source).values() if key.missing_since and key.missing_since > today - _WEEK]
-    return {cell: len(group) for cell, group in _by_cell(late, store, only_in_use=True).items()}
+    return {cell: len(group) for cell, group in _by_cell(late, store).items()}
 
 
 def _again(
@@ -120,11 +122,11 @@ def _again(
     }
 
 
-def _by_cell(keys: Iterable[KnownKey], store: Store, *, only_in_use: bool = False) -> dict[tuple[str, str], set[PersonId]]:
-    """Whose keys these are, by campus and population."""
+def _by_cell(keys: Iterable[KnownKey], store: Store) -> dict[tuple[str, str], set[PersonId]]:
+    """Whose keys these are that have an account in use, by campus and population."""
     groups: dict[tuple[str, str], set[PersonId]] = {}
     for state in store.persons({key.person for key in keys}).values():
-        if not only_in_use or state.state in IN_USE:
+        if state.state in IN_USE:
             groups.setdefault((state.campus, state.population or ""), set()).add(state.id)
     return groups
 
@@ -194,9 +196,13 @@ def _kept(reading: Reading, place: str) -> set[SourceKey]:
     return {reject.key for reject in reading.rejects if reject.row.file == place and reject.key is not None}
 
 
-def rolled_over(readings: Iterable[Reading]) -> int:
-    """How many are kept as they are by a rollover."""
-    return sum(len(_kept(reading, _ROLLING)) for reading in readings)
+def told_of_rollover(readings: Iterable[Reading], ground: Ground) -> list[Listed]:
+    """What is listed of the rollovers under way: until when, where, and how many are kept as they are."""
+    kept = sum(len(_kept(reading, ROLLING)) for reading in readings)
+    return [
+        Listed("rollover", f"until {one.until}", f"at {one.where()}; {kept:,} missing students are kept as they are")
+        for one in ground.rolling
+    ]
 
 
 def _absent(access: SourceAccess, reading: Reading, store: Store) -> set[SourceKey]:
