@@ -170,9 +170,9 @@ class Shape:
         vanish = season.factor("vanish")
         return replace(
             self,
-            shrink_percent=min(self.shrink_percent * vanish, 100.0),
-            campus_percent=min(self.campus_percent * vanish, 100.0),
-            rows_percent=min(self.rows_percent * season.factor("rows"), 100.0),
+            shrink_percent=self.shrink_percent * vanish,
+            campus_percent=self.campus_percent * vanish,
+            rows_percent=self.rows_percent * season.factor("rows"),
             signs=self.signs.in_season(season),
         )
 
@@ -181,7 +181,7 @@ class Shape:
 
         `of_late` others vanished in the last seven days. A campus of which nobody is left has not lost a family.
         """
-        if vanished >= people >= A_CAMPUS:
+        if vanished >= people >= A_CAMPUS and self.campus_percent < 100:  # noqa: PLR2004 — per cent
             return True
         if vanished > self.campus_at_least and vanished * 100 > self.campus_percent * people:
             return True

@@ -120,6 +120,7 @@ def judge_signs(
                 count = len(persons) + before.get(cell, 0)
                 if cell == whole:
                     excess = bound.excess(count, sum(people_at().values())) if count > bound.at_least else None
+                    excess = excess and excess.replace(" accounts", " people")
                 elif count > bound.campus_at_least:
                     excess = bound.campus_excess(count, people_at().get((cell.campus, cell.population), 0))
                 else:
