@@ -381,23 +381,31 @@ def judge_age(source: SourceName, accepted_on: date | None, differ: int, known: 
 
 def vanished(
     source: SourceName,
-    campus: str,
-    population: str,
-    persons: frozenset[PersonId],
-    people: int,
+    gone: Mapping[tuple[str, str], Collection[PersonId]],
+    people_at: Mapping[tuple[str, str], int],
     shape: Shape,
     season: str = "term",
-) -> Finding:
-    """What is said of people who are kept as they are, since too many of them vanished at once (R12)."""
-    return Finding(
-        f"campus {campus or '(none)'}, {population or 'people'}, source {source}",
-        f"{len(persons):,} have vanished from the roster, but sources.{source}.shape.campus_percent allows at most "
-        f"{shape.campus_percent:g} % of the {people:,} there at once{during(season)}. "
-        "They are kept as they are; everybody else goes on. "
-        "Look at the file: an export that lost a campus looks like this. If they have really gone, approve it",
-        Cell(TargetName(source), VANISH, campus, population),
-        persons,
-    )
+) -> Iterator[Finding]:
+    """What is said of people who are kept as they are, since too many of them vanished at once (R12).
+
+    By campus and population; of one population that is missing almost everywhere, once.
+    """
+    for population in sorted({population for _, population in gone}):
+        campuses = {campus: frozenset(who) for (campus, of), who in gone.items() if of == population and who}
+        there = {campus: count for (campus, of), count in people_at.items() if of == population}
+        if len(campuses) >= A_CAMPUS and len(campuses) * 2 > len(there):
+            campuses, there = {"": frozenset[PersonId]().union(*campuses.values())}, {"": sum(there.values())}
+        for campus, who in sorted(campuses.items()):
+            at = f"campus {campus}, " if campus else ""
+            yield Finding(
+                f"{at}{population or 'people'}, source {source}",
+                f"{len(who):,} have vanished from the roster, but sources.{source}.shape.campus_percent allows at most "
+                f"{shape.campus_percent:g} % of the {there.get(campus, 0):,} there at once{during(season)}. "
+                "They are kept as they are; everybody else goes on. "
+                "Look at the file: an export that lost a campus looks like this. If they have really gone, approve it",
+                Cell(TargetName(source), VANISH, campus, population),
+                who,
+            )
 
 
 def judge_canaries(source: SourceName, missing: int, canaries: int) -> list[Finding]:

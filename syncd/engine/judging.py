@@ -72,13 +72,12 @@ class Judge:
         changes = {name: one.changes for name, one in plans.items()}
         people_at = cache(self._store.people_at)
         told = shapes.signs_of(run.people, run.decided, run.came_from, readings, self._store)
-        found = [
-            *shapes.broken_shapes(accesses, readings, self._store, ground),
-            *self._signs(accesses, told, people_at, ground),
-            *guard.judge(changes, known, people_at, run.came_from, season).findings,
-            *self._protected(changes),
-        ]
+        found = shapes.broken_shapes(accesses, readings, self._store, ground)
         found += shapes.waiting_creates(found, _creates(plans), min((one.shape.campus_at_least for one in accesses), default=0))
+        found += self._protected(changes)
+        found += self._signs(accesses, told, people_at, ground)
+        found += guard.judge(changes, known, people_at, run.came_from, season).findings
+        found = _said_once(found)
         moving = {change.person for one in plans.values() for change in one.changes if change.person is not None}
         absent = {person for finding in found if _is_of(finding, VANISH) for person in finding.persons}
         verdict = Verdict(tuple(found))
@@ -208,6 +207,17 @@ class Judge:
         """Whether the store was restored and this pipeline has not read its targets since (R25)."""
         restored, *done = self._store.meta("needs_reconcile").split() or [""]
         return bool(restored) and pipeline not in done
+
+
+def _said_once(found: Iterable[Finding]) -> list[Finding]:
+    """The findings, but for limits on a target that would hold nobody who is not held already: the roster's says why."""
+    told: list[Finding] = []
+    held: set[PersonId] = set()
+    for finding in found:
+        if finding.cell is None or finding.final or not finding.persons <= held:
+            told.append(finding)
+        held |= finding.persons
+    return told
 
 
 def _is_of(finding: Finding, operation: str) -> bool:

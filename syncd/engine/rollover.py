@@ -107,6 +107,16 @@ def preview(config: Config, store: Store, today: date) -> Preview:
 def missing_of(config: Config, store: Store, today: date) -> dict[PersonId, PersonState]:
     """Who is missing from a roster and kept as they are by a rollover, or waits for their grace to begin anew."""
     kept = {one.person for one in store.findings("reject") if one.person and one.subject.startswith(f"{ROLLING}:")}
-    for source in config.sources:
-        kept |= {key.person for key in store.missing(source).values() if key.missing_since and key.missing_since > today}
-    return {person: state for person, state in store.persons(kept).items() if state.state in IN_USE}
+    later = {
+        key.person
+        for source in config.sources
+        for key in store.missing(source).values()
+        if key.missing_since and key.missing_since > today
+    }
+    return {person: state for person, state in store.persons(kept | absent_of(later, store)).items() if state.state in IN_USE}
+
+
+def absent_of(persons: Collection[PersonId], store: Store) -> set[PersonId]:
+    """Those of the persons whom no source tells of, under whatever key."""
+    told = store.keys_of(persons)
+    return {person for person in persons if all(key.missing_since is not None for key in told.get(person, ()))}

@@ -19,7 +19,7 @@ from syncd.core.rollover import Rolling, keeping
 from syncd.core.signs import CAMPUS, POPULATION, Sign
 from syncd.engine.desire import Decided
 from syncd.engine.gather import People, Reading, SourceAccess
-from syncd.engine.rollover import ROLLING
+from syncd.engine.rollover import ROLLING, absent_of
 from syncd.sources.spool import Spool
 from syncd.store import Finding as Listed
 from syncd.store import KnownKey, Store
@@ -62,20 +62,22 @@ def believed(access: SourceAccess, reading: Reading, store: Store, ground: Groun
     }
     _keep(reading, known, frozen, ROLLING, "missing from the roster during a rollover; kept as it is")
     groups = {cell: group - frozen for cell, group in groups.items()}
-    if any(len(group) >= min(guard.A_CAMPUS, access.shape.campus_at_least + 1) for group in groups.values()):
-        people, late = store.people_at(), _gone_of_late(access.name, store, ground.today)
-        many = [group for cell, group in groups.items() if access.shape.keeps(len(group), late.get(cell, 0), people.get(cell, 0))]
-        kept = {person for group in many for person in group}
-        if kept:
-            kept -= _again(access, reading, known, kept, store)
-            approved = store.approved([vanish_digest(person) for person in kept], ground.now)
-            kept = {person for person in kept if vanish_digest(person) not in approved}
+    if all(len(group) < min(guard.A_CAMPUS, access.shape.campus_at_least + 1) for group in groups.values()):
+        return reading
+    people = store.people_at()
+    late = _gone_of_late(access.name, groups.keys(), store, ground.today)
+
+    def too_many(cell: tuple[str, str], group: Collection[PersonId]) -> bool:
+        return access.shape.keeps(len(group), late.get(cell, 0), people.get(cell, 0))
+
+    many = {cell: group for cell, group in groups.items() if too_many(cell, group)}
+    if many:
+        again = _again(access, reading, known, {person for group in many.values() for person in group}, store)
+        kept = {person for cell, group in many.items() if too_many(cell, group - again) for person in group - again}
+        approved = store.approved([vanish_digest(person) for person in kept], ground.now)
+        kept = {person for person in kept if vanish_digest(person) not in approved}
         _keep(
-            reading,
-            known,
-            kept,
-            _VANISHED,
-            "missing from the roster together with too many others of the same campus; kept as it is",
+            reading, known, kept, _VANISHED, "missing from the roster together with many others of the same campus; kept as it is"
         )
     return reading
 
@@ -86,10 +88,12 @@ def _keep(reading: Reading, known: Mapping[SourceKey, KnownKey], kept: Collectio
         reading.rejects.append(Reject(reading.source, RowRef(place, number), why, key.key))  # a number, to be told apart
 
 
-def _gone_of_late(source: SourceName, store: Store, today: date) -> dict[tuple[str, str], int]:
-    """How many have been missing for less than a week, by campus and population."""
+def _gone_of_late(source: SourceName, cells: Collection[tuple[str, str]], store: Store, today: date) -> dict[tuple[str, str], int]:
+    """How many of these campuses and populations have been missing for less than a week, and are told under no other key."""
     late = [key for key in store.missing(source).values() if key.missing_since and key.missing_since > today - _WEEK]
-    return {cell: len(group) for cell, group in _by_cell(late, store).items()}
+    groups = {cell: group for cell, group in _by_cell(late, store).items() if cell in cells}
+    gone = absent_of({person for group in groups.values() for person in group}, store)
+    return {cell: len(group & gone) for cell, group in groups.items()}
 
 
 def _again(
@@ -150,11 +154,8 @@ def broken_shapes(
             found += _whole(access, reading, store, ground)
         kept = _kept(reading, _VANISHED)
         if kept:
-            people = store.people_at()
-            for cell, group in sorted(_by_cell(store.keys(access.name, kept).values(), store).items()):
-                found.append(
-                    guard.vanished(access.name, *cell, frozenset(group), people.get(cell, 0), access.shape, ground.season.name)
-                )
+            groups = _by_cell(store.keys(access.name, kept).values(), store)
+            found += guard.vanished(access.name, groups, store.people_at(), access.shape, ground.season.name)
     return found
 
 
@@ -261,17 +262,22 @@ def waiting_creates(
 ) -> list[Finding]:
     """Who would get an account where people have vanished at once: they may be the same, under other keys."""
     held: list[Finding] = []
-    for finding in found:
-        cell = finding.cell
-        if cell is None or cell.operation != VANISH:
+    for cell, gone in ((finding.cell, finding.persons) for finding in found if finding.cell is not None):
+        if cell.operation != VANISH:
             continue
         for target, by_cell in creates.items():
-            new = by_cell.get((cell.campus, cell.population), set())
+            new = {
+                person
+                for (campus, population), persons in by_cell.items()
+                if population == cell.population and cell.campus in ("", campus)
+                for person in persons
+            }
             if len(new) > at_least:
+                where = f"campus {cell.campus}, " if cell.campus else ""
                 held.append(
                     Finding(
-                        f"campus {cell.campus or '(none)'}, {cell.population or 'people'}, on target {target}",
-                        f"{len(new):,} accounts would be created where {len(finding.persons):,} people have vanished from the "
+                        f"{where}{cell.population or 'people'}, on target {target}",
+                        f"{len(new):,} accounts would be created where {len(gone):,} people have vanished from the "
                         "roster: they may be the same under other keys. They wait with them; everybody else goes on. "
                         "Look at the file; if they are others, approve it",
                         Cell(target, "create", cell.campus, cell.population),
