@@ -76,17 +76,19 @@ class Judge:
         found += shapes.waiting_creates(found, _creates(plans), min((one.shape.campus_at_least for one in accesses), default=0))
         found += self._protected(changes)
         found += self._signs(accesses, told, people_at, ground)
-        found += guard.judge(changes, known, people_at, run.came_from, season).findings
-        found = _said_once(found)
+        # A limit of a target that would hold nobody more is not said: the roster's says why.
+        held = {person for finding in found for person in finding.persons}
+        limits = guard.judge(changes, known, people_at, run.came_from, season).findings
+        found += (one for one in limits if not one.persons <= held)
         moving = {change.person for one in plans.values() for change in one.changes if change.person is not None}
         absent = {person for finding in found if _is_of(finding, VANISH) for person in finding.persons}
         verdict = Verdict(tuple(found))
         released = self._approved(plans, verdict.held & moving) if verdict.held & moving else frozenset[PersonId]()
         verdict = verdict.released(released)
         # A sign of people to whom nothing would be done holds nobody.
-        held = tuple(one for one in verdict.findings if one.cell is None or not one.persons.isdisjoint(moving | absent))
+        telling = tuple(one for one in verdict.findings if one.cell is None or not one.persons.isdisjoint(moving | absent))
         first = tuple(sorted(name for name, one in plans.items() if one.changes and self.is_first(pipeline, name)))
-        verdict = replace(verdict, findings=held, first=first)
+        verdict = replace(verdict, findings=telling, first=first)
         waiting = verdict.held | released
         believed = Counter(cell for sign in told if sign.person not in waiting for cell in sign.cells)
         return replace(verdict, idle=frozenset(verdict.held - moving - absent), believed=believed), released
@@ -207,17 +209,6 @@ class Judge:
         """Whether the store was restored and this pipeline has not read its targets since (R25)."""
         restored, *done = self._store.meta("needs_reconcile").split() or [""]
         return bool(restored) and pipeline not in done
-
-
-def _said_once(found: Iterable[Finding]) -> list[Finding]:
-    """The findings, but for limits on a target that would hold nobody who is not held already: the roster's says why."""
-    told: list[Finding] = []
-    held: set[PersonId] = set()
-    for finding in found:
-        if finding.cell is None or finding.final or not finding.persons <= held:
-            told.append(finding)
-        held |= finding.persons
-    return told
 
 
 def _is_of(finding: Finding, operation: str) -> bool:

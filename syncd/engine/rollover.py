@@ -113,10 +113,4 @@ def missing_of(config: Config, store: Store, today: date) -> dict[PersonId, Pers
         for key in store.missing(source).values()
         if key.missing_since and key.missing_since > today
     }
-    return {person: state for person, state in store.persons(kept | absent_of(later, store)).items() if state.state in IN_USE}
-
-
-def absent_of(persons: Collection[PersonId], store: Store) -> set[PersonId]:
-    """Those of the persons whom no source tells of, under whatever key."""
-    told = store.keys_of(persons)
-    return {person for person in persons if all(key.missing_since is not None for key in told.get(person, ()))}
+    return {person: state for person, state in store.persons(kept | later).items() if state.state in IN_USE}

@@ -19,7 +19,7 @@ from syncd.core.rollover import Rolling, keeping
 from syncd.core.signs import CAMPUS, POPULATION, Sign
 from syncd.engine.desire import Decided
 from syncd.engine.gather import People, Reading, SourceAccess
-from syncd.engine.rollover import ROLLING, absent_of
+from syncd.engine.rollover import ROLLING
 from syncd.sources.spool import Spool
 from syncd.store import Finding as Listed
 from syncd.store import KnownKey, Store
@@ -89,11 +89,9 @@ def _keep(reading: Reading, known: Mapping[SourceKey, KnownKey], kept: Collectio
 
 
 def _gone_of_late(source: SourceName, cells: Collection[tuple[str, str]], store: Store, today: date) -> dict[tuple[str, str], int]:
-    """How many of these campuses and populations have been missing for less than a week, and are told under no other key."""
+    """How many of these campuses and populations have been missing for less than a week."""
     late = [key for key in store.missing(source).values() if key.missing_since and key.missing_since > today - _WEEK]
-    groups = {cell: group for cell, group in _by_cell(late, store).items() if cell in cells}
-    gone = absent_of({person for group in groups.values() for person in group}, store)
-    return {cell: len(group & gone) for cell, group in groups.items()}
+    return {cell: len(group) for cell, group in _by_cell(late, store).items() if cell in cells}
 
 
 def _again(

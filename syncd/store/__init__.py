@@ -198,7 +198,7 @@ class Store:
             return reading.keys(connection, source, keys)
 
     def missing(self, source: SourceName) -> dict[SourceKey, KnownKey]:
-        """Keys that the source does not tell any more, and their persons."""
+        """Keys that the source does not tell any more, of persons whom no source tells of under another one."""
         with transaction(self._engine) as connection:
             return reading.missing(connection, source)
 
