@@ -104,7 +104,8 @@ class Planned:
     def doubted(self) -> set[PersonId]:
         """Of whom the roster is not believed yet, so that they are remembered as the last one told of them (R2, R5).
 
-        They are held, or nothing of them may change. What a roster tells of somebody new there is nothing to compare with.
+        They are held, or nothing of them may change: they stay marked, and the next run compares with the same. What is told of
+        somebody new there is nothing to compare with.
         """
         blocked = {person for person, one in self.decided.items() if one.blocked}
         return {person for person in self.verdict.held | blocked if is_known(self.people.states.get(person))}
@@ -127,9 +128,7 @@ class Planned:
         ]
         return Acceptance(
             snapshots=tuple(_snapshot(reading, self.today) for reading in self.readings.values() if reading.fresh and whole),
-            digests={
-                name: _digests(reading, people, doubted) for name, reading in self.readings.items() if reading.fresh and whole
-            },
+            digests={name: _digests(reading, people) for name, reading in self.readings.items() if reading.fresh and whole},
             records=tuple(record for person, records in people.records.items() if person in mine - doubted for record in records),
             # An absence counts with the snapshot it was seen in (R13), and a run for one person accepts none.
             keys=tuple(key for key in people.changed_keys if key.person in mine and (whole or key.missing_since is None)),
@@ -157,17 +156,10 @@ def _snapshot(reading: Reading, today: date) -> SnapshotRow:
     return SnapshotRow(reading.source, spool.id, spool.content, counts, today, spool.fetched_at)
 
 
-def _digests(reading: Reading, people: People, doubted: Collection[PersonId]) -> tuple[dict[SubjectKey, int], set[SubjectKey]]:
-    """The digests to advance: not those of keys nobody could be found or read for, nor of whom is doubted (R5)."""
+def _digests(reading: Reading, people: People) -> tuple[dict[SubjectKey, int], set[SubjectKey]]:
+    """The digests to advance: not those of keys nobody could be found or read for (R5)."""
     stuck = {SubjectKey(Subject.PERSON, key) for key in people.unsettled.get(reading.source, ())}
-    waiting = {
-        SubjectKey(Subject.PERSON, key.key)
-        for person in doubted
-        for key in people.keys.get(person, ())
-        if key.source == reading.source and key.missing_since is None
-    }
-    advanced = {key: digest for key, digest in reading.changed.items() if key not in stuck and key not in waiting}
-    return advanced, reading.gone - stuck
+    return {key: digest for key, digest in reading.changed.items() if key not in stuck}, reading.gone - stuck
 
 
 @dataclass(frozen=True, slots=True)

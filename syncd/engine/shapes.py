@@ -186,6 +186,11 @@ def _older(access: SourceAccess, reading: Reading, store: Store) -> list[Finding
     differ = len(persons) + sum(key.subject is Subject.PERSON for key in reading.gone)
     if differ <= access.shape.older_at_least:
         return []
+    # Of whom the last roster was not believed, a better one tells what an earlier one did: that is no evidence of its age.
+    waiting = store.dirty()
+    known_keys = store.keys(access.name, {key.key for key in persons})
+    doubted = {key for key, one in known_keys.items() if one.person in waiting}
+    persons = {key: digest for key, digest in persons.items() if key.key not in doubted}
     day = store.past.accepted_on(access.name, reading.spool.content)
     known, before = store.past.told_before(access.name, persons)
     return guard.judge_age(access.name, day, differ, known, before, access.shape)
