@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from syncd import telemetry
 from syncd.assembly import Clock, Running
-from syncd.core.guard import Cell
+from syncd.core.guard import LET_GO, Cell
 from syncd.core.health import Freshness, Kind, age
 from syncd.core.notices import Told, due
 from syncd.daemon.channels import send
@@ -44,9 +45,10 @@ class Herald:
         district = self._district()
         if is_heard(district.config.notify):
             health, now = self._health(), self._clock()
-            done: dict[Cell, int] = {}
+            done: Counter[Cell] = Counter()
             for target in district.config.targets:
-                done.update(district.store.spent(target, now)[0])
+                for cell, number in district.store.spent(target, now)[0].items():
+                    done[replace(cell, operation=cell.operation.removesuffix(LET_GO))] += number
             subject = f"syncd {district.config.district.name}: {health.level.name.lower()}, the last 24 hours"
             self._send(subject, digest(health, done, now), as_json(health))
 

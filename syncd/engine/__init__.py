@@ -20,20 +20,22 @@ from syncd.core.health import Freshness
 from syncd.core.local import Local
 from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
-from syncd.engine import explain, gather, health, planned
+from syncd.engine import explain, gather, health, planned, shapes
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
 from syncd.engine.deciding import Deciding
 from syncd.engine.desire import Desire
 from syncd.engine.facts import LocalFacts
 from syncd.engine.gather import Reading, SourceAccess
-from syncd.engine.judging import BEGUN, ENDED, Judge
+from syncd.engine.judging import BEGUN, ENDED, Judge, Judged
 from syncd.engine.laps import Laps
 from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching, match_all
 from syncd.engine.planned import Applied, Planned, StoredPlan, Undoes
 from syncd.engine.resolve import resolve
+from syncd.engine.rollover import paused
 from syncd.engine.set_aside import set_aside
+from syncd.engine.shapes import Ground
 from syncd.engine.undoing import UNDO, Undoing, undoable
 from syncd.errors import EndpointError, Stopped, TransientError
 from syncd.settings import Config, extra_fields
@@ -80,7 +82,7 @@ class Engine:
             for name, settings in config.sources.items()
         }
         self._spools = config.state / "spools"
-        self._judge = Judge(config, store, clock)
+        self._judge = Judge(config, store, clock, self._people.staff)
         self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
         self.facts = LocalFacts(config, store, vault, clock, self._people, self._mappings, targets)
         self._stopping = Event()
@@ -164,15 +166,18 @@ class Engine:
         stored: bool,
     ) -> Planned:
         parts, now, today, store = self._config.pipelines[pipeline], self._clock(), self.today, self._store
-        laps = Laps()
-        accesses = [self._accesses[name] for name in parts.sources]
-        readings = {access.name: self._read(access, spools.get(access.name), now, today) for access in accesses}
+        laps, ground = Laps(), self._judge.ground(today)
+        accesses = [
+            replace(one, shape=one.shape.in_season(ground.season.season)) for one in map(self._accesses.__getitem__, parts.sources)
+        ]
+        readings = {access.name: self._read(access, spools.get(access.name), ground) for access in accesses}
         laps.end("read")
         self._may_stop()
         fingerprints = self._fingerprints(parts.targets)
         everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
         asked = store.find_person(person) if person else []
-        people, local = self.facts.joined(gather.people(accesses, readings, store, today, everyone=everyone, also=asked), today)
+        told = gather.people(accesses, readings, store, today, everyone=everyone, also=asked)
+        people, local = self.facts.joined(paused(told, ground.rolling, ground.staff), today)
         laps.end("resolve")
         self._may_stop()
         desire = Desire(
@@ -213,7 +218,9 @@ class Engine:
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
         judged = planned.without_all(plans, local.kept_out)  # a lock asks no limit
-        verdict, released = self._judge.verdict(pipeline, accesses, readings, judged, matched, came_from)
+        verdict, released = self._judge.verdict(
+            pipeline, accesses, readings, Judged(people, decided, judged, matched, came_from), ground
+        )
         result = Planned(
             run=run,
             pipeline=pipeline,
@@ -225,7 +232,12 @@ class Engine:
             shelf=shelf,
             aside=aside,
             released=released,
-            findings=(*planned.findings_of(people, desire, matched, readings), *shelved, *aside.findings),
+            findings=(
+                *planned.findings_of(people, desire, matched, readings),
+                *shelved,
+                *aside.findings,
+                *shapes.told_of_rollover(readings.values(), ground),
+            ),
             readings=readings,
             decided=decided,
             matched=matched,
@@ -262,15 +274,18 @@ class Engine:
         self._expire({name: reading.spool.id for name, reading in result.readings.items()})
         laps.end("store")
 
-    def _read(self, access: SourceAccess, spool: str | None, now: datetime, today: date) -> Reading:
+    def _read(self, access: SourceAccess, spool: str | None, ground: Ground) -> Reading:
+        now, today = ground.now, ground.today
         if spool is None:
             kept = timedelta(days=self._config.retention.spools)
             try:
-                return gather.read(access, self._store, self._spools, self._vault, now, today, kept)
+                reading = gather.read(access, self._store, self._spools, self._vault, now, today, kept)
             except EndpointError as error:
                 self._store.set_freshness([Freshness(core_health.Kind.SOURCE, access.name, failed_at=now, why=error.why)])
                 raise
-        return gather.read_again(access, self._store, self._spools, self._vault, spool, now, today)
+        else:
+            reading = gather.read_again(access, self._store, self._spools, self._vault, spool, today)
+        return shapes.believed(access, reading, self._store, ground)
 
     def _fingerprints(self, targets: Collection[TargetName]) -> dict[str, str]:
         """What a mapping edit changes: then everybody is looked at (R4)."""

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from syncd.core.guard import VANISH, Shape, judge_canaries, judge_source, vanished
-from syncd.core.guard import Finding as Broken
+from syncd.core.guard import Shape
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, Reject, RowRef, SourceKey, SourceName, Subject, SubjectKey
 from syncd.core.resolution import spelled
@@ -23,8 +22,9 @@ from syncd.sources.spool import Spool, open_spool, stored
 from syncd.store import Finding, KnownKey, SnapshotRow, Store
 from syncd.vault import Vault
 
+VANISHED = "(vanished)"
+"""Where a row would be that is not there."""
 _ROW_SPACE = 1 << 128  # digests of rows are summed in this ring
-_VANISHED = "(vanished)"  # where a row would be that is not there
 
 
 @dataclass(slots=True)
@@ -95,16 +95,15 @@ def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: da
         seen = date.fromisoformat(store.meta(f"seen {access.name}") or accepted.accepted_on.isoformat())
         rejects = _known_rejects(access, store)
         return Reading(access.name, spool, fresh=False, as_of=min(seen, today), rejects=rejects, failed=error)
-    return compare(access, spool, accepted, store, today, now, lambda name: open_spool(spools, access.name, name, vault))
+    return compare(access, spool, accepted, store, today, lambda name: open_spool(spools, access.name, name, vault))
 
 
-def read_again(access: SourceAccess, store: Store, spools: Path, vault: Vault, spool: str, now: datetime, today: date) -> Reading:
+def read_again(access: SourceAccess, store: Store, spools: Path, vault: Vault, spool: str, today: date) -> Reading:
     """A reading of a kept spool instead of the source. Raises EndpointError where that cannot be read."""
     history = store.snapshots(access.name, 1)
     named = open_spool(spools, access.name, spool, vault)
-    return compare(
-        access, named, history[0] if history else None, store, today, now, lambda name: open_spool(spools, access.name, name, vault)
-    )
+    accepted = history[0] if history else None
+    return compare(access, named, accepted, store, today, lambda name: open_spool(spools, access.name, name, vault))
 
 
 def _newest(spools: Path, source: SourceName, vault: Vault) -> str | None:
@@ -126,7 +125,6 @@ def compare(
     accepted: SnapshotRow | None,
     store: Store,
     today: date,
-    now: datetime,
     opened: Callable[[str], Spool],
 ) -> Reading:
     """What is different between a spool and the last accepted snapshot. An identical file costs nothing and proves nothing.
@@ -164,45 +162,7 @@ def compare(
     reading.changed = {key: digest for key, digest in digests.items() if before.get(key) != digest}
     if not reading.shields_leavers:
         reading.gone = {key for key in before if key not in digests and key not in shielded}
-        _keep_vanished(access, reading, store, now)
     return reading
-
-
-def _keep_vanished(access: SourceAccess, reading: Reading, store: Store, now: datetime) -> None:
-    """Shield whoever vanished among too many of one campus and population (R3, R12): a roster that lost a campus looks like this.
-
-    They are as rows that could not be used: nothing of theirs is changed, their absence is no evidence, and they are asked about
-    anew with the next roster. Whose absence somebody has approved is let go.
-    """
-    keys = {key for key in reading.gone if key.subject is Subject.PERSON}
-    if len(keys) <= access.shape.campus_at_least:
-        return
-    known = store.keys(access.name, {key.key for key in keys})
-    groups = _by_cell(known.values(), store)
-    if all(len(group) <= access.shape.campus_at_least for group in groups.values()):
-        return
-    people = store.people_at()
-    many = [group for cell, group in groups.items() if access.shape.keeps(len(group), people.get(cell, 0))]
-    kept = {person for group in many for person in group}
-    approved = store.approved([vanish_digest(person) for person in kept], now)
-    kept = {person for person in kept if vanish_digest(person) not in approved}
-    why = "missing from the roster together with too many others of the same campus; kept as it is"
-    for number, key in enumerate((key for _, key in sorted(known.items()) if key.person in kept), 1):
-        reading.gone.discard(SubjectKey(Subject.PERSON, key.key))
-        reading.rejects.append(Reject(access.name, RowRef(_VANISHED, number), why, key.key))  # a number, to be told apart
-
-
-def _by_cell(keys: Iterable[KnownKey], store: Store) -> dict[tuple[str, str], set[PersonId]]:
-    """Whose keys these are, by campus and population."""
-    groups: dict[tuple[str, str], set[PersonId]] = {}
-    for state in store.persons({key.person for key in keys}).values():
-        groups.setdefault((state.campus, state.population or ""), set()).add(state.id)
-    return groups
-
-
-def vanish_digest(person: PersonId) -> str:
-    """What an approval of somebody's absence is known by (R15)."""
-    return f"{VANISH} {person}"
 
 
 def _persons(digests: Iterable[SubjectKey]) -> int:
@@ -221,34 +181,6 @@ def _differing(access: SourceAccess, spool: Spool, accepted: SnapshotRow | None,
     unsettled = {reject.key for reject in rejects if reject.key is not None and reject.subject is Subject.PERSON}
     unsettled |= _disputed(store).get(access.name, {}).keys()
     return differs | {SubjectKey(Subject.PERSON, key) for key in unsettled}
-
-
-def broken_shapes(accesses: Iterable[SourceAccess], readings: Mapping[SourceName, Reading], store: Store) -> list[Broken]:
-    """What is wrong with each fresh snapshot, its size and who is in every good one; and whoever vanished among too many others."""
-    found: list[Broken] = []
-    for access in accesses:
-        reading = readings[access.name]
-        if reading.fresh:
-            history = store.snapshots(access.name, 1)
-            last = history[0].counts.get("persons") if history else None
-            found += judge_source(access.name, reading.persons, last, access.shape)
-            found += judge_canaries(access.name, len(_absent(access, reading, store)), len(access.canaries))
-        kept = {reject.key for reject in reading.rejects if reject.row.file == _VANISHED and reject.key is not None}
-        if kept:
-            people = store.people_at()
-            for cell, group in sorted(_by_cell(store.keys(access.name, kept).values(), store).items()):
-                found.append(vanished(access.name, *cell, frozenset(group), people.get(cell, 0), access.shape))
-    return found
-
-
-def _absent(access: SourceAccess, reading: Reading, store: Store) -> set[SourceKey]:
-    """The canaries that a snapshot does not tell of; one whose row could not be used is there."""
-    canaries = set(access.canaries)
-    if not canaries:
-        return canaries
-    told = {key.key for key in reading.changed} | {reject.key for reject in reading.rejects}
-    gone = {key.key for key in reading.gone if key.subject is Subject.PERSON}
-    return canaries - told - (store.present(access.name, canaries) - gone)
 
 
 def people(
@@ -426,7 +358,7 @@ def _is_answered(disputed: Mapping[SourceName, Mapping[SourceKey, Finding]], sto
 
 def _kept(reading: Reading) -> set[SourceKey]:
     """The keys that vanished together with too many others, and count as there until somebody approves."""
-    return {reject.key for reject in reading.rejects if reject.row.file == _VANISHED and reject.key is not None}
+    return {reject.key for reject in reading.rejects if reject.row.file == VANISHED and reject.key is not None}
 
 
 def _renumbered(
@@ -441,11 +373,11 @@ def _renumbered(
         found = {key for key in _kept(reading) if key in known[name] and name in attached.get(known[name][key].person, ())}
         if not found:
             continue
-        still = {reject.key for reject in reading.rejects if reject.row.file != _VANISHED}
+        still = {reject.key for reject in reading.rejects if reject.row.file != VANISHED}
         for reject in reading.rejects:
-            if reject.row.file == _VANISHED and reject.key in found:
+            if reject.row.file == VANISHED and reject.key in found:
                 result.findings.pop((str(reject.row), reject.why), None)
-        reading.rejects = [reject for reject in reading.rejects if reject.row.file != _VANISHED or reject.key not in found]
+        reading.rejects = [reject for reject in reading.rejects if reject.row.file != VANISHED or reject.key not in found]
         reading.gone |= {SubjectKey(Subject.PERSON, key) for key in found}
         for key in sorted(found - still):
             held = known[name][key]

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
 from functools import cache
+from zoneinfo import ZoneInfo
 
 from syncd import telemetry
-from syncd.core import guard, plan
-from syncd.core.guard import Cell, Verdict
+from syncd.core import guard, plan, signs
+from syncd.core.guard import VANISH, Cell, Finding, Verdict
 from syncd.core.model import Change, Kind, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
-from syncd.engine import gather
-from syncd.engine.gather import Reading, SourceAccess
+from syncd.core.protected import Protected, judge_protected, judge_required
+from syncd.core.signs import Sign
+from syncd.engine import shapes
+from syncd.engine.desire import Decided
+from syncd.engine.gather import People, Reading, SourceAccess
 from syncd.engine.matching import Matched
 from syncd.engine.planned import Planned, StoredPlan
+from syncd.engine.rollover import under_way
+from syncd.engine.shapes import Ground
 from syncd.errors import EndpointError
 from syncd.settings import Config
 from syncd.store import Approval, Store
@@ -23,48 +31,132 @@ from syncd.store import Approval, Store
 BEGUN, ENDED = "begun", "ended"  # the explicit first apply to a target, which may take more than one run (R14)
 APPROVED_FOR = timedelta(days=7)
 """How long an approval waits for the run that applies it: who approved has seen what was so then."""
+_ABOUT = timedelta(days=7)
+_LONG_AGO = date(2000, 1, 1)
 _NOT_SPENT: tuple[dict[Cell, int], dict[Cell, int]] = ({}, {})
 
 _log = telemetry.logger("engine")
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a run planned, to be judged as one."""
+
+    people: People
+    decided: Mapping[PersonId, Decided]
+    plans: Mapping[TargetName, Plan]
+    matched: Mapping[TargetName, Matched]
+    came_from: Mapping[PersonId, str]
+
+
 class Judge:
     """Judges the plans of one district."""
 
-    def __init__(self, config: Config, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, config: Config, store: Store, clock: Callable[[], datetime], staff: Collection[str]) -> None:
         self._config = config
+        self._staff = frozenset(staff)
         self._store = store
         self._clock = clock
 
+    def ground(self, today: date) -> Ground:
+        """What is known of this day besides rosters and plans."""
+        calendar = self._config.calendar
+        return Ground(self._clock(), today, calendar.now(today), calendar, under_way(self._config, self._store, today), self._staff)
+
     def verdict(
-        self,
-        pipeline: str,
-        accesses: Collection[SourceAccess],
-        readings: Mapping[SourceName, Reading],
-        plans: Mapping[TargetName, Plan],
-        matched: Mapping[TargetName, Matched],
-        came_from: Mapping[PersonId, str],
+        self, pipeline: str, accesses: Collection[SourceAccess], readings: Mapping[SourceName, Reading], run: Judged, ground: Ground
     ) -> tuple[Verdict, frozenset[PersonId]]:
         """The verdict, and whom a human has let go though a limit would hold them."""
-        known = {name: self._known(name, one, matched[name]) for name, one in plans.items()}
+        plans, season = run.plans, ground.season.name
+        known = {name: self._known(name, one, run.matched[name], ground) for name, one in plans.items()}
         changes = {name: one.changes for name, one in plans.items()}
-        verdict = guard.judge(changes, known, cache(self._store.people_at), came_from)
-        released = self._approved(plans, verdict.held) if verdict.held else frozenset()
+        people_at = cache(self._store.people_at)
+        told = shapes.signs_of(run.people, run.decided, run.came_from, readings, self._store)
+        found = shapes.broken_shapes(accesses, readings, self._store, ground)
+        found += shapes.waiting_creates(found, _creates(plans), min((one.shape.campus_at_least for one in accesses), default=0))
+        found += self._protected(changes)
+        found += self._signs(accesses, told, people_at, ground)
+        # A limit of a target that would hold nobody more is not said: the roster's says why.
+        held = {person for finding in found for person in finding.persons}
+        limits = guard.judge(changes, known, people_at, run.came_from, season).findings
+        found += (one for one in limits if not one.persons <= held)
+        moving = {change.person for one in plans.values() for change in one.changes if change.person is not None}
+        absent = {person for finding in found if _is_of(finding, VANISH) for person in finding.persons}
+        verdict = Verdict(tuple(found))
+        released = self._approved(plans, verdict.held & moving) if verdict.held & moving else frozenset[PersonId]()
         verdict = verdict.released(released)
-        findings = (*gather.broken_shapes(accesses, readings, self._store), *verdict.findings)
+        # A sign of people to whom nothing would be done holds nobody.
+        telling = tuple(one for one in verdict.findings if one.cell is None or not one.persons.isdisjoint(moving | absent))
         first = tuple(sorted(name for name, one in plans.items() if one.changes and self.is_first(pipeline, name)))
-        return replace(verdict, findings=findings, first=first), released
+        verdict = replace(verdict, findings=telling, first=first)
+        waiting = verdict.held | released
+        believed = Counter(cell for sign in told if sign.person not in waiting for cell in sign.cells)
+        return replace(verdict, idle=frozenset(verdict.held - moving - absent), believed=believed), released
 
-    def _known(self, name: TargetName, one: Plan, matched: Matched) -> guard.Known:
-        day, week = self._store.spent(name, self._clock()) if one.changes else _NOT_SPENT
+    def _protected(self, changes: Mapping[TargetName, Collection[Change]]) -> Iterator[Finding]:
+        """What touches what the configuration says never to touch, or closes the account of somebody who must have one."""
+        required = {
+            key.person
+            for name, source in self._config.sources.items()
+            if source.required
+            for key in self._store.keys(name, source.required).values()
+        }
+        for name, mine in changes.items():
+            protected = self._config.targets[name].protected
+            if mine and protected != Protected():
+                persons = {person for text in protected.persons for person in self._store.find_person(text)}
+                yield from judge_protected(name, mine, protected, persons)
+            if mine and required:
+                yield from judge_required(name, mine, required)
+
+    def _signs(
+        self,
+        accesses: Iterable[SourceAccess],
+        told: Collection[Sign],
+        people_at: Callable[[], Mapping[tuple[str, str], int]],
+        ground: Ground,
+    ) -> list[Finding]:
+        found: list[Finding] = []
+        for access in accesses if told else ():
+            day, week = self._spent(TargetName(access.name), ground)
+            found += signs.judge_signs(access.name, access.shape, told, people_at, day, week, ground.season.name)
+        return found
+
+    def _spent(self, name: TargetName, ground: Ground) -> tuple[Mapping[Cell, int], Mapping[Cell, int]]:
+        """What was done in this season: what another one allowed says nothing of this one."""
+        zone = ZoneInfo(self._config.district.timezone)
+        since = datetime.combine(max(ground.season.since, _LONG_AGO), time_of_day(), zone)
+        return self._store.spent(name, self._clock(), since)
+
+    def _known(self, name: TargetName, one: Plan, matched: Matched, ground: Ground) -> guard.Known:
+        day, week = self._spent(name, ground) if one.changes else _NOT_SPENT
         return guard.Known(
             matched.accounts,
-            self._config.targets[name].limits,
+            self._config.targets[name].limits.in_season(ground.season.season),
             history=self._store.has_history(name),
             filling=self._store.first_apply(name) == BEGUN,
             day=day,
             week=week,
+            most=lambda cell: self._most(cell, ground),
+            yearly=lambda cell: self._yearly(cell, ground),
         )
+
+    def _most(self, cell: Cell, ground: Ground) -> int | None:
+        """The largest of the last school days of this season; None where they are too few to tell what is usual."""
+        calendar, today = ground.calendar, ground.today
+        first = max(calendar.back(today, guard.SCHOOL_DAYS), ground.season.since)
+        if calendar.school_days(first - timedelta(days=1), today - timedelta(days=1)) * 2 < guard.SCHOOL_DAYS:
+            return None
+        # A day is the store's, which begins and ends some hours before or after the district's.
+        return max(self._store.past.by_day(cell, first, today - timedelta(days=1)).values(), default=0)
+
+    def _yearly(self, cell: Cell, ground: Ground) -> int:
+        """As much as was done on the largest day about this time last year, what people let go included."""
+        about = ground.today - timedelta(days=364)
+        days: Counter[date] = Counter()
+        for each in (cell, replace(cell, operation=f"{cell.operation}{guard.LET_GO}")):
+            days.update(self._store.past.by_day(each, about - _ABOUT, about + _ABOUT))
+        return max(days.values(), default=0)
 
     def _approved(self, plans: Mapping[TargetName, Plan], held: Collection[PersonId]) -> frozenset[PersonId]:
         """Those of the people all of whose changes somebody approved just as they are (R15)."""
@@ -85,7 +177,8 @@ class Judge:
         gone = self._store.persons(kept.held - {change.person for change in changes})
         absent = {person for person, state in gone.items() if not campuses or state.campus in campuses}
         chosen |= absent
-        digests |= {gather.vanish_digest(person) for person in absent}
+        digests |= {shapes.vanish_digest(person) for person in absent}
+        digests |= set() if campuses else kept.shapes
         if not digests:
             raise EndpointError(f"plan {run}", "holds nobody back" + (" there" if campuses else ""), "see `syncd holds`")
         self._store.approve(Approval(run, now, now + APPROVED_FOR, actor, because), digests)
@@ -93,15 +186,18 @@ class Judge:
         return len(chosen), len(digests)
 
     def cells_of(self, ready: Planned, name: TargetName) -> Callable[[Change], Collection[Cell]]:
-        """Where a change that was made counts for runs to come (R12): not what a human released, nor what a first apply fills."""
+        """Where a change that was made counts for runs to come (R12): apart what a human released, not what a first apply fills."""
         if name in ready.verdict.first or self._store.first_apply(name) == BEGUN:
             return lambda _: ()
         created = {change.person for change in ready.plans[name].changes if change.kind is Kind.CREATE}
 
         def counted(change: Change) -> Collection[Cell]:
-            if change.person in ready.released or (change.person in created and change.kind is not Kind.CREATE):
+            if change.person in created and change.kind is not Kind.CREATE:
                 return ()
-            return guard.cells(change, ready.came_from)
+            cells = guard.cells(change, ready.came_from)
+            if change.person in ready.released:  # it is no evidence of a runaway, but of what a year brings
+                return [replace(cell, operation=f"{cell.operation}{guard.LET_GO}") for cell in cells]
+            return cells
 
         return counted
 
@@ -113,3 +209,17 @@ class Judge:
         """Whether the store was restored and this pipeline has not read its targets since (R25)."""
         restored, *done = self._store.meta("needs_reconcile").split() or [""]
         return bool(restored) and pipeline not in done
+
+
+def _is_of(finding: Finding, operation: str) -> bool:
+    return finding.cell is not None and finding.cell.operation == operation
+
+
+def _creates(plans: Mapping[TargetName, Plan]) -> dict[TargetName, dict[tuple[str, str], set[PersonId]]]:
+    """Who would get an account, by target, campus and population."""
+    found: dict[TargetName, dict[tuple[str, str], set[PersonId]]] = {}
+    for name, one in plans.items():
+        for change in one.changes:
+            if change.kind is Kind.CREATE and change.person is not None:
+                found.setdefault(name, {}).setdefault((change.campus, change.population), set()).add(change.person)
+    return found

@@ -22,6 +22,7 @@ from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import People, Reading
 from syncd.engine.matching import Matched
 from syncd.engine.set_aside import NOBODY, SetAside
+from syncd.engine.shapes import is_known
 from syncd.errors import EndpointError, TransientError
 from syncd.store import Acceptance, Finding, SnapshotRow
 from syncd.store.codec import change_from_json, change_to_json, dumps
@@ -102,10 +103,20 @@ class Planned:
         """Everybody with a change in this plan."""
         return {change.person for one in self.plans.values() for change in one.changes if change.person is not None}
 
+    def doubted(self) -> set[PersonId]:
+        """Of whom the roster is not believed yet, so that they are remembered as the last one told of them (R2, R5).
+
+        They are held, or nothing of them may change: they stay marked, and the next run compares with the same. What is told of
+        somebody new there is nothing to compare with.
+        """
+        blocked = {person for person, one in self.decided.items() if one.blocked}
+        return {person for person in self.verdict.held | blocked if is_known(self.people.states.get(person))}
+
     def acceptance(self) -> Acceptance:
         """What becomes true when the plan is applied, before its first change is sent: one transaction."""
         people = self.people
         moving = self.moving()
+        doubted = self.doubted()
         whole = not self.one_person
         names = {person: dict(one.names) for person, one in self.decided.items() if one.names}
         for one in self.matched.values():
@@ -115,21 +126,23 @@ class Planned:
         states = [
             _not_yet(one.state, people.states.get(person)) if person in moving or person in self.aside.owing else one.state
             for person, one in self.decided.items()
+            if person not in doubted
         ]
         return Acceptance(
             snapshots=tuple(_snapshot(reading, self.today) for reading in self.readings.values() if reading.fresh and whole),
             digests={name: _digests(reading, people) for name, reading in self.readings.items() if reading.fresh and whole},
-            records=tuple(record for person, records in people.records.items() if person in mine for record in records),
+            records=tuple(record for person, records in people.records.items() if person in mine - doubted for record in records),
             # An absence counts with the snapshot it was seen in (R13), and a run for one person accepts none.
             keys=tuple(key for key in people.changed_keys if key.person in mine and (whole or key.missing_since is None)),
             persons=tuple(state for state in states if people.states.get(state.id) != state),
             refs={person: one.refs for person, one in self.decided.items() if one.person is not None},
-            dirty=moving | self.unfinished(),
+            dirty=moving | self.unfinished() | doubted,
             names={person: tuple(kept.values()) for person, kept in names.items()},
             links=tuple(link for one in self.matched.values() for link in one.links),
             found={name: holder for one in self.matched.values() for name, holder in one.found.items()},
             fingerprints=self.fingerprints if whole else {},
             findings=self.findings if whole else None,
+            believed=self.verdict.believed,
         )
 
 
@@ -191,6 +204,7 @@ class StoredPlan:
     verdict: tuple[str, ...]
     held: frozenset[PersonId] = frozenset()
     undoes: Undoes | None = None
+    shapes: frozenset[str] = frozenset()  # what an approval of the rosters as a whole would say
 
 
 def without(whole: Plan, persons: Collection[PersonId]) -> Plan:
@@ -244,7 +258,8 @@ def dump(planned: Planned, mapped_on: date) -> bytes:
         "today": planned.today.isoformat(),
         "mapped_on": mapped_on.isoformat(),
         "verdict": [str(finding) for finding in planned.verdict.findings],
-        "held": sorted(planned.verdict.held),
+        "held": sorted(planned.verdict.held - planned.verdict.idle),
+        "shapes": sorted({finding.digest for finding in planned.verdict.findings if finding.digest}),
         "undoes": _undoes_told(planned.undoes),
     }
     plans = [b"%b:[%b]" % (dumps(name), b",".join(_told(one.changes))) for name, one in planned.plans.items()]
@@ -272,6 +287,7 @@ def load(kept: bytes) -> StoredPlan:
         tuple(told["verdict"]),
         frozenset(PersonId(person) for person in told.get("held", ())),
         _undoes_read(told.get("undoes")),
+        frozenset(told.get("shapes", ())),
     )
 
 

@@ -13,7 +13,7 @@ from syncd.core.plan import Plan
 from syncd.engine import planned
 from syncd.engine.desire import Decided
 from syncd.engine.gather import People
-from syncd.engine.judging import Judge
+from syncd.engine.judging import Judge, Judged
 from syncd.engine.matching import Matched
 from syncd.engine.planned import Planned, Shelf, Undoes
 from syncd.errors import EndpointError
@@ -61,7 +61,9 @@ class Undoing:
                 ]
         plans = {name: Plan(name, tuple(sorted(listed, key=planned.order_key))) for name, listed in changes.items()}
         matched = {name: Matched(name, accounts=self._store.accounts(name)) for name in plans}
-        verdict, released = self._judge.verdict(pipeline, (), {}, plans, matched, {})
+        verdict, released = self._judge.verdict(
+            pipeline, (), {}, Judged(People(), {}, plans, matched, {}), self._judge.ground(today)
+        )
         return Planned(
             run=run,
             pipeline=pipeline,

@@ -14,6 +14,7 @@ from syncd.core.calendar import Calendar
 from syncd.core.guard import Limits, Shape
 from syncd.core.mapping_spec import PeopleSpec, TargetSpec
 from syncd.core.model import SourceKey, SourceName, TargetName
+from syncd.core.protected import Protected
 from syncd.core.schedule import Cron, Schedule
 from syncd.errors import ConfigError, Problem
 from syncd.settings.keys import suggestion
@@ -76,6 +77,13 @@ class SourceSettings:
             "a district's head does not leave overnight, but an export loses rows."
         },
     )
+    required: tuple[SourceKey, ...] = field(
+        default=(),
+        metadata={
+            "doc": "Persons whose account is never closed unasked, by the source's own keys: closing one is held by itself, "
+            "whatever the limits allow. Unlike a canary, who is missing does not hold the roster."
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,9 @@ class TargetSettings:
     options: object = field(metadata={"options_of": target_options})
     limits: Limits = field(
         default=Limits(), metadata={"doc": "How much may change in 24 hours. What breaks a limit is held until a human has looked."}
+    )
+    protected: Protected = field(
+        default=Protected(), metadata={"doc": "What is never changed here, whatever a mapping says. No approval lets it go."}
     )
     create_containers: bool = field(
         default=True,

@@ -48,6 +48,7 @@ from syncd.store import (
 from syncd.store.audit import Audit
 from syncd.store.database import connect, looking, transaction
 from syncd.store.facts import Facts
+from syncd.store.past import Past
 from syncd.store.quarantine import Quarantine
 from syncd.store.resolutions import Resolutions
 from syncd.store.rows import (
@@ -81,6 +82,7 @@ class Store:
         self.facts = Facts(engine, vault)
         self.quarantine = Quarantine(engine, vault)
         self.resolutions = Resolutions(engine, vault)
+        self.past = Past(engine)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -207,7 +209,7 @@ class Store:
             return reading.keys(connection, source, keys)
 
     def missing(self, source: SourceName) -> dict[SourceKey, KnownKey]:
-        """Keys that the source does not tell any more, and their persons."""
+        """Keys that the source does not tell any more, of persons whom no source tells of under another one."""
         with transaction(self._engine) as connection:
             return reading.missing(connection, source)
 
@@ -452,12 +454,13 @@ class Store:
 
     # --- limits -------------------------------------------------------------------------------------------------------
 
-    def spent(self, target: TargetName, now: datetime) -> tuple[dict[Cell, int], dict[Cell, int]]:
-        """What was applied by cell in the last 24 hours, and in the last seven days (R12)."""
+    def spent(self, target: TargetName, now: datetime, since: datetime | None = None) -> tuple[dict[Cell, int], dict[Cell, int]]:
+        """What was applied by cell in the last 24 hours, and in the last seven days, but not before `since` (R12)."""
         at = now.astimezone(UTC)
+        first = since.astimezone(UTC) if since else datetime.min.replace(tzinfo=UTC)
         with transaction(self._engine) as connection:
-            day = holding.spent_since(connection, target, at - timedelta(days=1))
-            return day, holding.spent_since(connection, target, at - timedelta(days=7))
+            day = holding.spent_since(connection, target, max(at - timedelta(days=1), first))
+            return day, holding.spent_since(connection, target, max(at - timedelta(days=7), first))
 
     def people_at(self) -> dict[tuple[str, str], int]:
         """How many persons with access there are, by the code of their campus and their population."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib import import_module
 
@@ -14,25 +14,30 @@ from syncd.store import tables
 from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Approval
 
-_KEPT = timedelta(days=8)
+_BY_HOUR = timedelta(days=8)
+_KEPT = timedelta(days=430)  # a year, and some days on either side to compare with
+_DAY = 10  # letters of an hour that are its day
 
 
 def spend(connection: Connection, spent: Mapping[Cell, int], now: datetime) -> None:
     """So much more was applied in each of these cells."""
-    table = tables.spent
-    if not spent:
-        return
-    make = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert  # the other is not loaded
-    statement = make(table)
-    more = statement.on_conflict_do_update(
-        index_elements=list(table.primary_key), set_={"number": table.c.number + statement.excluded.number}
-    )
     rows = [
         {"target": cell.target, "hour": _hour(now), "operation": cell.operation, "campus": cell.campus,
          "population": cell.population, "number": number}
         for cell, number in spent.items()
     ]  # fmt: skip
-    connection.execute(more, rows)
+    if rows:
+        _add(connection, rows)
+
+
+def _add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    table = tables.spent
+    make = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert  # the other is not loaded
+    statement = make(table)
+    more = statement.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_={"number": table.c.number + statement.excluded.number}
+    )
+    connection.execute(more, list(rows))
 
 
 def spent_since(connection: Connection, target: TargetName, since: datetime) -> dict[Cell, int]:
@@ -95,8 +100,17 @@ def shelve(connection: Connection, told: Mapping[tuple[TargetName, PersonId], Co
 
 
 def expire(connection: Connection, now: datetime) -> None:
-    """Forget what no window reaches any more, and approvals past their day."""
-    connection.execute(delete(tables.spent).where(tables.spent.c.hour < _hour(now - _KEPT)))
+    """Sum up by day what no window reaches any more, forget what is over a year old, and approvals past their day."""
+    table = tables.spent
+    connection.execute(delete(table).where(table.c.hour < _hour(now - _KEPT)))
+    day = func.substr(table.c.hour, 1, _DAY)
+    old = (table.c.hour < _hour(now - _BY_HOUR), func.length(table.c.hour) > _DAY)
+    cell = (table.c.target, day, table.c.operation, table.c.campus, table.c.population)
+    sums = [tuple(row) for row in connection.execute(select(*cell, func.sum(table.c.number)).where(*old).group_by(*cell))]
+    if sums:
+        connection.execute(delete(table).where(*old))
+        names = [column.name for column in table.primary_key]
+        _add(connection, [{**dict(zip(names, row, strict=False)), "number": int(row[-1])} for row in sums])
     connection.execute(delete(tables.approvals).where(tables.approvals.c.expires <= now.isoformat()))
 
 

@@ -112,9 +112,10 @@ def keys(connection: Connection, source: SourceName, wanted: Collection[SourceKe
 
 
 def missing(connection: Connection, source: SourceName) -> dict[SourceKey, KnownKey]:
-    """Keys that the source does not tell any more, and their persons."""
-    table = tables.source_keys
-    query = select(table).where(table.c.source == source, table.c.missing_since.is_not(None))
+    """Keys that the source does not tell any more, of persons whom no source tells of under another one."""
+    table, other = tables.source_keys, tables.source_keys.alias()
+    present = exists().where(other.c.person == table.c.person, other.c.missing_since.is_(None))
+    query = select(table).where(table.c.source == source, table.c.missing_since.is_not(None), ~present)
     return {SourceKey(row.key): _known_key(row) for row in connection.execute(query)}
 
 

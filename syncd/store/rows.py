@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from syncd.core.guard import Cell
 from syncd.core.health import Freshness
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import (
@@ -183,7 +184,8 @@ class Acceptance:
     `digests` holds per source what to write and what to delete. `refs` replaces the persons whose rows a person's accounts read
     (R4). `dirty` are marks to add (R5). `names` replaces a person's names by kind. `links` are accounts adopted, or seen to be
     other than we knew, and `found` the names seen on targets, with their holders: in one transaction with the marks, so that what
-    was seen is never known unmarked. `findings` replaces the current ones of the pipeline.
+    was seen is never known unmarked. `findings` replaces the current ones of the pipeline. `believed` are signs of the rosters that
+    nobody is held for, counted by cell.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
@@ -198,3 +200,4 @@ class Acceptance:
     found: Mapping[str, str] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] | None = None
+    believed: Mapping[Cell, int] = field(default_factory=dict)

@@ -15,15 +15,22 @@ from sqlalchemy import Connection, Table, text
 Cell = str | int | bool | bytes | None
 
 
-def upsert(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]], keep: Collection[str] = ()) -> None:
-    """Insert the rows, or overwrite those with the same primary key but for the columns in `keep`."""
+def upsert(
+    connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]], keep: Collection[str] = (), *, before: str = ""
+) -> None:
+    """Insert the rows, or overwrite those with the same primary key but for the columns in `keep`.
+
+    With `before`, the column of that name takes what the row's last column held.
+    """
     listed = list(rows)
     if not listed:
         return
     quote = connection.dialect.identifier_preparer.quote
     key = [column.name for column in table.primary_key]
-    changed = [quote(name) for name in listed[0] if name not in key and name not in keep]
-    what = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}" if changed else "NOTHING"
+    changed = [f"{quote(name)} = excluded.{quote(name)}" for name in listed[0] if name not in key and name not in keep]
+    if before:
+        changed.append(f"{quote(before)} = {quote(table.name)}.{quote(list(listed[0])[-1])}")
+    what = f"UPDATE SET {', '.join(changed)}" if changed else "NOTHING"
     _insert(connection, table, listed, f"ON CONFLICT ({', '.join(map(quote, key))}) DO {what}")
 
 

@@ -132,6 +132,7 @@ digests = Table(
     Column("subject", String, primary_key=True),
     Column("key", String, primary_key=True),
     Column("digest", LargeBinary, nullable=False),
+    Column("before", LargeBinary),  # the digest it had before its last change: a roster that tells it again is an older one
     sqlite_with_rowid=False,
 )
 

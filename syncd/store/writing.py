@@ -14,7 +14,7 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
-from syncd.store import codec, roster, tables
+from syncd.store import codec, holding, roster, tables
 from syncd.store.reading import chunks, closed_by_lock, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
@@ -211,6 +211,7 @@ def set_names(connection: Connection, wanted: Mapping[PersonId, Iterable[IssuedN
 def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, now: datetime) -> None:
     """Everything a clear plan makes true before its first change is sent."""
     _snapshots(connection, told.snapshots)
+    holding.spend(connection, told.believed, now)
     for source, (advanced, gone) in told.digests.items():
         _digests(connection, source, advanced, gone)
     attach(connection, told.keys)
@@ -254,6 +255,7 @@ def _digests(connection: Connection, source: SourceName, advanced: Mapping[Subje
             {"source": source, "subject": str(key.subject), "key": key.key, "digest": digest.to_bytes(16, "big")}
             for key, digest in advanced.items()
         ),
+        before="before",
     )
     table = tables.digests
     for subject in {key.subject for key in gone}:

@@ -329,6 +329,8 @@ def settle(folder: Path, directory: Directory) -> Config:
     text = settings.read_text(encoding="utf-8")
     text, found = re.subn(r"(?m)(?s)^  ldap:\n.*?(?=^# --- Pipelines)", f"  ldap:\n{directory.settings()}{LIMITS}\n", text)
     assert found == 1
+    text, found = re.subn(r"(?m)^      campus_percent: .*\n", rf"\g<0>{SIGNS}", text)
+    assert found == 1
     # So small a district may lose all its students in a few nights; elsewhere a file without rows is refused.
     text, found = re.subn(r"(?m)^    headers: lenient$", "    headers: lenient\n    may_lack: [enrollments, demographics]", text)
     assert found == 1
@@ -351,6 +353,10 @@ def moved_in(settled: Path, folder: Path, directory: Directory) -> Config:
     return load(folder)
 
 
+SIGNS = "      older_at_least: 1000000\n      signs:\n" + "".join(
+    f"        {name}: {{ at_least: 1000000, campus_at_least: 1000000 }}\n"
+    for name in ("emptied", "names", "numbers", "population", "grade", "campus")
+)
 LIMITS = "    limits:\n" + "".join(
     f"      {name}: {{ percent: 100, absolute: 1000000, at_least: 1000000, campus_at_least: 1000000 }}\n"
     for name in ("create", "update", "move", "enable", "disable", "delete", "member")

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from syncd.core.calendar import Break, Calendar, SchoolYear
+from syncd.core.calendar import Break, Calendar, Rollover, SchoolYear, Season
 
 YEAR = SchoolYear(date(2026, 8, 12), date(2027, 5, 28), (Break(date(2026, 11, 23), date(2026, 11, 27)),))
 
@@ -51,3 +51,45 @@ def test_a_year_or_break_that_ends_before_it_begins_is_refused() -> None:
         SchoolYear(date(2026, 8, 12), date(2026, 8, 12))
     with pytest.raises(ValueError, match="last:"):
         Break(date(2026, 8, 12), date(2026, 8, 11))
+
+
+YEARS = Calendar((YEAR, SchoolYear(date(2027, 8, 11), date(2028, 5, 26))))
+
+
+@pytest.mark.parametrize(
+    ("day", "season", "since"),
+    [
+        (date(2026, 6, 27), "term", date.min),
+        (date(2026, 6, 28), "opening", date(2026, 6, 28)),
+        (date(2026, 8, 12), "opening", date(2026, 6, 28)),
+        (date(2026, 8, 13), "term", date(2026, 8, 13)),
+        (date(2027, 5, 27), "term", date(2026, 8, 13)),
+        (date(2027, 5, 28), "closing", date(2027, 5, 28)),
+        (date(2027, 6, 18), "closing", date(2027, 5, 28)),
+        (date(2027, 6, 19), "term", date(2027, 6, 19)),
+        (date(2027, 6, 27), "opening", date(2027, 6, 27)),
+    ],
+)
+def test_a_year_opens_before_its_first_day_and_closes_after_its_last(day: date, season: str, since: date) -> None:
+    """The first day is the last of the opening, and the last day the first of the closing: October is never either."""
+    now = YEARS.now(day)
+    assert (now.name, now.since) == (season, since)
+
+
+def test_without_a_calendar_there_is_no_season() -> None:
+    """Nobody's limits are wide because nobody said when school begins."""
+    assert Calendar().now(date(2026, 8, 1)).name == "term"
+
+
+def test_a_season_never_allows_less() -> None:
+    """What is tighter belongs into the limits."""
+    with pytest.raises(ValueError, match=r"disable: 0\.5 is below 1"):
+        Season(10, disable=0.5)
+
+
+def test_a_rollover_is_under_way_on_both_of_its_ends() -> None:
+    """And ends by itself."""
+    rollover = Rollover(date(2026, 7, 20), date(2026, 8, 14), ("012",))
+    calendar = Calendar((SchoolYear(date(2026, 8, 12), date(2027, 5, 28), rollover=rollover),))
+    days = (date(2026, 7, 19), date(2026, 7, 20), date(2026, 8, 14), date(2026, 8, 15))
+    assert [calendar.rollover(day) for day in days] == [None, rollover, rollover, None]

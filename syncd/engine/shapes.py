@@ -1,0 +1,287 @@
+"""Whether a roster is believed: who vanished among too many, whether it is an older one, what it tells otherwise of whom.
+
+What is wrong with one campus holds the people of that campus; what is wrong with the roster as a whole holds the run. A human lets
+either go for exactly this roster (R15).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from syncd.core import guard, signs
+from syncd.core.calendar import Calendar, Now
+from syncd.core.guard import VANISH, Cell, Finding
+from syncd.core.lifecycle import IN_USE, PersonState
+from syncd.core.model import PersonId, Record, Reject, RowRef, SourceKey, SourceName, Subject, SubjectKey, TargetName
+from syncd.core.rollover import Rolling, keeping
+from syncd.core.signs import CAMPUS, POPULATION, Sign
+from syncd.engine.desire import Decided
+from syncd.engine.gather import VANISHED, People, Reading, SourceAccess
+from syncd.engine.rollover import ROLLING
+from syncd.sources.spool import Spool
+from syncd.store import Finding as Listed
+from syncd.store import KnownKey, Store
+
+_WEEK = timedelta(days=7)
+_SCHOOL_DAYS = 10  # of which the rosters are compared with
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is known besides the roster when it is judged."""
+
+    now: datetime
+    today: date
+    season: Now
+    calendar: Calendar
+    rolling: Sequence[Rolling] = ()
+    staff: frozenset[str] = frozenset()
+
+
+def believed(access: SourceAccess, reading: Reading, store: Store, ground: Ground) -> Reading:
+    """The reading, with everybody shielded who vanished among too many of one campus and population (R3, R12).
+
+    They are as rows that could not be used: nothing of theirs is changed, their absence is no evidence, and they are asked about
+    anew with the next roster. Whose absence somebody has approved is let go. So are, in a rollover, students however few they are.
+    """
+    if not reading.fresh or reading.failed is not None or reading.shields_leavers:
+        return reading
+    missing = {key.key for key in reading.gone if key.subject is Subject.PERSON}
+    if not missing or (len(missing) < min(guard.A_CAMPUS, access.shape.campus_at_least + 1) and not ground.rolling):
+        return reading
+    known = store.keys(access.name, missing)
+    groups = _by_cell(known.values(), store)  # who has left already is missed by nobody
+    frozen = {
+        person
+        for (campus, population), group in groups.items()
+        if keeping(ground.rolling, campus, population, ground.staff) is not None
+        for person in group
+    }
+    _keep(reading, known, frozen, ROLLING, "missing from the roster during a rollover; kept as it is")
+    groups = {cell: group - frozen for cell, group in groups.items()}
+    if all(len(group) < min(guard.A_CAMPUS, access.shape.campus_at_least + 1) for group in groups.values()):
+        return reading
+    people = store.people_at()
+    late = _gone_of_late(access.name, groups.keys(), store, ground.today)
+
+    def too_many(cell: tuple[str, str], group: Collection[PersonId]) -> bool:
+        return access.shape.keeps(len(group), late.get(cell, 0), people.get(cell, 0))
+
+    many = {cell: group for cell, group in groups.items() if too_many(cell, group)}
+    if many:
+        again = _again(access, reading, known, {person for group in many.values() for person in group}, store)
+        kept = {person for cell, group in many.items() if too_many(cell, group - again) for person in group - again}
+        approved = store.approved([vanish_digest(person) for person in kept], ground.now)
+        kept = {person for person in kept if vanish_digest(person) not in approved}
+        _keep(reading, known, kept, VANISHED, "missing from the roster together with many others of the same campus; kept as it is")
+    return reading
+
+
+def _keep(reading: Reading, known: Mapping[SourceKey, KnownKey], kept: Collection[PersonId], place: str, why: str) -> None:
+    for number, key in enumerate((key for _, key in sorted(known.items()) if key.person in kept), 1):
+        reading.gone.discard(SubjectKey(Subject.PERSON, key.key))
+        reading.rejects.append(Reject(reading.source, RowRef(place, number), why, key.key))  # a number, to be told apart
+
+
+def _gone_of_late(source: SourceName, cells: Collection[tuple[str, str]], store: Store, today: date) -> dict[tuple[str, str], int]:
+    """How many of these campuses and populations have been missing for less than a week."""
+    late = [key for key in store.missing(source).values() if key.missing_since and key.missing_since > today - _WEEK]
+    return {cell: len(group) for cell, group in _by_cell(late, store).items() if cell in cells}
+
+
+def _again(
+    access: SourceAccess, reading: Reading, known: Mapping[SourceKey, KnownKey], kept: Collection[PersonId], store: Store
+) -> set[PersonId]:
+    """Who of these has not vanished at all: a new row of the same roster is recognised as theirs, under another key."""
+    if not access.match_on:
+        return set()
+    had = store.digests(access.name, reading.changed.keys())
+    new = {key.key for key in reading.changed if key.subject is Subject.PERSON and key not in had}
+    if not new:
+        return set()
+    told = {
+        (name, value)
+        for record in access.source.records(reading.spool, new)
+        if isinstance(record, Record)
+        for name in access.match_on
+        if (value := record.fields.get(name))
+    }
+    ours = {key.key for key in known.values() if key.person in kept}
+    return {
+        person
+        for person, records in store.records(kept).items()
+        if any(
+            (name, record.fields.get(name)) in told
+            for record in records
+            if record.source == access.name and record.key in ours
+            for name in access.match_on
+        )
+    }
+
+
+def _by_cell(keys: Iterable[KnownKey], store: Store) -> dict[tuple[str, str], set[PersonId]]:
+    """Whose keys these are that have an account in use, by campus and population."""
+    groups: dict[tuple[str, str], set[PersonId]] = {}
+    for state in store.persons({key.person for key in keys}).values():
+        if state.state in IN_USE:
+            groups.setdefault((state.campus, state.population or ""), set()).add(state.id)
+    return groups
+
+
+def vanish_digest(person: PersonId) -> str:
+    """What an approval of somebody's absence is known by (R15)."""
+    return f"{VANISH} {person}"
+
+
+# --- the roster as a whole --------------------------------------------------------------------------------------------
+
+
+def broken_shapes(
+    accesses: Iterable[SourceAccess], readings: Mapping[SourceName, Reading], store: Store, ground: Ground
+) -> list[Finding]:
+    """What is wrong with each fresh snapshot as a whole; and whoever vanished among too many others, by campus."""
+    found: list[Finding] = []
+    for access in accesses:
+        reading = readings[access.name]
+        if reading.fresh:
+            found += _whole(access, reading, store, ground)
+        kept = _kept(reading, VANISHED)
+        if kept:
+            groups = _by_cell(store.keys(access.name, kept).values(), store)
+            found += guard.vanished(access.name, groups, store.people_at(), access.shape, ground.season.name)
+    return found
+
+
+def _whole(access: SourceAccess, reading: Reading, store: Store, ground: Ground) -> list[Finding]:
+    """What is wrong with a snapshot as a whole, but for what somebody approved of exactly this one."""
+    history = store.snapshots(access.name, 1)
+    last = history[0].counts.get("persons") if history else None
+    season, shape = ground.season.name, access.shape
+    found = guard.judge_source(access.name, reading.persons, last, shape, season)
+    found += guard.judge_canaries(access.name, len(_absent(access, reading, store)), len(access.canaries))
+    if history:
+        since = max(ground.calendar.back(ground.today, _SCHOOL_DAYS), ground.season.since)
+        most = store.past.most_rows(access.name, since)
+        found += guard.judge_rows(access.name, reading.spool.counts, most, shape, season)
+        found += _older(access, reading, store)
+    digest = shape_digest(access.name, reading.spool)
+    if found and store.approved([digest], ground.now):
+        return [one for one in found if not one.digest]
+    return [replace(one, digest=digest) if one.digest else one for one in found]
+
+
+def shape_digest(source: SourceName, spool: Spool) -> str:
+    """What an approval of one roster as a whole is known by: it says nothing of any other (R15)."""
+    return f"shape {source} {spool.content}"
+
+
+def _older(access: SourceAccess, reading: Reading, store: Store) -> list[Finding]:
+    """Whether a roster is an older one: one that was accepted earlier, or one that takes most changes back."""
+    persons = {key: digest for key, digest in reading.changed.items() if key.subject is Subject.PERSON}
+    differ = len(persons) + sum(key.subject is Subject.PERSON for key in reading.gone)
+    if differ <= access.shape.older_at_least:
+        return []
+    # Of whom the last roster was not believed, a better one tells what an earlier one did: that is no evidence of its age.
+    waiting = store.dirty()
+    known_keys = store.keys(access.name, {key.key for key in persons})
+    doubted = {key for key, one in known_keys.items() if one.person in waiting}
+    persons = {key: digest for key, digest in persons.items() if key.key not in doubted}
+    day = store.past.accepted_on(access.name, reading.spool.content)
+    known, before = store.past.told_before(access.name, persons)
+    return guard.judge_age(access.name, day, differ, known, before, access.shape)
+
+
+def _kept(reading: Reading, place: str) -> set[SourceKey]:
+    return {reject.key for reject in reading.rejects if reject.row.file == place and reject.key is not None}
+
+
+def told_of_rollover(readings: Iterable[Reading], ground: Ground) -> list[Listed]:
+    """What is listed of the rollovers under way: until when, where, and how many are kept as they are."""
+    kept = sum(len(_kept(reading, ROLLING)) for reading in readings)
+    return [
+        Listed("rollover", f"until {one.until}", f"at {one.where()}; {kept:,} missing students are kept as they are")
+        for one in ground.rolling
+    ]
+
+
+def _absent(access: SourceAccess, reading: Reading, store: Store) -> set[SourceKey]:
+    """The canaries that a snapshot does not tell of; one whose row could not be used is there."""
+    canaries = set(access.canaries)
+    if not canaries:
+        return canaries
+    told = {key.key for key in reading.changed} | {reject.key for reject in reading.rejects}
+    gone = {key.key for key in reading.gone if key.subject is Subject.PERSON}
+    return canaries - told - (store.present(access.name, canaries) - gone)
+
+
+# --- signs ------------------------------------------------------------------------------------------------------------
+
+
+def signs_of(
+    people: People,
+    decided: Mapping[PersonId, Decided],
+    came_from: Mapping[PersonId, str],
+    readings: Mapping[SourceName, Reading],
+    store: Store,
+) -> list[Sign]:
+    """What is told otherwise of everybody whose rows differ, or whose last change has not landed yet (R5)."""
+    changed = {(name, key.key) for name, one in readings.items() for key in one.changed if key.subject is Subject.PERSON}
+    waiting = store.dirty()
+    asked = {
+        person
+        for person, records in people.records.items()
+        if is_known(people.states.get(person))
+        and person in decided
+        and (person in waiting or any((record.source, record.key) in changed for record in records))
+    }
+    before = store.records(asked)
+    found: list[Sign] = []
+    for person in sorted(asked | (came_from.keys() & people.records.keys())):
+        state, records = people.states[person], people.records[person]
+        population = state.population or ""
+        if person in asked:
+            for source, what in signs.told_otherwise(before.get(person, ()), records):
+                found.append(Sign(source, what, person, (state.campus,), population))
+            if state.population and decided[person].state.population != state.population:
+                found.append(Sign(records[0].source, POPULATION, person, (state.campus,), population))
+        if person in came_from:
+            campuses = tuple(sorted({came_from[person], decided[person].state.campus}))
+            found.append(Sign(records[0].source, CAMPUS, person, campuses, population))
+    return found
+
+
+def is_known(state: PersonState | None) -> bool:
+    """Whether anything was ever decided of somebody."""
+    return state is not None and state.since is not None
+
+
+def waiting_creates(
+    found: Iterable[Finding], creates: Mapping[TargetName, Mapping[tuple[str, str], set[PersonId]]], at_least: int
+) -> list[Finding]:
+    """Who would get an account where people have vanished at once: they may be the same, under other keys."""
+    held: list[Finding] = []
+    for cell, gone in ((finding.cell, finding.persons) for finding in found if finding.cell is not None):
+        if cell.operation != VANISH:
+            continue
+        for target, by_cell in creates.items():
+            new = {
+                person
+                for (campus, population), persons in by_cell.items()
+                if population == cell.population and cell.campus in ("", campus)
+                for person in persons
+            }
+            if len(new) > at_least:
+                where = f"campus {cell.campus}, " if cell.campus else ""
+                held.append(
+                    Finding(
+                        f"{where}{cell.population or 'people'}, on target {target}",
+                        f"{len(new):,} accounts would be created where {len(gone):,} people have vanished from the "
+                        "roster: they may be the same under other keys. They wait with them; everybody else goes on. "
+                        "Look at the file; if they are others, approve it",
+                        Cell(target, "create", cell.campus, cell.population),
+                        frozenset(new),
+                    )
+                )
+    return held
