@@ -202,9 +202,8 @@ class LocalFacts:
             raise ValueError(f"{name!r} is not spelled as a {kind} is here; {rule.folded(name)!r} would be")
         if not is_usable(NameRequest(kind, (name,), max_length=rule.spec.max_length, avoid=rule.avoid), name):
             raise ValueError(f"{name!r} is a word to avoid, or longer than {rule.spec.max_length} characters")
-        now = self._clock()
-        seal = Fact(0, person, FactKind.SEAL, now, actor, because) if sealed else None
-        self._store.facts.rename(person, IssuedName(kind, name, basis=""), now, seal)
+        decided = Fact(0, person, FactKind.SEAL, self._clock(), actor, because)
+        self._store.facts.rename(decided, IssuedName(kind, name, basis=""), sealed=sealed)
         _log.info("fact.added", person=person, kind="rename")
         return names[kind].value
 

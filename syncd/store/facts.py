@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 from syncd.core.facts import LOCAL, Fact, FactKind
 from syncd.core.model import Account, Kind, Outcome, PersonId, Result, RunId, SourceKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
-from syncd.store import codec, history, journal, reading, statements, tables, writing
+from syncd.store import audit, codec, history, journal, reading, statements, tables, writing
 from syncd.store.database import looking, transaction
 from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Known
@@ -78,16 +78,19 @@ class Facts:
         with looking(self._engine) as connection:
             return frozenset(person_id(row.person) for row in connection.execute(_locks()))
 
-    def rename(self, person: PersonId, name: IssuedName, at: datetime, seal: Fact | None) -> None:
-        """Somebody is called this from now on. Raises ChangeError where the name is or was somebody else's (R9).
+    def rename(self, seal: Fact, name: IssuedName, *, sealed: bool) -> None:
+        """The person of the fact is called this from now on. Raises ChangeError where the name is or was somebody else's (R9).
 
-        With `seal` every other name of theirs is sealed, by that fact for each.
+        Where `sealed`, every other name of theirs is, by that fact for each.
         """
+        person, at = seal.person, seal.since
         with transaction(self._engine) as connection:
             writing.reserve(connection, None, {name.value: person}, at.astimezone(UTC))
             writing.set_names(connection, {person: [name]}, at.astimezone(UTC))
             writing.mark(connection, [person])
-            if seal is not None:
+            told = {"name": name.value, "sealed": sealed, "because": seal.because}
+            audit.append(connection, self._vault, "rename", seal.actor, told, at, person=person)
+            if sealed:
                 held = select(tables.ledger.c.name).where(tables.ledger.c.holder == person)
                 now = {ledger_key(one.value) for one in reading.names(connection, [person]).get(person, {}).values()}
                 for old in sorted(set(connection.execute(held).scalars()) - now):
@@ -253,6 +256,9 @@ def _add(connection: Connection, vault: Vault, fact: Fact) -> Fact:
         "sealed": vault.seal(told, _context(number(fact.person), fact.kind)),
     }
     (seq,) = statements.add_numbered(connection, tables.facts, [row])
+    decided = {"attribute": fact.attribute, "target": fact.target, "until": row["until"], "because": fact.because}
+    said = {**decided, "values": dict(fact.values)}
+    audit.append(connection, vault, str(fact.kind), fact.actor, said, fact.since, person=fact.person)  # a human's decision (R24)
     writing.mark(connection, [fact.person])
     return replace(fact, id=seq)
 
@@ -262,6 +268,8 @@ def _end(connection: Connection, vault: Vault, ids: Collection[int], at: datetim
     for row in connection.execute(select(table).where(table.c.seq.in_(list(ids)), table.c.ended.is_(None))).all():
         sealed = vault.seal(because.encode(), f"end of {_context(row.person, row.kind)}")
         told = {"ended": at.astimezone(UTC).isoformat(), "ended_by": actor, "sealed_end": sealed}
+        said = {"attribute": row.attribute, "target": row.target, "because": because}
+        audit.append(connection, vault, f"end of {row.kind}", actor, said, at, person=person_id(row.person))
         connection.execute(update(table).where(table.c.seq == row.seq).values(told))
         writing.mark(connection, [person_id(row.person)])
 

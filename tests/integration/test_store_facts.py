@@ -73,6 +73,10 @@ def test_one_of_a_kind_ends_the_one_before(people: Store) -> None:
     assert (first.ended, first.ended_by) == (NOW, "ana (uid 1)")
     assert (second.ended_by, second.ended_because) == ("bo (uid 2)", "over")
     assert people.facts.listed([P2]) == []
+    kinds = [entry.kind for entry in people.audit.entries(P1)]
+    assert kinds == ["override", "override", "end of override", "override", "end of override"]
+    assert people.audit.entries(P1)[-1].contents == {"attribute": "grade", "target": "", "because": "over"}
+    assert people.audit.verify().problems == ()
 
 
 def test_counts_are_of_what_is_in_force(people: Store) -> None:
@@ -148,14 +152,15 @@ def test_a_rename_is_all_or_nothing_and_seals_what_was(people: Store) -> None:
     people.reserve(RunId("r1"), {"ana": P1, "bo": P2}, NOW)
     seal = fact(P1, FactKind.SEAL)
     with pytest.raises(ChangeError, match="belongs to p2"):
-        people.facts.rename(P1, IssuedName("username", "b.o", ""), NOW, seal)
+        people.facts.rename(seal, IssuedName("username", "b.o", ""), sealed=True)
     assert (people.facts.sealed(), people.names()) == (frozenset(), {})
-    people.facts.rename(P1, IssuedName("username", "river", ""), NOW, seal)
+    people.facts.rename(seal, IssuedName("username", "river", ""), sealed=True)
     assert people.facts.sealed() == {"ana"}
     assert people.names()[P1]["username"].value == "river"
     assert (people.find_person("ana"), people.find_person("A.na"), people.find_person("river")) == ([], [], [P1])
     assert {row.name for row in people.ledger("p1")} == {"ana", "river"}
     assert people.facts.hidden(TODAY) == {P1}
+    assert [entry.kind for entry in people.audit.entries(P1)] == ["rename", "seal"]
 
 
 def test_an_override_can_make_somebody_confidential(people: Store) -> None:
