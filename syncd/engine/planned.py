@@ -115,7 +115,7 @@ class Planned:
     def acceptance(self) -> Acceptance:
         """What becomes true when the plan is applied, before its first change is sent: one transaction."""
         people = self.people
-        moving = self.moving()
+        moving = self.moving() | self.aside.owing
         doubted = self.doubted()
         whole = not self.one_person
         names = {person: dict(one.names) for person, one in self.decided.items() if one.names}
@@ -124,7 +124,7 @@ class Planned:
                 names[person] = {**names.get(person, {}), **kept}
         mine = self.decided.keys()
         states = [
-            _not_yet(one.state, people.states.get(person)) if person in moving or person in self.aside.owing else one.state
+            _not_yet(one.state, people.states.get(person)) if person in moving else one.state
             for person, one in self.decided.items()
             if person not in doubted
         ]
