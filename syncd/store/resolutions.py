@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, or_, select, update
 
+from syncd.core.model import PersonId
 from syncd.core.resolution import Resolution, Verb
-from syncd.store import codec, statements, tables
+from syncd.store import audit, codec, statements, tables
 from syncd.store.database import transaction
 from syncd.store.reading import chunks
 from syncd.vault import Vault
@@ -51,6 +52,8 @@ class Resolutions:
                 for one in new
             ]
             statements.add_numbered(connection, tables.resolutions, rows)
+            for one in new:
+                _note(connection, self._vault, "resolution", one, one.actor, one.because, one.at)
             return len(new)
 
     def withdraw(self, made: Collection[Resolution], now: datetime, actor: str, because: str) -> int:
@@ -62,8 +65,18 @@ class Resolutions:
                 told = {"because": one.because, "withdrawn_by": actor, "withdrawn_because": because}
                 sealed = self._vault.seal(codec.dumps(told), _context(one.subject, one.candidate))
                 held = update(table).where(table.c.seq == one.number, table.c.withdrawn.is_(None))
-                count += connection.execute(held.values(withdrawn=now.astimezone(UTC).isoformat(), sealed=sealed)).rowcount
+                taken = connection.execute(held.values(withdrawn=now.astimezone(UTC).isoformat(), sealed=sealed)).rowcount
+                if taken:
+                    _note(connection, self._vault, "resolution withdrawn", one, actor, because, now)
+                count += taken
             return count
+
+
+def _note(connection: Connection, vault: Vault, kind: str, one: Resolution, actor: str, because: str, now: datetime) -> None:
+    """Put a decision on the chain, with the decision itself: nobody decides unseen."""
+    told = {"verb": str(one.verb), "subject": one.subject, "candidate": one.candidate, "because": because}
+    is_person = one.subject[:1] == "p" and one.subject[1:].isdecimal()
+    audit.append(connection, vault, kind, actor, told, now.astimezone(UTC), person=PersonId(one.subject) if is_person else None)
 
 
 def _about(connection: Connection, vault: Vault, named: Collection[str]) -> list[Resolution]:
