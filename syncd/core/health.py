@@ -12,7 +12,10 @@ from enum import IntEnum
 from statistics import median
 
 from syncd.core.calendar import Calendar
+from syncd.core.rollover import Rolling
 
+ENDS_SOON = timedelta(days=3)
+"""So long before its end a rollover is told of."""
 FEWEST_RUNS, TOO_FAST, WORTH_TIMING = 5, 0.05, 10.0  # earlier runs; share of their median; seconds
 
 
@@ -115,6 +118,7 @@ class Facts:
     backup: Freshness | None = None
     notices: Mapping[str, Freshness] = field(default_factory=dict)
     breakers: Mapping[str, str] = field(default_factory=dict)
+    rolling: Sequence[Rolling] = ()  # the rollovers under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_campuses(facts, bounds, now),
         *_backup(facts, bounds, now),
         *_notices(facts),
+        *_rollovers(facts, today),
     ]
     return sorted(reasons, key=lambda reason: -reason.level)
 
@@ -245,6 +250,14 @@ def _notices(facts: Facts) -> Iterator[Reason]:
     for name, fresh in facts.notices.items():
         if fresh.failing:
             yield Reason(Level.WARNING, f"notify {name}", f"the last message could not be sent: {fresh.why}")
+
+
+def _rollovers(facts: Facts, today: date) -> Iterator[Reason]:
+    """A rollover that is about to end: whoever is missing then is missing in earnest."""
+    for one in facts.rolling:
+        if one.until - today <= ENDS_SOON:
+            why = f"at {one.where()} ends on {one.until}; students still missing then begin their grace: syncd rollover preview"
+            yield Reason(Level.WARNING, "rollover", why)
 
 
 def _backup(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
