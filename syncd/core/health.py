@@ -12,7 +12,10 @@ from enum import IntEnum
 from statistics import median
 
 from syncd.core.calendar import Calendar
+from syncd.core.rollover import Rolling
 
+ENDS_SOON = timedelta(days=3)
+"""So long before its end a rollover is told of."""
 FEWEST_RUNS, TOO_FAST, WORTH_TIMING = 5, 0.05, 10.0  # earlier runs; share of their median; seconds
 
 
@@ -117,6 +120,7 @@ class Facts:
     breakers: Mapping[str, str] = field(default_factory=dict)
     decided: Mapping[str, int] = field(default_factory=dict)  # local facts in force, by kind
     owed_locks: Mapping[str, int] = field(default_factory=dict)  # accounts of locked people that may be open, by target
+    rolling: Sequence[Rolling] = ()  # the rollovers under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_backup(facts, bounds, now),
         *_notices(facts),
         *_locks(facts),
+        *_rollovers(facts, today),
     ]
     return sorted(reasons, key=lambda reason: -reason.level)
 
@@ -256,6 +261,14 @@ def _locks(facts: Facts) -> Iterator[Reason]:
         yield Reason(
             Level.CRITICAL, f"target {name}", f"{what} still open; it is tried again and again. Close it by hand if it cannot wait"
         )
+
+
+def _rollovers(facts: Facts, today: date) -> Iterator[Reason]:
+    """A rollover that is about to end: whoever is missing then is missing in earnest."""
+    for one in facts.rolling:
+        if one.until - today <= ENDS_SOON:
+            why = f"at {one.where()} ends on {one.until}; students still missing then begin their grace: syncd rollover preview"
+            yield Reason(Level.WARNING, "rollover", why)
 
 
 def _backup(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 from syncd import telemetry
 from syncd.core.health import Bounds, Facts, Freshness, Kind, Level, PipelineFacts, Reason, RunFacts, age, judge, level_of
+from syncd.core.rollover import Rolling
 from syncd.engine.planned import Applied, Planned
+from syncd.engine.rollover import going
 from syncd.errors import EndpointError, SyncdError
 from syncd.settings import Config
 from syncd.store import RunRow, Store, Wellbeing
@@ -95,8 +97,8 @@ def health(
     Raises EndpointError where the store does not answer.
     """
     found = store.wellbeing(config.pipelines, {name: each.canaries for name, each in config.sources.items()})
-    facts = _facts(config, found, next_runs, breakers or {}, alive=alive)
     today = now.astimezone(ZoneInfo(config.district.timezone)).date()
+    facts = _facts(config, found, next_runs, breakers or {}, going(config, found.rollover, today), alive=alive)
     owed = Counter(one.target for one in store.facts.owed())
     facts = replace(facts, decided=store.facts.counts(today), owed_locks=dict(sorted(owed.items())))
     bounds = Bounds(config.health.stale_after, config.health.backup_after)
@@ -108,6 +110,7 @@ def _facts(
     found: Wellbeing,
     next_runs: Mapping[str, Mapping[str, datetime]],
     breakers: Mapping[str, str],
+    rolling: Sequence[Rolling],
     *,
     alive: bool,
 ) -> Facts:
@@ -130,6 +133,7 @@ def _facts(
         backup=known.get((Kind.BACKUP, "")),
         notices={name: known[Kind.NOTICE, name] for name in _channels(config) if (Kind.NOTICE, name) in known},
         breakers=breakers,
+        rolling=rolling,
     )
 
 
@@ -166,6 +170,7 @@ def as_json(health: Health) -> dict[str, object]:
             for name, one in facts.targets.items()
         },
         "campuses": {name: _fresh_json(one, now) | {"persons": one.count} for name, one in sorted(facts.campuses.items())},
+        "rollover": [{"until": one.until.isoformat(), "campuses": sorted(one.campuses)} for one in facts.rolling],
         "held": sum(len(one.held) for one in facts.pipelines.values()),
         "quarantined": facts.quarantined,
         "findings": dict(sorted(facts.findings.items())),

@@ -29,9 +29,14 @@ _TOLD = "rollover"
 
 def under_way(config: Config, store: Store, today: date) -> tuple[Rolling, ...]:
     """The rollovers of this day, those of the calendar first."""
+    return going(config, store.meta(_TOLD), today)
+
+
+def going(config: Config, remembered: str, today: date) -> tuple[Rolling, ...]:
+    """The same, from what the store remembers."""
     told = config.calendar.rollover(today)
     planned = (Rolling(told.last, frozenset(told.campuses), "it stands in config/calendar.yaml"),) if told is not None else ()
-    return (*planned, *(one for one in _started(store) if one.until >= today))
+    return (*planned, *(one for one in _read(remembered) if one.until >= today))
 
 
 def start(store: Store, today: date, until: date, campuses: Collection[str], because: str) -> Rolling:
@@ -56,8 +61,14 @@ def end(store: Store, today: date, campuses: Collection[str]) -> list[Rolling]:
 
 
 def _started(store: Store) -> list[Rolling]:
-    kept = json.loads(store.meta(_TOLD) or "[]")
-    return [Rolling(date.fromisoformat(until), frozenset(campuses), because) for until, campuses, because in kept]
+    return _read(store.meta(_TOLD))
+
+
+def _read(remembered: str) -> list[Rolling]:
+    return [
+        Rolling(date.fromisoformat(until), frozenset(campuses), because)
+        for until, campuses, because in json.loads(remembered or "[]")
+    ]
 
 
 def _remember(store: Store, rolling: Collection[Rolling]) -> None:

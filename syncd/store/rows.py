@@ -132,6 +132,7 @@ class Wellbeing:
     accounts: Mapping[str, int]  # linked, by target
     findings: Mapping[str, int]  # by kind
     quarantined: int
+    rollover: str = ""  # as it was remembered
 
 
 @dataclass(frozen=True, slots=True)

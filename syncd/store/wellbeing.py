@@ -57,6 +57,7 @@ def wellbeing(
         _counts(connection, links.c.target, links),
         _counts(connection, found.c.kind, found),
         connection.execute(select(func.count()).select_from(aside)).scalar_one(),
+        connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "rollover")).scalar() or "",
     )
 
 
