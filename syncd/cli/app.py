@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from syncd.cli import decide, keep, look, run, setup, watch
+from syncd.cli import decide, keep, life, look, run, setup, watch
 from syncd.errors import ConfigError
 
 
@@ -104,6 +104,10 @@ for _verb in (
     look.rejects,
     look.disputes,
     look.ledger,
+    life.history,
+    life.disclose,
+    life.forget,
+    life.exposure,
     keep.letters,
     keep.backup,
     keep.restore,

@@ -42,11 +42,13 @@ from syncd.store import (
     roster,
     statements,
     tables,
+    tombstones,
     wellbeing,
     writing,
 )
 from syncd.store.audit import Audit
 from syncd.store.database import connect, looking, transaction
+from syncd.store.lives import Lives
 from syncd.store.rows import (
     Acceptance,
     Approval,
@@ -75,6 +77,7 @@ class Store:
         self._engine = engine
         self._vault = vault
         self.audit = Audit(engine, vault)
+        self.lives = Lives(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -280,9 +283,9 @@ class Store:
             return reading.names(connection, ids)
 
     def holders(self, names: Collection[str]) -> dict[str, str]:
-        """Who holds each name: a person id, or `target:native id` for an account nobody is linked to."""
+        """Who holds each name: a person id, `target:native id` for an account nobody is linked to, or `forgotten`."""
         with transaction(self._engine) as connection:
-            return reading.holders(connection, names)
+            return tombstones.holders(connection, self._vault, names)
 
     def ledger(self, holder: str | None = None, like: str | None = None) -> list[LedgerRow]:
         """Names ever issued, reserved or found."""
@@ -297,7 +300,7 @@ class Store:
     def reserve(self, run: RunId, names: Mapping[str, PersonId], now: datetime) -> None:
         """Names for persons (R9). Raises ChangeError where somebody else has one."""
         with transaction(self._engine) as connection:
-            writing.reserve(connection, run, names, now.astimezone(UTC))
+            writing.reserve(connection, self._vault, run, names, now.astimezone(UTC))
 
     def mark(self, persons: Collection[PersonId]) -> None:
         """Marks: these persons must be looked at (R5)."""
