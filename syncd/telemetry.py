@@ -27,7 +27,7 @@ ALLOWED = frozenset(
         "source", "target", "endpoint", "file", "line", "spool",
         "person", "native_id", "kind", "result", "failure", "subject",
         "count", "planned", "landed", "failed", "held", "rejects", "disputed", "touched", "persons", "findings", "changes",
-        "host", "port", "attempt", "wait", "version", "breaker",
+        "head", "host", "port", "attempt", "wait", "version", "breaker",
     }
 )  # fmt: skip
 """The keys a log line may have. `why` is not among them: a target's words may quote a value."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from syncd.cli import decide, keep, life, look, run, setup, watch
+from syncd.cli import audit, decide, keep, life, look, run, setup, watch
 from syncd.errors import ConfigError
 
 
@@ -115,3 +115,4 @@ for _verb in (
     setup.demo,
 ):
     app.command(no_args_is_help=False)(_verb)
+app.add_typer(audit.audit)

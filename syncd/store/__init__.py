@@ -467,7 +467,7 @@ class Store:
         """Somebody let the changes with these digests go (R15)."""
         utc = replace(approval, at=approval.at.astimezone(UTC), expires=approval.expires.astimezone(UTC))
         with transaction(self._engine) as connection:
-            holding.approve(connection, utc, digests)
+            holding.approve(connection, self._vault, utc, digests)
 
     def approved(self, digests: Collection[str], now: datetime) -> set[str]:
         """Those of the digests that somebody approved, and that has not expired."""
