@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import MutableMapping
 from functools import cache
+from pathlib import PurePath
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -26,7 +27,7 @@ ALLOWED = frozenset(
         "source", "target", "endpoint", "file", "line", "spool",
         "person", "native_id", "kind", "result", "failure", "subject",
         "count", "planned", "landed", "failed", "held", "rejects", "disputed", "touched", "persons", "findings", "changes",
-        "host", "port", "attempt", "wait", "version", "breaker",
+        "head", "host", "port", "attempt", "wait", "version", "breaker",
     }
 )  # fmt: skip
 """The keys a log line may have. `why` is not among them: a target's words may quote a value."""
@@ -76,15 +77,18 @@ def _shared() -> list[Any]:
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The event with unknown keys dropped and anything that looks personal masked (a structlog processor)."""
+    """The event with unknown keys dropped and anything that looks personal masked (a structlog processor).
+
+    A value is a number, a word or a path. Whatever has parts is dropped: nobody sees from its key what stands in them.
+    """
     told: dict[str, Any] = {}
     for key, value in event.items():
-        if key not in ALLOWED:
-            told.setdefault("redacted", []).append(key)
-        elif isinstance(value, bool | int | float) or value is None:
+        if key in ALLOWED and (value is None or isinstance(value, bool | int | float)):
             told[key] = value
-        else:
+        elif key in ALLOWED and isinstance(value, str | PurePath):
             told[key] = masked(str(value))
+        else:
+            told.setdefault("redacted", []).append(key)
     return told
 
 

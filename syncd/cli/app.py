@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from syncd.cli import decide, facts, keep, look, resolving, rollover, run, setup, watch
+from syncd.cli import audit, decide, facts, keep, life, look, resolving, rollover, run, setup, watch
 from syncd.errors import ConfigError
 
 
@@ -116,6 +116,10 @@ for _verb in (
     resolving.resolve,
     resolving.unresolve,
     look.ledger,
+    life.history,
+    life.disclose,
+    life.forget,
+    life.exposure,
     keep.letters,
     keep.backup,
     keep.restore,
@@ -124,3 +128,4 @@ for _verb in (
 ):
     app.command(no_args_is_help=False)(_verb)
 app.add_typer(rollover.app)
+app.add_typer(audit.audit)

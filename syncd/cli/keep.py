@@ -20,6 +20,7 @@ def letters(
 ) -> None:
     """Hand out the sealed first passwords, once: write them to a file for letters, and forget them."""
     from syncd.assembly import opened_store, utc_now, vault_of
+    from syncd.cli.actor import actor
     from syncd.cli.console import say
     from syncd.cli.letters import hand_out
     from syncd.core.model import TargetName
@@ -28,6 +29,8 @@ def letters(
     config = load(context.obj)
     with opened_store(config) as store:
         count = hand_out(store, vault_of(config), csv, TargetName(target) if target else None, utc_now())
+        if count:
+            store.audit.append("letters", actor(), {"file": str(csv), "passwords": count}, utc_now())
     if count:
         say(f"wrote {count:,} first passwords to {csv}. They are kept nowhere else: print them, then destroy the file")
     else:
@@ -40,6 +43,7 @@ def backup(
 ) -> None:
     """Write an encrypted, consistent copy of the store: ledger, decisions, ownership, journal. No passwords are in it."""
     from syncd.assembly import opened_store, utc_now
+    from syncd.cli.actor import actor
     from syncd.cli.console import say
     from syncd.core.health import Freshness, Kind
     from syncd.settings import load
@@ -48,6 +52,7 @@ def backup(
         raise FileExistsError(17, "file exists", str(file))
     with opened_store(load(context.obj)) as store:
         rows = store.backup(file)
+        store.audit.append("backed up", actor(), {"file": str(file), "rows": rows}, utc_now())
         store.set_freshness([Freshness(Kind.BACKUP, "", utc_now(), count=rows)])
     say(f"wrote {file} ({rows:,} rows); it opens only with this district's state_key, so keep that elsewhere")
 
@@ -57,10 +62,12 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file `syncd backup` wrote.", exists=True, dir_okay=False)],
 ) -> None:
     """Fill an empty store from a backup. The next run reads every target before anything is created, renamed or disabled."""
-    from syncd.assembly import opened_store
+    from syncd.assembly import opened_store, utc_now
+    from syncd.cli.actor import actor
     from syncd.cli.console import say
     from syncd.settings import load
 
     with opened_store(load(context.obj)) as store:
         rows = store.restore(file)
+        store.audit.append("restored", actor(), {"file": str(file), "rows": rows}, utc_now())
     say(f"restored {rows:,} rows; the next run reads every target, and what it would change waits for you. Look: syncd plan")

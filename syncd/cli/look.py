@@ -184,11 +184,12 @@ def ledger(
     from syncd.cli.console import say_json, table
     from syncd.core.model import PersonId
     from syncd.settings import load
+    from syncd.store.tombstones import FORGOTTEN
 
     with opened_store(load(context.obj)) as store:
         holder = one_person(store, person) if person else None
         rows = store.ledger(holder=holder, like=like)
-        masked = masker(store, [PersonId(row.holder) for row in rows])
+        masked = masker(store, [PersonId(row.holder) for row in rows if ":" not in row.holder and row.holder != FORGOTTEN])
         told = [
             {
                 "name": "•••" if masked(PersonId(row.holder)) else row.name,

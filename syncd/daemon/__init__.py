@@ -253,9 +253,15 @@ class Daemon:
                 _log.exception("run.failed", pipeline=pipeline, kind=kind)
             else:
                 self._metrics.ran(planned, applied, time.monotonic() - begun - sum(planned.phases.values()))
+        self._tell_head(pipeline)
         self._notifier.status(self._words())
         if is_heard(self._district.config.notify) and not self._stopping.is_set():
             self._scheduler.add_job(self._tell, id="told now", executor="notices", replace_existing=True)
+
+    def _tell_head(self, pipeline: str) -> None:
+        """Log where the audit's chain ends (R24): the log is kept by others than who can write to the store."""
+        with suppress(EndpointError):  # that the store is silent is told by whoever needs it
+            _log.info("audit.head", pipeline=pipeline, head=str(self._district.store.audit.head()))
 
     def _tell(self, digest: bool = False) -> None:  # noqa: FBT002 — called by the scheduler only
         """Tell people what they must know. A store that is silent cannot say what was told: it is told when it answers."""

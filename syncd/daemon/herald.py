@@ -50,7 +50,7 @@ class Herald:
                 for cell, number in district.store.spent(target, now)[0].items():
                     done[replace(cell, operation=cell.operation.removesuffix(LET_GO))] += number
             subject = f"syncd {district.config.district.name}: {health.level.name.lower()}, the last 24 hours"
-            self._send(subject, digest(health, done, now), as_json(health))
+            self._send(subject, digest(health, done, now, str(district.store.audit.head())), as_json(health))
 
     def _send(self, subject: str, text: str, told: Mapping[str, object]) -> bool:
         """Whether it arrived anywhere."""
@@ -76,8 +76,8 @@ def is_heard(notify: Notify) -> bool:
     return bool(notify.email or notify.webhook or notify.command)
 
 
-def digest(health: Health, done: Mapping[Cell, int], now: datetime) -> str:
-    """The text of a digest: the whole first, then a line for each campus. What a human released is not counted."""
+def digest(health: Health, done: Mapping[Cell, int], now: datetime, head: str) -> str:
+    """The text of a digest: the whole, a line for each campus, the audit's head. What a human released is not counted."""
     lines = [f"{reason.level.name}: {reason}" for reason in health.reasons] or ["All is well."]
     whole = {cell.operation: number for cell, number in done.items() if not cell.campus and not cell.population}
     lines += ["", f"all: {_counted(whole)}"]
@@ -88,6 +88,7 @@ def digest(health: Health, done: Mapping[Cell, int], now: datetime) -> str:
                 mine[cell.operation] = mine.get(cell.operation, 0) + number
         since = f"data {age(now - fresh.good_at)} old" if fresh.good_at else "no data yet"
         lines.append(f"campus {code}: {fresh.count:,} people, {since}, {_counted(mine)}")
+    lines += ["", f"audit head: {head}", "keep this message: syncd audit verify --head proves by it that nothing was rewritten"]
     return "\n".join(lines) + "\n"
 
 

@@ -42,12 +42,14 @@ from syncd.store import (
     roster,
     statements,
     tables,
+    tombstones,
     wellbeing,
     writing,
 )
 from syncd.store.audit import Audit
 from syncd.store.database import connect, looking, transaction
 from syncd.store.facts import Facts
+from syncd.store.lives import Lives
 from syncd.store.past import Past
 from syncd.store.quarantine import Quarantine
 from syncd.store.resolutions import Resolutions
@@ -83,6 +85,7 @@ class Store:
         self.quarantine = Quarantine(engine, vault)
         self.resolutions = Resolutions(engine, vault)
         self.past = Past(engine)
+        self.lives = Lives(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -291,9 +294,9 @@ class Store:
             return reading.names(connection, ids)
 
     def holders(self, names: Collection[str]) -> dict[str, str]:
-        """Who holds each name: a person id, or `target:native id` for an account nobody is linked to."""
+        """Who holds each name: a person id, `target:native id` for an account nobody is linked to, or `forgotten`."""
         with transaction(self._engine) as connection:
-            return reading.holders(connection, names)
+            return tombstones.holders(connection, self._vault, names)
 
     def ledger(self, holder: str | None = None, like: str | None = None) -> list[LedgerRow]:
         """Names ever issued, reserved or found."""
@@ -308,7 +311,7 @@ class Store:
     def reserve(self, run: RunId, names: Mapping[str, PersonId], now: datetime) -> None:
         """Names for persons (R9). Raises ChangeError where somebody else has one."""
         with transaction(self._engine) as connection:
-            writing.reserve(connection, run, names, now.astimezone(UTC))
+            writing.reserve(connection, self._vault, run, names, now.astimezone(UTC))
 
     def mark(self, persons: Collection[PersonId]) -> None:
         """Marks: these persons must be looked at (R5)."""
@@ -471,7 +474,7 @@ class Store:
         """Somebody let the changes with these digests go (R15)."""
         utc = replace(approval, at=approval.at.astimezone(UTC), expires=approval.expires.astimezone(UTC))
         with transaction(self._engine) as connection:
-            holding.approve(connection, utc, digests)
+            holding.approve(connection, self._vault, utc, digests)
 
     def approved(self, digests: Collection[str], now: datetime) -> set[str]:
         """Those of the digests that somebody approved, and that has not expired."""

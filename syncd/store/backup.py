@@ -1,7 +1,8 @@
 """A consistent, encrypted copy of the store, and the way back (R25).
 
 One format for both databases: sealed frames of rows, the last of which counts them all, so that a truncated copy is refused.
-First passwords and leases are left out: a copy that lies somewhere must open nothing. After a restore the next run is a reconcile.
+First passwords and leases are left out: a copy that lies somewhere must open nothing. After a restore the next run is a reconcile,
+and claims are closed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, Table, insert, select, text
+from sqlalchemy import Connection, Table, insert, select, text, update
 from sqlalchemy.sql.sqltypes import LargeBinary
 
+from syncd.core.lifecycle import State
 from syncd.errors import EndpointError
 from syncd.store import codec, migrations, statements, tables
 from syncd.vault import Vault
@@ -110,8 +112,20 @@ def read(connection: Connection, vault: Vault, path: Path) -> int:
     if not ended:
         raise EndpointError("restore", f"{path} is not whole: its end is missing", "take another copy; nothing was restored")
     _continue_numbering(connection, head["highest"])
+    _close_claims(connection)
     statements.upsert(connection, tables.meta, [{"key": NEEDS_RECONCILE, "value": "restored"}])
     return count
+
+
+def _close_claims(connection: Connection) -> None:
+    """Whoever has an account counts as having claimed it (R25): a copy does not know who did since, nor whom somebody shut out.
+
+    An account that waited for its owner stays disabled, as one that somebody else disabled: it is reported, and a human opens it.
+    """
+    persons, links = tables.persons, tables.links
+    waiting = select(persons.c.seq).where(persons.c.state == str(State.UNCLAIMED))
+    connection.execute(update(links).where(links.c.person.in_(waiting)).values(disabled_by_us=False))
+    connection.execute(update(persons).where(persons.c.seq.in_(select(links.c.person))).values(claimed=True))
 
 
 def _fill(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> int:

@@ -95,6 +95,29 @@ def looking(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def overwriting(connection: Connection) -> Iterator[None]:
+    """What is deleted meanwhile is overwritten in the file as well; PostgreSQL's vacuum does it in its own time."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("PRAGMA secure_delete=ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+
+
+def empty_log(engine: Engine) -> None:
+    """Take what was written into SQLite's file and empty its log, where older pages stand; left for later while somebody reads."""
+    if engine.dialect.name == "sqlite":
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
+
 _MEANINGS = {
     "is locked": f"the database has been locked by another process for {BUSY_SECONDS} seconds",
     "disk is full": "the disk is full",

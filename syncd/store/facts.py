@@ -85,8 +85,8 @@ class Facts:
         """
         person, at = seal.person, seal.since
         with transaction(self._engine) as connection:
-            writing.reserve(connection, None, {name.value: person}, at.astimezone(UTC))
-            writing.set_names(connection, {person: [name]}, at.astimezone(UTC))
+            writing.reserve(connection, self._vault, None, {name.value: person}, at.astimezone(UTC))
+            writing.set_names(connection, self._vault, {person: [name]}, at.astimezone(UTC))
             writing.mark(connection, [person])
             told = {"name": name.value, "sealed": sealed, "because": seal.because}
             audit.append(connection, self._vault, "rename", seal.actor, told, at, person=person)

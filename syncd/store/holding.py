@@ -10,9 +10,10 @@ from sqlalchemy import Connection, delete, func, select
 
 from syncd.core.guard import Cell
 from syncd.core.model import PersonId, TargetName
-from syncd.store import tables
+from syncd.store import audit, tables
 from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Approval
+from syncd.vault import Vault
 
 _BY_HOUR = timedelta(days=8)
 _KEPT = timedelta(days=430)  # a year, and some days on either side to compare with
@@ -51,7 +52,7 @@ def spent_since(connection: Connection, target: TargetName, since: datetime) -> 
     }
 
 
-def approve(connection: Connection, approval: Approval, digests: Collection[str]) -> None:
+def approve(connection: Connection, vault: Vault, approval: Approval, digests: Collection[str]) -> None:
     """Somebody approved the changes with these digests, until a time; whoever approved one before is replaced."""
     table = tables.approvals
     for piece in chunks(digests):
@@ -65,6 +66,8 @@ def approve(connection: Connection, approval: Approval, digests: Collection[str]
     }
     if digests:
         connection.execute(table.insert(), [{"digest": digest, **told} for digest in digests])
+    contents = {"because": approval.because, "digests": sorted(digests), "expires": approval.expires.isoformat()}
+    audit.append(connection, vault, "approved", approval.actor, contents, approval.at, run=approval.run)
 
 
 def approved(connection: Connection, digests: Collection[str], now: datetime) -> set[str]:

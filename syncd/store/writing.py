@@ -14,7 +14,7 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
-from syncd.store import codec, holding, roster, tables
+from syncd.store import codec, holding, roster, tables, tombstones
 from syncd.store.reading import chunks, closed_by_lock, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
@@ -111,11 +111,12 @@ def lease(connection: Connection, name: str, holder: str, now: str, until: str) 
     return connection.execute(statement).first() is not None
 
 
-def reserve(connection: Connection, run: RunId | None, wanted: Mapping[str, PersonId], now: datetime) -> None:
-    """Names for persons (R9), promised by this run from now on. Raises ChangeError where somebody else has one.
+def reserve(connection: Connection, vault: Vault, run: RunId | None, wanted: Mapping[str, PersonId], now: datetime) -> None:
+    """Names for persons (R9), promised by this run from now on. Raises ChangeError where somebody else has one, or ever had.
 
     The unique key decides, not a look before.
     """
+    _refuse_forgotten(connection, vault, {ledger_key(name) for name in wanted})
     rows = [
         {
             "name": ledger_key(name),
@@ -153,16 +154,27 @@ def release(connection: Connection, of: ColumnElement[bool]) -> int:
     return len(gone)
 
 
-def found_names(connection: Connection, found: Mapping[str, str], now: datetime) -> None:
-    """Names seen on targets; one that somebody has already stays theirs."""
+def _refuse_forgotten(connection: Connection, vault: Vault, keys: Collection[str]) -> None:
+    forgotten = tombstones.standing(connection, vault, keys)
+    for piece in chunks(forgotten):
+        query = select(tables.ledger.c.name).where(tables.ledger.c.name.in_(piece))
+        forgotten -= set(connection.execute(query).scalars())  # borne by somebody since: an account they had was adopted
+    for name in sorted(forgotten):
+        raise ChangeError("name taken", f"{name} belonged to somebody who was forgotten")
+
+
+def found_names(connection: Connection, vault: Vault, found: Mapping[str, str], now: datetime) -> None:
+    """Names seen on targets; one that somebody has already stays theirs, and a forgotten one is not written down again."""
+    forgotten = tombstones.standing(connection, vault, {ledger_key(name) for name in found})
     rows = (
         {"name": ledger_key(name), "holder": holder, "state": "found", "run": None, "since": now.isoformat()}
         for name, holder in found.items()
+        if ledger_key(name) not in forgotten
     )
     add_if_absent(connection, tables.ledger, rows)
 
 
-def set_names(connection: Connection, wanted: Mapping[PersonId, Iterable[IssuedName]], now: datetime) -> None:
+def set_names(connection: Connection, vault: Vault, wanted: Mapping[PersonId, Iterable[IssuedName]], now: datetime) -> None:
     """The current names of persons. One that another person has is refused, unless it was found with an account (R34).
 
     A found name (without a basis) becomes its adopter's where an account nobody is linked to held it. Where another person holds it
@@ -185,6 +197,7 @@ def set_names(connection: Connection, wanted: Mapping[PersonId, Iterable[IssuedN
         if had.get(number(person), {}).get(name.kind) != name.value
     }
     mine = {name: person for name, (person, _) in new.items()}
+    _refuse_forgotten(connection, vault, {name for name, (_, found) in new.items() if not found})
     held: dict[str, str] = {}
     for piece in chunks(list(mine)):
         query = select(tables.ledger.c.name, tables.ledger.c.holder).where(tables.ledger.c.name.in_(piece))
@@ -220,10 +233,10 @@ def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, n
     set_states(connection, told.persons)
     _references(connection, told.refs)
     mark(connection, told.dirty)
-    set_names(connection, told.names, now)
+    set_names(connection, vault, told.names, now)
     for piece in chunks([str(person) for person in told.names]):
         release(connection, tables.ledger.c.holder.in_(piece))  # what an older plan promised them, and nobody was sent
-    found_names(connection, told.found, now)
+    found_names(connection, vault, told.found, now)
     put_known(connection, vault, told.links)
     upsert(connection, tables.meta, ({"key": f"fingerprint {name}", "value": value} for name, value in told.fingerprints.items()))
     if told.findings is not None:

@@ -213,6 +213,7 @@ def test_a_daemon_tells_when_it_is_ready_what_it_does_and_that_it_ends(folder: P
     assert service.has_said("STOPPING=1")
     assert [line["event"] for line in service.log][-2:] == ["daemon.stopping", "daemon.ended"]
     (planned,) = service.logged("run.planned")
+    assert re.fullmatch(r"\d+:[0-9a-f]{64}", str(service.logged("audit.head")[-1]["head"]))
     assert planned["trigger"] == "signal"
     assert not [line for line in service.log if "Traceback" in str(line)]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -124,6 +125,48 @@ def test_a_broken_run_leaves_no_password_behind(tmp_path: Path, log: io.StringIO
         for password in given:
             assert [path for path, content in files(district).items() if password.encode() in content] == []
             assert password not in log.getvalue()
+
+
+# --- R37: logs ------------------------------------------------------------------------------------------------------------
+
+PLANTED = ("Xiomara", "Featherstone", "Zebulon", "Quackenbush", "Wilhelmina", "77123", "88456", "xfeather", "zquacken")
+
+
+def test_no_log_line_of_any_run_names_anybody(district: World, log: io.StringIO) -> None:
+    """Creates, a rename, a leaver, a refusal in the target's words, a mapping that fails, a target and a roster that break."""
+    planted = pupil(7, given="Xiomara", family="Featherstone", number="77123")
+    district.students(planted, pupil(8, given="Zebulon", family="Quackenbush", number="88456"))
+    district.day()
+    district.students(replace(planted, family="Quackenbush"), pupil(8, given="Wilhelmina", family="Quackenbush", grade="99"))
+    district.day()
+    district.alter("s7", sn=("Featherstone",))
+    district.memory.config = replace(district.memory.config, privileged=(district.account("s7").rdn,))
+    district.students(replace(planted, given="Wilhelmina", exit=FIRST_DAY))
+    district.clock.advance()
+    district.engine.sync(MAIN, "reconcile")
+    district.break_roster()
+    district.clock.advance()
+    district.engine.sync(MAIN)
+    district.deliver()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(district.memory, "read", quoting("Featherstone"))
+        district.clock.advance()
+        district.engine.sync(MAIN, "reconcile")
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert len(lines) > 10
+    assert {"run.ended", "change.applied", "target.stopped"} <= {line["event"] for line in lines}
+    assert {"done", "failed"} <= {line.get("result") for line in lines}
+    told = log.getvalue().casefold()
+    assert [word for word in PLANTED if word.casefold() in told] == []
+
+
+def quoting(name: str) -> Callable[..., object]:
+    """A question that breaks with somebody's name on its lips."""
+
+    def broken(*_: object, **__: object) -> object:
+        raise EndpointError("ldap", f"cannot read uid={name}", "look at the server")
+
+    return broken
 
 
 # --- R23 ------------------------------------------------------------------------------------------------------------------

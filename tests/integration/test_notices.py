@@ -268,7 +268,9 @@ def test_a_message_that_went_nowhere_is_tried_again_and_shows_in_the_health(dist
 def test_the_digest_tells_every_campus_and_nobody(district: World) -> None:
     """Counts of the last day by campus; no name, no key."""
     spent = district.store.spent("ldap", district.clock.now)[0]  # type: ignore[arg-type]  # a TargetName is a str
-    text = digest(health_of(district), spent, district.clock.now)
+    head = str(district.store.audit.head())
+    text = digest(health_of(district), spent, district.clock.now, head)
+    assert f"\naudit head: {head}\n" in text
     assert "\ncampus 001: " in text
     assert "\ncampus 012: " in text
     assert "create" in text

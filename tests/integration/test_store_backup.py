@@ -27,7 +27,7 @@ from syncd.core.model import (
 )
 from syncd.core.naming import IssuedName
 from syncd.errors import EndpointError
-from syncd.store import Acceptance, Finding, Store, backup, tables
+from syncd.store import Acceptance, Finding, Known, Store, backup, tables
 from syncd.store.database import transaction
 from syncd.vault import Vault
 from tests.integration.postgres import PrivatePostgres
@@ -65,10 +65,11 @@ def filled(store: Store) -> RunId:
 
 
 def content(store: Store) -> dict[str, list[object]]:
-    """Every row of every table that a backup keeps, but for the mark of a restore."""
+    """Every row of every table that a backup keeps, but for what a restore changes: its own mark, and that claims are closed."""
     with transaction(store._engine) as connection:
         kept = [table for table in tables.metadata.sorted_tables if table.name not in backup.LEFT_OUT]
-        rows = {table.name: connection.execute(select(table).order_by(*table.primary_key)).all() for table in kept}
+        columns = {table.name: [column for column in table.columns if column is not tables.persons.c.claimed] for table in kept}
+        rows = {table.name: connection.execute(select(*columns[table.name]).order_by(*table.primary_key)).all() for table in kept}
     return {name: [tuple(row) for row in found if row[0] != backup.NEEDS_RECONCILE] for name, found in rows.items()}
 
 
@@ -122,6 +123,23 @@ def test_a_copy_from_sqlite_fills_postgresql_and_back(postgres: PrivatePostgres,
     finally:
         for one in stores:
             one.close()
+
+
+def test_claims_are_closed_by_a_restore(store: Store, new_url: Callable[[str], str], store_vault: Vault, tmp_path: Path) -> None:
+    """R25: who has an account has claimed it, for all a copy knows; one that waited stays shut, as if by somebody else (R33)."""
+    filled(store)
+    store.settle([], [PersonState(P1, "students", "unclaimed"), PersonState(PersonId("p2"), "students", "unclaimed")])
+    shut = Account("Ana", "", enabled=False, attributes={})
+    store.link(RunId("r1"), [Known(P1, AD, NativeId("n1"), "created", shut, disabled_by_us=True)])
+    store.backup(tmp_path / "copy")
+    other = Store.open(new_url("other"), store_vault, migrate=True)
+    try:
+        other.restore(tmp_path / "copy")
+        claimed = {person: state.claimed for person, state in other.persons([P1, PersonId("p2")]).items()}
+        assert claimed == {P1: True, "p2": False}
+        assert not other.known(AD)[P1].disabled_by_us
+    finally:
+        other.close()
 
 
 def test_a_copy_shows_nothing_and_belongs_to_its_owner(store: Store, tmp_path: Path) -> None:

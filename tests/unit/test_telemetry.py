@@ -56,3 +56,43 @@ def test_a_traceback_is_masked_too(stream: io.StringIO) -> None:
         telemetry.logger("test").exception("run.failed", run="r1")
     assert "ana.ruiz" not in stream.getvalue()
     assert "ValueError" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"name": "Xiomara"}, ["Xiomara"], ("r1", "Xiomara"), ValueError("Xiomara"), frozenset({"Xiomara"}), b"Xiomara"],
+    ids=repr,
+)
+def test_what_has_parts_is_dropped_even_under_an_allowed_key(stream: io.StringIO, value: object) -> None:
+    """A list of persons, a row, an exception given as a value: what stands in them no key tells."""
+    telemetry.logger("test").info("run.ended", run="r1", subject=value)
+    line = json.loads(stream.getvalue())
+    assert (line["run"], line["redacted"]) == ("r1", ["subject"])
+    assert "Xiomara" not in stream.getvalue()
+
+
+def test_neither_an_exception_nor_its_causes_and_notes_are_quoted(stream: io.StringIO) -> None:
+    """A name has no pattern to be masked by: of an exception only its kind and its places are told, however deep."""
+    given, family = "Xiomara", "Featherstone"
+    try:
+        try:
+            raise ExceptionGroup(given, [KeyError(family)])  # noqa: TRY301 — what this test is about
+        except ExceptionGroup as error:
+            error.add_note(given)
+            raise RuntimeError(family) from error
+    except RuntimeError:
+        telemetry.logger("test").exception("run.failed", run="r1")
+    assert "RuntimeError" in stream.getvalue()
+    assert "ExceptionGroup" in stream.getvalue()
+    assert [word for word in (given, family) if word in stream.getvalue()] == []
+
+
+def test_a_library_that_logs_an_exception_is_not_quoted_either(stream: io.StringIO) -> None:
+    """ldap3, SQLAlchemy and APScheduler log what they caught; its words are a row's."""
+    words = "Featherstone"
+    try:
+        raise LookupError(words)  # noqa: TRY301 — what this test is about
+    except LookupError:
+        logging.getLogger("sqlalchemy.engine").exception("statement failed for %s", {"family": words})
+    assert "LookupError" in stream.getvalue()
+    assert words not in stream.getvalue()
