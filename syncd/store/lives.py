@@ -39,7 +39,8 @@ IMPERSONAL = frozenset(
 """Tables without a person's number in them: nobody is in those, or they are reached by way of another table, as told below."""
 UNOPENED = frozenset(
     {
-        ("passwords", "sealed"), ("digests", "digest"), ("digests", "before"), ("audit", "commitment"), ("audit", "link"), ("journal", "commitment"),
+        ("passwords", "sealed"), ("digests", "digest"), ("digests", "before"), ("audit", "commitment"), ("audit", "link"),
+        ("journal", "commitment"),
     }
 )  # fmt: skip
 """What is never opened: a secret, and what only a key could make sense of."""
