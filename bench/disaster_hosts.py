@@ -37,7 +37,7 @@ def _file_size(most: int) -> Iterator[None]:
 class DiskFull(_Host):
     """The disk is full in the middle of the night: what cannot be recorded is not done, and nothing of it is lost."""
 
-    said = r"failed|could not|no space|full|disk|file too large|I/O"
+    said, refused = r"disk", True
 
     def strike(self, ground: Ground) -> None:
         """Nothing to do yet: it fills while the run goes on."""
@@ -56,8 +56,6 @@ class DiskFull(_Host):
         assert ground.running  # noqa: S101 — as above
         with _file_size(1 << 32):
             ground.sync(RECONCILE)
-
-    whole = True
 
 
 class ClockAhead(_Host):
@@ -146,7 +144,7 @@ class WeekOldBackup(_Host):
 class TimeZoneChanged(_Host):
     """The image of the new machine stands at another zone: a day begins earlier, and last days end before they are over."""
 
-    said = r"campus 002.*disabled"
+    said = r"(campus 002|target ldap).*disabled"
 
     def strike(self, ground: Ground) -> None:
         """A third of a campus has its last day today, and today is over on the other side of the world."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from bench import calamities
 from bench.calamities import Scene
 from bench.disasters import Disaster
-from bench.ground import HIT, Ground
+from bench.ground import HIT, Ground, Night
 from bench.truth import Seen
 from syncd.assembly import migrate_store
 from syncd.core.model import RunId
@@ -36,7 +36,7 @@ class UndoOfTheWrongRun(_Human):
         engine = ground.running.engine
         undone = engine.undo(Undoes(RunId("r1")))
         engine.apply_stored(undone.run)
-        ground.sync()
+        ground.nights.append(Night(undone, None))
 
     def benign(self, ground: Ground) -> None:
         """The undo of a run that changed three people's names, which are wrong again then, and are put right by a new roster."""
@@ -47,7 +47,7 @@ class UndoOfTheWrongRun(_Human):
 class ApprovedAndThenChanged(_Human):
     """A hold is approved in the evening, and the roster of the night holds twice as many: only what was seen may go."""
 
-    said = r"campus 002.*disabled"
+    said = r"(campus 002|target ldap).*disabled"
 
     def strike(self, ground: Ground) -> None:
         """A tenth of a campus has left, which is held and approved; then the file says it of everybody there."""
@@ -74,7 +74,7 @@ class ApprovedAndThenChanged(_Human):
 class DisabledByHand(_Human):
     """Security disables accounts after a phishing wave: a sync that enables them again undoes it."""
 
-    said = r"disabled by|locked by|others|findings|disabled"
+    said = r"disabled by others"
     kind = RECONCILE
 
     def strike(self, ground: Ground) -> None:
@@ -123,7 +123,7 @@ class MassRenameInTheDirectory(_Human):
 class StateDeleted(_Human):
     """Somebody makes room and deletes the state folder: who owns which account is forgotten, everybody looks new."""
 
-    said, whole = r"first|held|wait", True
+    said, whole = r"linked now", True
 
     def strike(self, ground: Ground) -> None:
         """An empty store in the old one's place."""

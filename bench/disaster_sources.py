@@ -101,7 +101,7 @@ class CampusMissing(_Source):
 class CampusColumnBlank(_Source):
     """The join that fills the campus failed for one school: roles without a place, so that its people belong nowhere."""
 
-    said = r"campus 002|source sis|rejects?"
+    said = r"rows cannot be used"
 
     def strike(self, ground: Ground) -> None:
         """The roles of one campus name no organisation."""
@@ -191,7 +191,7 @@ class DuplicatedKeys(_Source):
 class DisabledEnMasse(_Source):
     """The roster system's own licences ran out and it marked its users as disabled: nobody has left."""
 
-    said = r"campus 002.*disabled"
+    said = r"(campus 002|target ldap).*disabled"
 
     def strike(self, ground: Ground) -> None:
         """A third of a campus has enabledUser false."""
@@ -254,7 +254,7 @@ class SwappedColumns(_Source):
 class AllExitsToday(_Source):
     """Somebody fills a column by drawing it down: a whole campus had its last day yesterday."""
 
-    said = r"campus 002.*disabled"
+    said = r"(campus 002|target ldap).*disabled"
 
     def strike(self, ground: Ground) -> None:
         """Every student of the campus has an exit date."""
@@ -305,7 +305,7 @@ class GradesShifted(_Source):
 class StudentsTurnedStaff(_Source):
     """A role was mapped wrongly: students become teachers, with what teachers may see."""
 
-    said = r"staff"
+    said = r"disputed"
 
     def strike(self, ground: Ground) -> None:
         """The students of a campus have the role of a teacher."""

@@ -59,7 +59,7 @@ class SizeLimited(_Target):
 class HalfUnreadable(_Target):
     """A branch of the tree became confidential and the bind account was forgotten: half of the people are not shown."""
 
-    said, whole = r"target ldap|findings|deleted|missing", True
+    said, whole = r"not shown any more", True
 
     def strike(self, ground: Ground) -> None:
         """What is below ou=Students cannot be read."""
@@ -132,7 +132,7 @@ class BaseMoved(_Target):
 class EntriesDeletedByOthers(_Target):
     """A script of somebody else deleted accounts: they are not made anew unasked, with empty mailboxes and other ids."""
 
-    said = r"deleted"
+    said = r"not made anew"
 
     def strike(self, ground: Ground) -> None:
         """A third of a campus is deleted."""
@@ -149,7 +149,7 @@ class EntriesDeletedByOthers(_Target):
 class IdsChangedByReload(_Target):
     """The server was rebuilt from an LDIF without operational attributes: every entry has another permanent id."""
 
-    said, whole = r"target ldap|deleted|findings|disputed", True
+    said, whole = r"not shown any more|moved out|disputed", True
 
     def strike(self, ground: Ground) -> None:
         """All entries are written out, their ids taken off, and read in again."""

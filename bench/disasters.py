@@ -158,6 +158,8 @@ def _said(disaster: Disaster, ground: Ground) -> tuple[str, list[str]]:
             f"the refusal does not say {disaster.said!r}: {errors[:200]}"
         ]
     health, message = ground.heard()
+    if ground.nights and ground.nights[-1].error and not pattern.search(health):
+        health += f"\n(the run ended with: {ground.nights[-1].error})"
     if disaster.quiet:
         return "", [f"something is told: {health[:300]}"] if health else []
     problems = [

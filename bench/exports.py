@@ -1,7 +1,7 @@
 """A whole OneRoster export as rows in memory: written as a folder, changed day by day, and spoiled.
 
 What a made-up district exports, without making 25,000 people's rows anew where twenty are different. A spoiler edits the rows
-before they are written, so that one and the same disaster can befall a small district and a large one. First and last days, opt-outs and
+before they are written, so that one disaster can befall a small district and a large one. First and last days, opt-outs and
 managers stand in metadata columns of users.csv: a roster of one delivery is read by its differences.
 """
 

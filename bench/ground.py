@@ -53,7 +53,7 @@ class Extent:
 
 
 FULL = Extent(60, 25_000, 3_000)
-REDUCED = Extent(4, 640, 64)
+REDUCED = Extent(4, 400, 48)
 
 
 @dataclass

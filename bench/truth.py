@@ -1,7 +1,7 @@
 """What may be different in a directory after a run, told from the good roster alone: shares no code with the program.
 
-Only what harms is judged: that an account is disabled, moved, renamed, deleted or made, or shows a name, number or address, otherwise
-than the good roster says.
+Only what harms is judged: that an account is disabled, moved, renamed, deleted or made, or shows a name, number or address,
+otherwise than the good roster says.
 """
 
 from __future__ import annotations

@@ -56,10 +56,11 @@ class Size:
     until: date = school_life.END
     disasters: int = 48
     reconcile_every: int = 20  # weekdays
+    probes: bool = True  # whether shares below what must be caught are tried
 
 
 FULL = Size(60, 25_000, 3_000)
-REDUCED = Size(4, 1_680, 160, date(2026, 9, 18), 12, 20)
+REDUCED = Size(4, 1_680, 160, date(2026, 9, 18), disasters=12, probes=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,8 @@ class Year:
 
     def _bad_day(self, export: Export, district: District, kind: str, share: float) -> None:
         campuses = sorted(district.roster.schools)
-        self._probe(export, district, kind)
+        if self.score.size.probes:
+            self._probe(export, district, kind)
         earlier = self._random.choice(self._earlier[:-1])
         turn = sum(one.kind == kind for one in self.score.planted)
         scene = Scene(self._random.choice(campuses), share, district.today, self._random, turn, earlier)

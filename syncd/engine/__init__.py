@@ -203,6 +203,7 @@ class Engine:
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
         verdict, released = self._judge.verdict(pipeline, accesses, readings, plans, matched, came_from)
+        verdict, doubt = self._judge.doubted(verdict, pipeline, today)
         result = Planned(
             run=run,
             pipeline=pipeline,
@@ -211,6 +212,7 @@ class Engine:
             plans=plans,
             verdict=verdict,
             came_from=came_from,
+            doubt=doubt,
             shelf=shelf,
             released=released,
             findings=(*planned.findings_of(people, desire, matched, readings), *shelved),
@@ -234,8 +236,7 @@ class Engine:
         if stored:
             store.reserve(run, reserved, now)
             status = "planned" if result.verdict.clear else "held"
-            held = [str(finding) for finding in result.verdict.findings]
-            store.save_plan(run, planned.dump(result, mapped_on or today), result.summary, status, held)
+            store.save_plan(run, planned.dump(result, mapped_on or today), result.summary, status, result.waits)
             if result.unread or stopped:
                 store.set_freshness(health.after_planning(result, self._clock()))
             self._expire({name: reading.spool.id for name, reading in readings.items()})

@@ -72,9 +72,10 @@ class Memory:
     def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
         """Each account that answers a question."""
         asked = list(dict.fromkeys(questions))
-        valued = self._valued([question for question in asked if not isinstance(question, ById | ByLocation)])
+        valued = self._valued([question for question in asked if isinstance(question, ByAttribute)])
         for question in asked:
-            for native_id in valued[question] if question in valued else list(self._hits(question)):
+            found = valued[question] if isinstance(question, ByAttribute) else list(self._hits(question))
+            for native_id in found:
                 yield question, self._observed(native_id, scope)
 
     def _hits(self, question: ById | ByLocation) -> Iterator[NativeId]:
