@@ -63,7 +63,7 @@ def in_words(score: Score) -> list[str]:
     role = {SCORING: "scored", TUNING: "tuned on"}.get(score.seed, "another")
     kinds = len({one.kind for one in score.planted})
     lines = [
-        f"seed {score.seed} ({role}): {whole}, {score.school_days} school days, {score.runs} runs, {score.changes:,} changes applied",
+        f"seed {score.seed} ({role}): {whole}, {score.school_days} school days, {score.runs} runs, {score.changes:,} changes",
         f"held though nothing was wrong: {len(score.false_holds)} (at most {MOST_FALSE})",
         f"missed: {len(score.missed)} of {len(score.planted)} disasters of {kinds} kinds (none may be)",
     ]
@@ -108,10 +108,10 @@ _HEAD = f"""\
 Limits are worth something if they hold a bad day and nothing else. `script/bench year` lives through the school year of a made-up
 district: registration in July, everybody a grade further in August, enrolments, moves, leavers, returners, marriages, hires and
 classes on 200 school days, a new roster system with new keys and numbers in the winter break, graduation. It runs the engine as
-the daemon does, with the shipped limits and a calendar. On days that the seed picks the export is spoiled; on the next weekday it is
-right again.
+the daemon does, with the shipped limits and a calendar. On days that the seed picks the export is spoiled; on the next weekday it
+is right again.
 
 A disaster is caught when nobody it is about is disabled, moved, renamed, made or shown otherwise than the good roster says, and
- nobody who vanished counts as leaving. {SMALLEST:.0%} of one campus and more must be caught; the smallest share caught is looked for
-once for each kind, by planning only. Limits were fixed on seed {TUNING} and scored on seed {SCORING}.
+nobody who vanished counts as leaving. {SMALLEST:.0%} of one campus and more must be caught; the smallest share caught is looked
+for once for each kind, by planning only. Limits were fixed on seed {TUNING} and scored on seed {SCORING}.
 """
