@@ -40,6 +40,8 @@ TUNING, SCORING = 20260720, 41
 """Thresholds are fixed on the one, and judged on the other (R31)."""
 PROBES = (0.01, 0.02, 0.03, 0.04, 0.06)
 """Shares of a campus below what must be caught, tried once for each kind: planned only, never applied."""
+BELIEVED = 5
+"""So many may vanish anywhere at once: who came to the campus that very day is counted where they were."""
 SHARES = (SMALLEST, 0.12, 0.25, 0.6)
 _NIGHT = time_of_day(9, 0)  # UTC: the small hours in Texas
 _EARLIER = 25  # exports that are kept, of which one may be delivered again
@@ -158,11 +160,11 @@ class Year:
         )
 
     def _prepare_cut_over(self) -> None:
-        """What the administrator does before a new roster system comes: persons are known by the state's number."""
+        """What the administrator does before a new roster system comes: students are known by the state's number, staff by address."""
         settings = self._folder / "config" / "syncd.yaml"
         text = settings.read_text("utf-8")
         settings.write_text(
-            text.replace("    kind: oneroster_csv\n", "    kind: oneroster_csv\n    match_on: [state_id]\n"), "utf-8"
+            text.replace("    kind: oneroster_csv\n", "    kind: oneroster_csv\n    match_on: [state_id, email]\n"), "utf-8"
         )
         self._config = load(self._folder)
         self._open()
@@ -260,7 +262,7 @@ class Year:
         loose, how = self._loose(planned, hit)
         size = 1.0 if kind in WHOLE else share
         touched = Counter(wrong.values())
-        if loose:
+        if loose > BELIEVED:
             touched["vanishing believed"] += loose
         caught = not touched
         self.score.planted.append(Planted(kind, district.today, size, len(hit), caught, how, touched))
@@ -283,7 +285,7 @@ class Year:
             hit = KINDS[kind](bad, scene)
             bad.write(self._folder / "roster", self._written)
             planned = self._engine.plan(PIPELINE, stored=False)
-            if self._loose(planned, hit)[0] or self._would_touch(planned, hit):
+            if self._loose(planned, hit)[0] > BELIEVED or self._would_touch(planned, hit):
                 break
             smallest = share
         self.score.smallest[kind] = smallest
