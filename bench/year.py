@@ -160,7 +160,7 @@ class Year:
         )
 
     def _prepare_cut_over(self) -> None:
-        """What the administrator does before a new roster system comes: students are known by the state's number, staff by address."""
+        """What the administrator does before a new roster system comes: students are known by state number, staff by address."""
         settings = self._folder / "config" / "syncd.yaml"
         text = settings.read_text("utf-8")
         settings.write_text(

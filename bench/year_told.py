@@ -112,6 +112,7 @@ the daemon does, with the shipped limits and a calendar. On days that the seed p
 is right again.
 
 A disaster is caught when nobody it is about is disabled, moved, renamed, made or shown otherwise than the good roster says, and
-at most five of those who vanished begin their grace (who came that very day counts where they were). {SMALLEST:.0%} of one campus and more must be caught; the smallest share caught is looked
-for once for each kind, by planning only. Limits were fixed on seed {TUNING} and scored on seed {SCORING}.
+at most five of those who vanished begin their grace (who came that very day counts where they were). {SMALLEST:.0%} of one campus
+and more must be caught; the smallest share caught is looked for once for each kind, by planning only. Limits were fixed on seed
+{TUNING} and scored on seed {SCORING}.
 """
