@@ -80,7 +80,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--reduced", action="store_true", help="disasters, year: as small as in the tests")
     parser.add_argument("--seed", type=int, default=SCORING, help="year: another year")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="year: write the page of the documentation")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="disasters, year: write the page of the documentation")
     parser.add_argument("--one", action="append", metavar="NAME", help="disasters: only this; repeatable")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--only", action="append", choices=IDS, metavar="ID", help=f"only this: {', '.join(IDS)}; repeatable")
@@ -108,9 +108,10 @@ def _suite(arguments: argparse.Namespace) -> int:
     console = Console(stderr=arguments.json, highlight=False, width=_WIDTH + 40)
     try:
         if arguments.group == "disasters":
-            outcomes = disasters_told.measured(
-                find_servers(), ground.REDUCED if arguments.reduced else ground.FULL, arguments.one or ()
-            )
+            extent = ground.REDUCED if arguments.reduced else ground.FULL
+            outcomes = disasters_told.measured(find_servers(), extent, arguments.one or ())
+            if arguments.page:
+                disasters_told.write_page(outcomes, extent, arguments.page)
             console.print(disasters_told.as_table(outcomes))
             for line in disasters_told.in_words(outcomes):
                 console.print(line, soft_wrap=True)
