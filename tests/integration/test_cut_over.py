@@ -27,7 +27,7 @@ def district(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["each night another roster", "and the same one again"])
-def test_whoever_goes_on_under_another_key_is_not_gone(district: World, again: bool) -> None:  # noqa: FBT001 — a parameter
+def test_whoever_goes_on_under_another_key_is_not_gone(district: World, again: bool) -> None:
     """The old key is missing for good; the person is there, in whatever kind of run, however small the part that is read."""
     persons = {district.person(f"s{n}") for n in MOVED}
     old = [district.roster.students[f"s{n}"] for n in MOVED]

@@ -31,7 +31,13 @@ def seen_of(export: Export) -> dict[str, Seen]:
     """A directory in which everybody stands as the roster says."""
     return {
         number: Seen(
-            f"u{number}", one.container, True, number, one.family, one.given, f"u{number}@{one.domain}" if one.domain else ""
+            name=f"u{number}",
+            container=one.container,
+            enabled=not one.left,
+            number=number,
+            family=one.family,
+            given=one.given,
+            mail=f"u{number}@{one.domain}" if one.domain else "",
         )
         for number, one in due(export, DAY).items()
     }
