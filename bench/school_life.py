@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from random import Random
 
 from bench.exports import slim
 from syncd.demo.district import District, Rates, seeded
@@ -148,9 +149,14 @@ def _at(district: District, campus: str) -> list[Student]:
     return [one for one in settled if one.schools == (campus,) and one.exit is None and one.key not in planted]
 
 
+def _some(district: District, campus: str, random: Random, number: int) -> list[Student]:
+    there = _at(district, campus)
+    return random.sample(there, min(number, len(there)))
+
+
 def shelter_closes(district: District, campus: str, seed: str) -> Roster:
     """Twelve children of one campus leave on one day, with an exit date."""
-    pupils = seeded(seed).sample(_at(district, campus), 12)
+    pupils = _some(district, campus, seeded(seed), 12)
     return district.roster.with_students(*(replace(one, exit=district.today, exit_reason="moved") for one in pupils))
 
 
@@ -159,7 +165,7 @@ def program_moves(district: District, campus: str, seed: str) -> Roster:
     random = seeded(seed)
     schools = sorted(key for key in district.roster.schools if key != campus)
     other = random.choice(schools)
-    pupils = random.sample(_at(district, campus), 12)
+    pupils = _some(district, campus, random, 12)
     rooms = {one.grade: one.key for one in district.roster.lessons.values() if one.school == other}
     moved = [replace(one, schools=(other,), lessons=(rooms[one.grade],) if one.grade in rooms else ()) for one in pupils]
     return district.roster.with_students(*moved)
@@ -167,12 +173,12 @@ def program_moves(district: District, campus: str, seed: str) -> Roster:
 
 def families_vanish(district: District, campus: str, seed: str) -> Roster:
     """Two families with three children each are not listed any more."""
-    return district.roster.without_students({one.key for one in seeded(seed).sample(_at(district, campus), 6)})
+    return district.roster.without_students({one.key for one in _some(district, campus, seeded(seed), 6)})
 
 
 def grades_corrected(district: District, campus: str, seed: str) -> Roster:
     """The counselor puts eight children into the grade they are really in."""
-    pupils = seeded(seed).sample(_at(district, campus), 8)
+    pupils = _some(district, campus, seeded(seed), 8)
     return district.roster.with_students(
         *(replace(one, grade=GRADES[max(0, GRADES.index(one.grade) - 1)], lessons=()) for one in pupils)
     )
@@ -185,7 +191,7 @@ def classes_balanced(district: District, campus: str, seed: str) -> Roster:
     for lesson in district.roster.lessons.values():
         if lesson.school == campus:
             rooms.setdefault(lesson.grade, []).append(lesson.key)
-    pupils = random.sample(_at(district, campus), 40)
+    pupils = _some(district, campus, random, 40)
     return district.roster.with_students(
         *(replace(one, lessons=(random.choice(rooms[one.grade]),)) for one in pupils if one.grade in rooms)
     )
