@@ -11,13 +11,16 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from bench import first_plan, mapped, million, nochange, peers, reads, start, writes
+from bench import disasters_told, first_plan, ground, mapped, million, nochange, peers, reads, start, writes, year, year_told
 from bench.figures import Figure, as_json, as_table, machine, missed, read_base
 from bench.scratch import find_servers
+from bench.year import SCORING
 from syncd.demo.slapd import Binaries
 from syncd.errors import SyncdError
 
 _USAGE, _UNAVAILABLE = 64, 69
+SUITES = ("disasters", "year")
+"""What is not measured but judged; only where it is asked for."""
 _WIDTH = 110  # as wide in a file as on a screen
 
 
@@ -69,7 +72,16 @@ def _positive(text: str) -> float:
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(prog="script/bench", description="Measure syncd against C tools, ldap3, a bare csv.reader and plain Python.")
-    parser.add_argument("group", nargs="?", choices=["peers"], help="only the comparison with a plain csv + ldap3 script")
+    parser.add_argument(
+        "group",
+        nargs="?",
+        choices=["peers", *SUITES],
+        help="peers: only the comparison with a plain csv + ldap3 script; disasters, year: what is held, and what gets through",
+    )
+    parser.add_argument("--reduced", action="store_true", help="disasters, year: as small as in the tests")
+    parser.add_argument("--seed", type=int, default=SCORING, help="year: another year")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="disasters, year: write the page of the documentation")
+    parser.add_argument("--one", action="append", metavar="NAME", help="disasters: only this; repeatable")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     parser.add_argument("--only", action="append", choices=IDS, metavar="ID", help=f"only this: {', '.join(IDS)}; repeatable")
     parser.add_argument(
@@ -91,9 +103,47 @@ def _measure(asked: Asked) -> list[Figure]:
     return figures
 
 
+def _suite(arguments: argparse.Namespace) -> int:
+    """Play disasters, or live through a year; 1 where something was not as it must be."""
+    console = Console(stderr=arguments.json, highlight=False, width=_WIDTH + 40)
+    try:
+        if arguments.group == "disasters":
+            extent = ground.REDUCED if arguments.reduced else ground.FULL
+            outcomes = disasters_told.measured(find_servers(), extent, arguments.one or ())
+            if arguments.page:
+                disasters_told.write_page(outcomes, extent, arguments.page)
+            console.print(disasters_told.as_table(outcomes))
+            for line in disasters_told.in_words(outcomes):
+                console.print(line, soft_wrap=True)
+            told, well = disasters_told.as_json(outcomes), all(one.ok for one in outcomes)
+        else:
+            score = year.simulate(arguments.seed, year.REDUCED if arguments.reduced else year.FULL, _say)
+            console.print(year_told.as_table(score))
+            for line in year_told.in_words(score):
+                console.print(line, soft_wrap=True)
+            told, well = year_told.as_json(score), year_told.ok(score)
+            if arguments.page:
+                year_told.write_page(score, arguments.page)
+    except SyncdError as error:
+        print(error, file=sys.stderr)
+        return _UNAVAILABLE
+    if arguments.json:
+        print(told)
+    return 0 if well else 1
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def main(words: Sequence[str]) -> int:
-    """The exit code: 0 measured, whatever came out; 69 something this machine lacks, or a run that went wrong."""
+    """The exit code: 0 measured, whatever came out, or all well; 1 a disaster or a year that was not well.
+
+    69 something this machine lacks, or a run that went wrong.
+    """
     arguments = _arguments(words)
+    if arguments.group in SUITES:
+        return _suite(arguments)
     base = read_base(arguments.against) if arguments.against else None
     told = machine()
     wanted = frozenset([*(arguments.only or ()), *(peers.IDS if arguments.group else ())]) or frozenset(IDS)

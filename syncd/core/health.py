@@ -123,6 +123,19 @@ class Facts:
     rolling: Sequence[Rolling] = ()  # the rollovers under way
 
 
+CROWD = 25
+"""So many findings of one kind are told."""
+_CROWDS: Mapping[str, tuple[str, str]] = {
+    "reject": ("rows cannot be used; whom they belong to is left as they are", "syncd rejects"),
+    "disputed": ("people or accounts are disputed, and left as they are", "syncd disputes"),
+    "deleted": ("linked accounts are gone or not shown any more, and are not made anew unasked", "syncd plan"),
+    "strayed": ("accounts were moved out of the base by others", "syncd plan"),
+    "disabled by others": ("accounts were disabled by others, and stay so", "syncd plan"),
+    "adopted": ("accounts were found that nobody here had made, and are linked now", "syncd plan"),
+    "quarantined": ("people have accounts that cannot be worked out, and are left as they are", "syncd plan"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What a district takes for stale."""
@@ -151,6 +164,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_sources(facts, bounds, calendar, now, today),
         *_targets(facts, bounds, now),
         *_campuses(facts, bounds, now),
+        *_many(facts),
         *_backup(facts, bounds, now),
         *_notices(facts),
         *_locks(facts),
@@ -247,6 +261,14 @@ def _campuses(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
             yield Reason(Level.CRITICAL, f"campus {code}", fresh.why)
         elif fresh.good_at is not None and now - fresh.good_at > bounds.stale_after:
             yield Reason(Level.CRITICAL, f"campus {code}", f"its last good data is {age(now - fresh.good_at)} old")
+
+
+def _many(facts: Facts) -> Iterator[Reason]:
+    """A few of these are every week's; a crowd is an export, a script or a server that went wrong."""
+    for kind, (what, look) in _CROWDS.items():
+        number = facts.findings.get(kind, 0)
+        if number >= CROWD:
+            yield Reason(Level.WARNING, "findings", f"{number:,} {what}. Look: `{look}`")
 
 
 def _notices(facts: Facts) -> Iterator[Reason]:

@@ -48,7 +48,7 @@ OLD_ROLES = {
 def write_oneroster(state: District, path: Path, version: Version = "1.2", previous: District | None = None) -> Path:
     """The zip file at `path`: a full (bulk) one, or with `previous` a delta file of what changed since then."""
     mode = "bulk" if previous is None else "delta"
-    tables = _tables(version)
+    tables = tables_of(version)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         _write(archive, "manifest.csv", ("propertyName", "value"), _manifest(version, mode, tables))
         for name, (columns, rows) in tables.items():
@@ -138,7 +138,8 @@ def _yes(flag: bool) -> str:
 # --- tables ---
 
 
-def _tables(version: Version) -> Mapping[str, tuple[Row, Rows]]:
+def tables_of(version: Version) -> Mapping[str, tuple[Row, Rows]]:
+    """The files of a delivery by name: their columns behind those of `STAMPED`, and what makes their rows, the key first."""
     tables: dict[str, tuple[Row, Rows]] = {
         "academicSessions": (
             ("title", "type", "startDate", "endDate", "parentSourcedId", "schoolYear"),

@@ -221,6 +221,7 @@ class Engine:
         verdict, released = self._judge.verdict(
             pipeline, accesses, readings, Judged(people, decided, judged, matched, came_from), ground
         )
+        verdict, doubt = self._judge.doubted(verdict, pipeline, today)
         result = Planned(
             run=run,
             pipeline=pipeline,
@@ -229,6 +230,7 @@ class Engine:
             plans=plans,
             verdict=verdict,
             came_from=came_from,
+            doubt=doubt,
             shelf=shelf,
             aside=aside,
             released=released,
@@ -267,8 +269,7 @@ class Engine:
             return
         store.reserve(run, result.reserved, begun)
         status = "planned" if result.verdict.clear else "held"
-        held = [str(finding) for finding in result.verdict.findings]
-        store.save_plan(run, planned.dump(result, mapped_on), result.summary, status, held)
+        store.save_plan(run, planned.dump(result, mapped_on), result.summary, status, result.waits)
         if result.unread or result.stopped:
             store.set_freshness(health.after_planning(result, now))
         self._expire({name: reading.spool.id for name, reading in result.readings.items()})

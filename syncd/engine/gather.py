@@ -197,12 +197,12 @@ def people(
     dirty = store.everyone() if everyone else set(also) | store.dirty() | store.due(today)
     planned = store.only_planned()  # identified anew, and given the same id again where they are still somebody new
     known = _known(readings, store, dirty, planned, everyone=everyone)
-    left = store.left()
+    asked_about, left = set(dirty), store.left()
     for access in accesses:
         _compare_keys(readings[access.name], known[access.name], left, today, dirty, result)
     if not everyone:
         _follow_references(readings.values(), store, dirty)
-        _know_more(known, readings, store, dirty, planned)
+        _know_more(known, readings, store, dirty - asked_about, planned)
     disputed: dict[SourceName, set[SourceKey]] = {}
     if not everyone:
         open_ones = _disputed(store)
@@ -287,9 +287,8 @@ def _know_more(
     dirty: Collection[PersonId],
     planned: Collection[tuple[SourceName, SourceKey]],
 ) -> None:
-    """Add the keys of those who became dirty by what they refer to."""
-    held = {key.person for keys in known.values() for key in keys.values()}
-    for keys in store.keys_of(set(dirty) - held).values():
+    """Add every key of those who became dirty meanwhile: of some only the one that is missing is known, and they are there."""
+    for keys in store.keys_of(dirty).values():
         for key in keys:
             if key.source in readings and (key.source, key.key) not in planned:
                 known[key.source].setdefault(key.key, key)

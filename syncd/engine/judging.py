@@ -11,7 +11,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from syncd import telemetry
-from syncd.core import guard, plan, signs
+from syncd.core import clock, guard, plan, signs
 from syncd.core.guard import VANISH, Cell, Finding, Verdict
 from syncd.core.model import Change, Kind, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
@@ -204,6 +204,13 @@ class Judge:
     def is_first(self, pipeline: str, target: TargetName) -> bool:
         """Whether the next apply to a target must be explicit: never written to (R14), or not read since a restore (R25)."""
         return not self._store.has_history(target) or self.needs_reconcile(pipeline)
+
+    def doubted(self, verdict: Verdict, pipeline: str, today: date) -> tuple[Verdict, str]:
+        """The verdict, and why the clock is not believed, if it is not: then nothing is applied or accepted but explicitly."""
+        parts = self._config.pipelines[pipeline]
+        seen = [self._store.meta(f"seen {source}") for source in parts.sources]
+        doubt = clock.doubt(today, max(map(date.fromisoformat, filter(None, seen)), default=None))
+        return (replace(verdict, first=tuple(sorted(parts.targets))) if doubt else verdict), doubt
 
     def needs_reconcile(self, pipeline: str) -> bool:
         """Whether the store was restored and this pipeline has not read its targets since (R25)."""

@@ -67,12 +67,18 @@ class Planned:
     shelf: Shelf = field(default_factory=dict)  # as it is once this plan is applied; one that never is changes nothing there
     aside: SetAside = NOBODY  # what was refused before, and is not sent now
     released: frozenset[PersonId] = frozenset()  # whom a human let go though a limit holds their cell (R15)
+    doubt: str = ""  # why the clock is not believed
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds of each phase of the plan, in order
 
     @property
     def unread(self) -> dict[SourceName, EndpointError]:
         """The sources that could not be read, whose last accepted rosters stand in for them (R1)."""
         return {name: reading.failed for name, reading in self.readings.items() if reading.failed is not None}
+
+    @property
+    def waits(self) -> list[str]:
+        """What holds this plan or a part of it, in words."""
+        return [*filter(None, [self.doubt]), *map(str, self.verdict.findings)]
 
     @property
     def changes(self) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, ObservedGroup, Outcome, Result
 from syncd.errors import ChangeError, EndpointError
-from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope
+from syncd.targets import ByAttribute, ById, ByLocation, PasswordOf, Question, Scope
 from syncd.targets.ldap_dn import NotADn, Tree, canonical, fold_value, parse, render
 from syncd.vault import Credentials
 
@@ -71,23 +71,34 @@ class Memory:
 
     def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
         """Each account that answers a question."""
-        for question in dict.fromkeys(questions):
-            for native_id in list(self._hits(question)):
+        asked = list(dict.fromkeys(questions))
+        valued = self._valued([question for question in asked if isinstance(question, ByAttribute)])
+        for question in asked:
+            found = valued[question] if isinstance(question, ByAttribute) else list(self._hits(question))
+            for native_id in found:
                 yield question, self._observed(native_id, scope)
 
-    def _hits(self, question: Question) -> Iterator[NativeId]:
+    def _hits(self, question: ById | ByLocation) -> Iterator[NativeId]:
         match question:
             case ById(native_id):
                 yield from {native_id} & self.accounts.keys()
             case ByLocation(container, rdn):
                 held = self._places.get((_canonical(container), fold_value(rdn)))
                 yield from () if held is None else (held,)
-            case _:
-                wanted, name = fold_value(question.value), question.attribute.lower()
-                for native_id, account in self.accounts.items():
-                    values = (account.rdn,) if name == self._naming else _values(account, name)
-                    if any(fold_value(value) == wanted for value in values):
-                        yield native_id
+
+    def _valued(self, questions: Collection[ByAttribute]) -> dict[Question, list[NativeId]]:
+        """Who has the values asked for. One pass over the accounts, however many questions there are."""
+        answers: dict[Question, list[NativeId]] = {question: [] for question in questions}
+        wanted: dict[str, dict[str, list[ByAttribute]]] = {}
+        for question in questions:
+            wanted.setdefault(question.attribute.lower(), {}).setdefault(fold_value(question.value), []).append(question)
+        for native_id, account in self.accounts.items() if questions else ():
+            for name, values in wanted.items():
+                held = (account.rdn,) if name == self._naming else _values(account, name)
+                for folded in {fold_value(value) for value in held} & values.keys():
+                    for question in values[folded]:
+                        answers[question].append(native_id)
+        return answers
 
     def _observed(self, native_id: NativeId, scope: Scope) -> Observed:
         account = self.accounts[native_id]
