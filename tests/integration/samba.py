@@ -1,0 +1,60 @@
+"""A domain to test against: one private Samba per test process, one container of its own per test."""
+
+from __future__ import annotations
+
+import ssl
+import uuid
+
+from ldap3 import NONE, Connection, Server, Tls
+
+from syncd.demo.samba import ROOM, SERVICE, PrivateSamba
+from syncd.targets.ldap_ad import ActiveDirectoryConfig
+
+
+class Domain:
+    """A running domain controller, and its administrator's connection to it: what somebody else does."""
+
+    def __init__(self, server: PrivateSamba) -> None:
+        self.server = server
+        self.admin = self.signed_in(server.admin_dn, server.password("admin"))
+
+    def signed_in(self, name: str, password: str) -> Connection:
+        """A connection bound as somebody; `bound` says whether the server let them in."""
+        tls = Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(self.server.ca_file))
+        server = Server(self.server.address, port=636, use_ssl=True, tls=tls, get_info=NONE)
+        connection = Connection(server, name, password, auto_referrals=False)
+        connection.bind()
+        return connection
+
+    def does(self, done: bool) -> None:
+        """Raises AssertionError with the server's words where the administrator was refused."""
+        assert done, self.admin.result
+
+    def room(self) -> str:
+        """A new container with Students, Staff, Groups and Disabled in it, below which syncd's account may do anything."""
+        base = f"OU=t{uuid.uuid4().hex[:12]},{ROOM}"
+        for unit in (base, *(f"OU={name},{base}" for name in ("Students", "Staff", "Groups", "Disabled"))):
+            self.does(self.admin.add(unit, "organizationalUnit"))
+        return base
+
+    def entry(self, dn: str, *attributes: str) -> dict[str, list[bytes]]:
+        """What the administrator reads there: raw values."""
+        self.does(self.admin.search(dn, "(objectClass=*)", "BASE", attributes=list(attributes)))
+        raw: dict[str, list[bytes]] = self.admin.response[0]["raw_attributes"]
+        return raw
+
+    def config(self, base: str, **changed: object) -> ActiveDirectoryConfig:
+        """A configuration that works below the base over LDAPS, with some fields changed."""
+        told: dict[str, object] = {
+            "urls": (self.server.secure_url,),
+            "ca_file": str(self.server.ca_file),
+            "bind_dn": SERVICE,
+            "credential": "service.password",
+            "base": base,
+            "receive_timeout": 30,
+        }
+        return ActiveDirectoryConfig(**{**told, **changed})  # type: ignore[arg-type]  # the callers spell the fields
+
+    def close(self) -> None:
+        """Hang up."""
+        self.admin.unbind()
