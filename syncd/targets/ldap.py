@@ -301,8 +301,10 @@ class LdapDirectory:
                 found.append((asked[dn], self._native_id(dn, entry[1]), members))
         ids = self._members({member for _, _, members in found for member in members})
         self._ids = {}  # good for the run it was read in, not for one an hour later
+        unlisted = self._dialect.unlisted(self._wires["ask"], [self._tree.full(name) for name, _, _ in found])
         for name, native_id, members in sorted(found):
-            yield ObservedGroup(native_id, name, frozenset(one for member in members for one in ids.get(member, ())))
+            listed = frozenset(one for member in members for one in ids.get(member, ()))
+            yield ObservedGroup(native_id, name, listed.union(unlisted.get(self._tree.full(name), ())))
 
     def _key_of_value(self, value: str) -> str:
         if not self._dialect.members_by_name:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from syncd.core.model import Account, Change, NativeId, Outcome
@@ -39,6 +39,7 @@ _OURS = frozenset(
 _PROTECTED = (512, 516, 518, 519, 521, 526, 527)
 _PROTECTED_BUILTIN = (544, 548, 549, 550, 551, 552)
 _BUILTIN = "S-1-5-32"
+_DOMAIN_USERS = "513"
 _GROUP_CLASS = b"group"
 
 
@@ -110,6 +111,21 @@ class AdDialect:
             if lower == "samaccountname":
                 for value in values:
                     _must_be_sam(value)
+
+    def unlisted(self, wire: Wire, groups: Collection[str]) -> Mapping[str, Collection[NativeId]]:
+        """Whose primary group it is: that stands on the account ([MS-ADTS] 3.1.1.4.5.11, primaryGroupToken).
+
+        Nearly everybody's is Domain Users, which nobody writes: the others are few, and asked for at once.
+        """
+        unusual = ber.every([self.accounts, ber.negation(ber.equal("primaryGroupID", _DOMAIN_USERS))])
+        by_token: dict[bytes, list[NativeId]] = {}
+        for _, raw in wire.search_here(self.config.base, unusual, ["objectGUID", "primaryGroupID"]) if groups else ():
+            for token in raw.get("primarygroupid", ()):
+                by_token.setdefault(token, []).extend(map(self.native_id, raw.get("objectguid", ())))
+        if not by_token:
+            return {}
+        entries = ((dn, entry[1]) for dn, entry in wire.entries_of(groups, ["primaryGroupToken"]) if entry is not None)
+        return {dn: [one for token in raw.get("primarygrouptoken", ()) for one in by_token.get(token, ())] for dn, raw in entries}
 
     def untouchable(self, wire: Wire, tree: names.Tree) -> set[str]:
         """Whoever and whatever the domain protects, with all members down to the last, the configured ones, and ourselves.

@@ -183,10 +183,27 @@ class AdWriter:
                 raise unfit(Failure.STALE, "the account was enabled by somebody since it was planned to go")
             return ber.delete(it)
         if change.kind in _SWITCHES:
-            return ber.modify(it, self._switched(change.kind is Kind.ENABLE, now, password(change)))
+            word = password(change)
+            if word is not None:
+                self._forget_password(it)
+            return ber.modify(it, self._switched(change.kind is Kind.ENABLE, now, word))
         if change.kind in _PLACES:
             return self._renamed(now, _told(change.after))
         return ber.modify(it, _differences(before, _told(change.after), now))
+
+    def _forget_password(self, it: str) -> None:
+        """Set a password that nobody knows, so that the one from before is not the last one when the next is set.
+
+        A domain still takes the last password for an hour after it was replaced: Windows for NTLM (KB906305,
+        OldPasswordAllowedPeriod), Samba for every bind (`old password allowed period`, seen with 4.17.12). A kill after this leaves
+        an account nobody can sign in to, and a change that is still due.
+        """
+        write = Write(it, ber.modify(it, [(ber.Modify.REPLACE, "unicodePwd", [quoted(_nobody_knows())])]))
+        ((_, reply),) = Pipeline[str](self.directory.ask, 1).run(iter([write]))
+        if not isinstance(reply, ber.Answer):
+            raise unfit(Failure.WAITS, f"the old password was not replaced: {reply.why}")
+        if reply.code != SUCCESS:
+            raise unfit(failure(reply.code, reply.why), words(reply.code, reply.why))
 
     def _switched(self, on: bool, now: Account, password: str | None) -> list[tuple[ber.Modify, str, ber.Values]]:
         """The one bit, and a password where one is to be set: before the bit, because the server looks for it when it sees that."""

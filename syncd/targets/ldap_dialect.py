@@ -86,6 +86,9 @@ class Dialect(Protocol):
     def must_fit(self, account: Account) -> None:
         """Raises ChangeError for an account that this kind of directory cannot hold, saying which value is wrong."""
 
+    def unlisted(self, wire: Wire, groups: Collection[str]) -> Mapping[str, Collection[NativeId]]:
+        """By full name of the group: accounts below the base that are in it, although its list of members does not hold them."""
+
     def untouchable(self, wire: Wire, tree: names.Tree) -> set[str]:
         """Full names of accounts and groups that are never written (R40). Raises EndpointError where they cannot be told."""
 
@@ -159,6 +162,11 @@ class OpenLdap:
 
     def must_fit(self, account: Account) -> None:
         """The server's schema says what does not fit."""
+
+    def unlisted(self, wire: Wire, groups: Collection[str]) -> Mapping[str, Collection[NativeId]]:
+        """None: a list of members is all there is."""
+        del wire, groups
+        return {}
 
     def untouchable(self, wire: Wire, tree: names.Tree) -> set[str]:
         """The account we bind as, and who and whose members the configuration names."""

@@ -13,6 +13,7 @@ from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_config import DirectoryConfig
 from syncd.targets.ldap_errors import (
+    ALREADY_EXISTS,
     ATTRIBUTE_OR_VALUE_EXISTS,
     NO_SUCH_ATTRIBUTE,
     OBJECT_CLASS_VIOLATION,
@@ -225,6 +226,10 @@ class Memberships:
             self._again(*batch.halves())
             return
         why = failure(reply.code, reply.why)
+        if batch.sorted_out and batch.kind is Kind.ADD_MEMBER and reply.code == ALREADY_EXISTS:
+            # In the group without standing in its list: it is the account's primary group ([MS-ADTS] 3.1.1.5.3.1.1.2).
+            yield Outcome(changes[0], Result.ALREADY)
+            return
         if not batch.sorted_out:
             try:
                 entry = self._ask.entry(self._tree.full(batch.group), [self._holds])

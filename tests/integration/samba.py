@@ -16,15 +16,21 @@ class Domain:
 
     def __init__(self, server: PrivateSamba) -> None:
         self.server = server
-        self.admin = self.signed_in(server.admin_dn, server.password("admin"))
+        self.admin = self._as(server.admin_dn, server.password("admin"))
+        self.does(self.admin.bind())
 
-    def signed_in(self, name: str, password: str) -> Connection:
-        """A connection bound as somebody; `bound` says whether the server let them in."""
+    def sign_in(self, name: str, password: str) -> str:
+        """The server's words where it does not let somebody in with this password; empty where it does."""
+        connection = self._as(name, password)
+        try:
+            return "" if connection.bind() else str(connection.result["message"])
+        finally:
+            connection.unbind()
+
+    def _as(self, name: str, password: str) -> Connection:
         tls = Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(self.server.ca_file))
         server = Server(self.server.address, port=636, use_ssl=True, tls=tls, get_info=NONE)
-        connection = Connection(server, name, password, auto_referrals=False)
-        connection.bind()
-        return connection
+        return Connection(server, name, password, auto_referrals=False)
 
     def does(self, done: bool) -> None:
         """Raises AssertionError with the server's words where the administrator was refused."""
