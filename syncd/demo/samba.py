@@ -63,6 +63,7 @@ class PrivateSamba:
     folder: Path
     cache: Path
     address: str = ""
+    also: tuple[str, ...] = ()  # other names or addresses its certificate is for
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -96,9 +97,9 @@ class PrivateSamba:
         if not (self.folder / "private").is_dir():
             _unpack(_archive(self.cache), self.folder)
         if not self.address:
-            self.address = _free_address()
+            self.address = free_address()
         if not self.ca_file.exists():
-            write_certificates(self.folder, (self.address, f"dc1.{DOMAIN}"))
+            write_certificates(self.folder, (self.address, f"dc1.{DOMAIN}", *self.also))
         self._listen()
 
     def _listen(self) -> None:
@@ -174,7 +175,7 @@ def _signal_all(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
         return
 
 
-def _free_address() -> str:
+def free_address() -> str:
     """A loopback address on which nobody listens to Active Directory's ports; every address of 127/8 is this machine's."""
     numbers = random.SystemRandom()
     for _ in range(200):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
+from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome, Result
 from syncd.errors import ChangeError, EndpointError
 from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope
 from syncd.targets import ldap_ber as ber
@@ -19,12 +19,13 @@ from syncd.targets.ldap_config import DirectoryConfig, LdapConfig
 from syncd.targets.ldap_dialect import Dialect, OpenLdap
 from syncd.targets.ldap_entries import Entry
 from syncd.targets.ldap_schema import Schema
-from syncd.targets.ldap_wire import Wire
+from syncd.targets.ldap_wire import Route, Wire
 from syncd.vault import Credentials
 
 __all__ = ["Ldap", "LdapConfig", "LdapDirectory"]
 
 _BATCH = 50  # questions in one filter
+_SOME = 20  # accounts remembered of each container
 _FEW = 500  # members resolved by asking; more are resolved by one read
 
 
@@ -50,7 +51,11 @@ class LdapDirectory:
         self._references = frozenset(map(str.lower, config.reference_attributes))
         self._special = self._references | dialect.respelt  # whose values are not told as they are
         self._accounts = dialect.accounts
-        self._wires = {use: Wire(name, config, lambda: credentials.text(config.credential)) for use in ("read", "ask", "write")}
+        route = Route(config.urls)
+        self._wires = {
+            use: Wire(name, config, lambda: credentials.text(config.credential), route) for use in ("read", "ask", "write")
+        }
+        self._shown: dict[str, list[NativeId]] = {}  # container -> some of those the last whole read found there
         self._schema = Schema(name, self._wires["ask"])
         self._canonical: dict[str, str] = {}  # a container's or group's name as a mapping spells it -> canonical: a few hundred
         self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
@@ -74,14 +79,33 @@ class LdapDirectory:
         self._untouchable = self._untouchable_places = None  # who was made an administrator since is not to be missed
         fields = self._fields(scope)
         ids: dict[str, list[NativeId]] = {}
+        shown: dict[str, list[NativeId]] = {}
         search = wire.search if self._dialect.stops_at_references else wire.search_here
         for dn, raw in search(self.config.base, self._accounts, fields.ask):
             spot = self._places.of(dn)
             if spot is not None:
                 observed = self._observed(dn, raw, fields, spot)
                 ids.setdefault(self._member_key(spot, raw), []).append(observed.native_id)
+                if len(some := shown.setdefault(spot.container, [])) < _SOME:
+                    some.append(observed.native_id)
                 yield observed
+        self._must_not_be_hidden(shown)
         self._ids = ids
+        self._shown = shown
+
+    def _must_not_be_hidden(self, shown: Mapping[str, Collection[NativeId]]) -> None:
+        """Raises EndpointError where a container shows nobody, and those who stood there are not to be found anywhere else either.
+
+        A server that may not tell of anybody there says "success, and nobody": a lost read right looks like an empty place.
+        """
+        for container, before in self._shown.items():
+            asked = [ById(one) for one in before]
+            if asked and container not in shown and not list(self.lookup(asked, Scope(frozenset()))):
+                raise EndpointError(
+                    self._name,
+                    f"{container or 'the base'} shows none of the accounts that it showed before",
+                    "give the account we bind as the right to list and read it; if others deleted them all, restart syncd",
+                )
 
     def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
         """Each account that answers a question. What stands at an asked place is told even if it is no account: as privileged.
@@ -382,8 +406,7 @@ class LdapDirectory:
     def _outside(name: names.Dn, allowed: Collection[str], setting: str) -> str:
         folded = names.fold(name)
         for text in allowed:
-            top = names.fold(names.parse(text))
-            if folded[len(folded) - len(top) :] == top:
+            if _below(folded, names.fold(names.parse(text))):
                 return ""
         return f"{names.render(name) or 'the base'} lies outside {setting} ({', '.join(allowed) or 'nothing'})"
 
@@ -391,7 +414,12 @@ class LdapDirectory:
         """One outcome for every change pulled; see `ldap_apply`."""
         self._ids = {}
         directory = Directory(self._name, self.config, self._tree, self._wires["write"], self._wires["ask"], self._spelt, self._now)
-        return self._dialect.apply(directory, changes, password)
+        for outcome in self._dialect.apply(directory, changes, password):
+            if outcome.change.kind is Kind.DELETE and outcome.result in (Result.DONE, Result.ALREADY):
+                for remembered in self._shown.values():  # gone by our hand, and not to be missed
+                    if outcome.change.native_id in remembered:
+                        remembered.remove(outcome.change.native_id)
+            yield outcome
 
     def _now(self, ids: Collection[NativeId], attributes: Iterable[str]) -> dict[NativeId, Observed]:
         """The accounts with these ids as they stand, for judging why a precondition missed."""
@@ -409,6 +437,11 @@ class Ldap(LdapDirectory):
 
     def __init__(self, name: str, config: LdapConfig, credentials: Credentials) -> None:
         super().__init__(name, config, credentials, OpenLdap(config))
+
+
+def _below(name: names.Dn, top: names.Dn) -> bool:
+    """True for a name at or below the top; both folded."""
+    return name[len(name) - len(top) :] == top
 
 
 def _text(value: bytes) -> str:

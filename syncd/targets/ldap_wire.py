@@ -78,11 +78,37 @@ class _VerifiedTls(Tls):
             raise
 
 
+class Route:
+    """Which of several servers is spoken to: one, by all wires that share the route, until it fails.
+
+    Servers that copy from each other are behind each other: what one was told, another may not know yet, and that must not look as
+    if somebody had undone it. So a run that has begun with one server ends with it, or ends early.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = tuple(urls)
+        self._chosen = ""
+
+    def to_try(self) -> tuple[str, ...]:
+        """The servers that may be dialled now, in this order."""
+        return (self._chosen,) if self._chosen else self._urls
+
+    def reached(self, url: str) -> None:
+        """A server that answers: stay with it."""
+        self._chosen = url
+
+    def lost(self) -> str:
+        """The chosen server does not answer any more. Which it was, if there is another to begin anew with, else nothing."""
+        was, self._chosen = self._chosen, ""
+        return was if len(self._urls) > 1 else ""
+
+
 class Wire:
     """One bound connection, opened on first use and again after it was lost."""
 
-    def __init__(self, endpoint: str, dial: Dialled, password: Callable[[], str]) -> None:
+    def __init__(self, endpoint: str, dial: Dialled, password: Callable[[], str], route: Route | None = None) -> None:
         self.endpoint = endpoint
+        self._route = route or Route(dial.urls)
         self._dial = dial
         self._password = password
         self._connection: Connection | None = None
@@ -93,17 +119,22 @@ class Wire:
         self._owed = 0  # the id of the search whose answers are on their way, or 0
 
     def open(self) -> None:
-        """Connect, verify, bind. Raises TransientError where no server answers, EndpointError where one refuses us."""
+        """Connect, verify, bind. Raises TransientError where no server answers, EndpointError where one refuses us or went away."""
         if self._connection is not None:
             return
         last: Exception | None = None
-        for url in self._dial.urls:
+        for url in self._route.to_try():
             try:
                 self._connection = self._bound(url)
             except TransientError as error:
                 last = error
             else:
+                self._route.reached(url)
                 return
+        if last is not None and (was := self._route.lost()):
+            raise EndpointError(
+                f"{self.endpoint} ({was})", f"went away in the middle: {last}", "the next run begins with another server"
+            ) from last
         raise last or EndpointError(self.endpoint, "no url is configured", "set url")
 
     def _bound(self, url: str) -> Connection:

@@ -11,9 +11,7 @@ from syncd.demo.samba import PrivateSamba, missing
 from syncd.store import Store
 from syncd.vault import Vault
 from tests.integration.postgres import PrivatePostgres, private_postgres
-from tests.integration.samba import Domain
-
-SAMBA_CACHE = Path.home() / ".cache" / "syncd" / "samba"
+from tests.integration.samba import SAMBA_CACHE, Domain
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import ssl
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from ldap3 import NONE, Connection, Server, Tls
+from ldap3 import MODIFY_REPLACE, NONE, Connection, Server, Tls
 
-from syncd.demo.samba import ROOM, SERVICE, PrivateSamba
-from syncd.targets.ldap_ad import ActiveDirectoryConfig
+from syncd.demo.samba import ROOM, SERVICE, SUFFIX, PrivateSamba
+from syncd.targets.ldap_ad import ActiveDirectoryConfig, sid_text
+
+SAMBA_CACHE = Path.home() / ".cache" / "syncd" / "samba"
+"""Where the archive of a domain is kept, which takes ten seconds to make."""
+_RIGHTS_ONLY = ("1.2.840.113556.1.4.801", True, b"\x30\x03\x02\x01\x04")  # [MS-ADTS] 3.1.1.3.4.1.11: the DACL, no owner
 
 
 class Domain:
@@ -42,6 +49,28 @@ class Domain:
         for unit in (base, *(f"OU={name},{base}" for name in ("Students", "Staff", "Groups", "Disabled"))):
             self.does(self.admin.add(unit, "organizationalUnit"))
         return base
+
+    @contextmanager
+    def denied(self, dn: str, rights: str) -> Iterator[None]:
+        """While it lasts, syncd's account is denied these rights (as SDDL spells them) on the entry and all below it."""
+        sid = sid_text(self.entry(f"CN={SERVICE.partition('@')[0]},CN=Users,{SUFFIX}", "objectSid")["objectSid"][0])
+        before = (
+            self.server.tool("dsacl", "get", f"--objectdn={dn}", *self._there())
+            .split("descriptor for", 1)[1]
+            .splitlines()[1]
+            .strip()
+        )
+        self.does(self.admin.search(dn, "(objectClass=*)", "BASE", attributes=["nTSecurityDescriptor"], controls=[_RIGHTS_ONLY]))
+        before = self.admin.response[0]["raw_attributes"]["nTSecurityDescriptor"][0]
+        self.server.tool("dsacl", "set", f"--objectdn={dn}", f"--sddl=(D;CI;{rights};;;{sid})", *self._there())
+        try:
+            yield
+        finally:
+            self.does(self.admin.modify(dn, {"nTSecurityDescriptor": [(MODIFY_REPLACE, [before])]}, controls=[_RIGHTS_ONLY]))
+            assert before
+
+    def _there(self) -> tuple[str, ...]:
+        return "-H", f"{self.server.folder}/private/sam.ldb"
 
     def entry(self, dn: str, *attributes: str) -> dict[str, list[bytes]]:
         """What the administrator reads there: raw values."""

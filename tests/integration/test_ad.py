@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ldap3 import MODIFY_ADD, MODIFY_REPLACE
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Outcome, PersonId, Result, TargetName
-from syncd.demo.samba import DOMAIN, SERVICE, SUFFIX
+from syncd.demo.samba import DOMAIN, SERVICE, SUFFIX, PrivateSamba, free_address
 from syncd.errors import ChangeError, EndpointError
-from syncd.targets import ById, Scope
+from syncd.targets import ById, Scope, Target
 from syncd.targets import ldap_ber as ber
 from syncd.targets.ldap_ad import ActiveDirectory
 from syncd.targets.ldap_wire import Wire
 from syncd.vault import Credentials
 from tests.conftest import NIGHTLY
 from tests.contract.target_contract import no_password, place
-from tests.integration.samba import Domain
+from tests.integration.samba import SAMBA_CACHE, Domain
 
 SCOPE = Scope(frozenset({"sAMAccountName", "userPrincipalName", "givenName", "mail", "manager", "pwdLastSet"}))
 PASSWORD = "Correct-Horse-9"
@@ -416,3 +418,55 @@ def test_a_domain_with_parts_on_other_servers_is_read_all_the_same(connect: Conn
     """Every domain refers to its DNS zones and its configuration; nobody stands there, and the references are not chased."""
     made(connect(), account("findme", enabled=False))
     assert "findme" in {observed.account.rdn for observed in connect(base=SUFFIX).read(SCOPE)}
+
+
+# --- what may not be read, and who does not answer ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("denied", ["LC", "RPLCLO"])
+def test_a_read_right_that_was_lost_is_an_error(connector: ActiveDirectory, domain: Domain, room: str, denied: str) -> None:
+    """The server says "success" and shows nobody: that is no empty container. Taken away on the running server, and given back."""
+    for container in ("ou=students", "ou=staff"):
+        made(connector, account("a", enabled=False, container=container))
+    before = {observed.native_id for observed in connector.read(SCOPE)}
+    with domain.denied(f"OU=Students,{room}", denied), pytest.raises(EndpointError, match="ou=students shows none"):
+        list(connector.read(SCOPE))
+    assert {observed.native_id for observed in connector.read(SCOPE)} == before
+
+
+def test_accounts_that_moved_away_are_no_lost_right(connector: ActiveDirectory) -> None:
+    """A container may empty itself: whoever stood there is found elsewhere."""
+    native_id, told = made(connector, account("a", enabled=False))
+    list(connector.read(SCOPE))
+    after = replace(place(told), container="ou=staff")
+    assert one(connector, change(Kind.MOVE, native_id=native_id, before=place(told), after=after)).result is Result.DONE
+    assert [observed.account.container for observed in connector.read(SCOPE)] == ["ou=staff"]
+
+
+def test_accounts_that_syncd_deleted_are_no_lost_right(connector: ActiveDirectory) -> None:
+    """What is gone by our own hand is not missed."""
+    native_id, told = made(connector, account("a", enabled=False))
+    list(connector.read(SCOPE))
+    assert one(connector, change(Kind.DELETE, native_id=native_id, before=told)).result is Result.DONE
+    assert list(connector.read(SCOPE)) == []
+
+
+def test_a_controller_that_goes_away_ends_the_run_and_the_next_begins_with_another(tmp_path: Path) -> None:
+    """One controller per run; the other is the same directory started again at the second address that is configured."""
+    addresses = free_address(), free_address()
+    with PrivateSamba(tmp_path / "dc", SAMBA_CACHE, addresses[0], also=addresses[1:]) as server:
+        own = Domain(server)
+        config = own.config(own.room(), urls=tuple(f"ldaps://{address}" for address in addresses))
+        with closing(Target("t", ActiveDirectory("t", config, Credentials(server.folder)), patience=0.1)) as target:
+            told = target.canonical(account("a", enabled=False))
+            (first,) = target.apply([change(Kind.CREATE, after=told)], no_password)
+            assert first.native_id
+            own.close()
+            server.kill()
+            server.address = addresses[1]
+            server.start()
+            enable = switched(Kind.ENABLE, first.native_id, told)
+            with pytest.raises(EndpointError, match=f"{addresses[0]}.*went away.*next run begins with another"):
+                list(target.apply([enable], no_password))
+            assert [observed.native_id for observed in target.read(SCOPE)] == [first.native_id]
+            assert [outcome.result for outcome in target.apply([enable], no_password)] == [Result.DONE]
