@@ -335,7 +335,7 @@ def test_one_member_that_is_gone_does_not_lose_the_others(connector: ActiveDirec
         domain.admin.delete(f"CN=m2,OU=Students,{room}")
         return found
 
-    connector._now = and_one_goes  # type: ignore[method-assign,assignment]
+    connector._now = and_one_goes  # type: ignore[method-assign,assignment]  # the moment between, by hand
     outcomes = {outcome.change.native_id: outcome for outcome in connector.apply(joins, no_password)}
     results = [outcomes[native_id].result for native_id, _ in people]
     assert results == [Result.DONE, Result.DONE, Result.FAILED, Result.DONE, Result.DONE]
