@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from syncd.core.model import Kind, NativeId, TargetName
+from syncd.core.model import Change, Kind, NativeId, TargetName
 from syncd.errors import ChangeError, EndpointError
 from syncd.targets import ById, Scope
 from syncd.targets import ldap_ber as ber

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ldap3 import MODIFY_REPLACE, NONE, Connection, Server, Tls
 
-from syncd.demo.samba import ROOM, SERVICE, SUFFIX, PrivateSamba
+from syncd.demo.samba import DOMAIN, ROOM, SERVICE, SUFFIX, PrivateSamba
 from syncd.targets.ldap_ad import ActiveDirectoryConfig, sid_text
+from syncd.targets.ldap_ad_apply import quoted
 
 SAMBA_CACHE = Path.home() / ".cache" / "syncd" / "samba"
 """Where the archive of a domain is kept, which takes ten seconds to make."""
@@ -49,6 +50,18 @@ class Domain:
         for unit in (base, *(f"OU={name},{base}" for name in ("Students", "Staff", "Groups", "Disabled"))):
             self.does(self.admin.add(unit, "organizationalUnit"))
         return base
+
+    def ordinary(self, rights: dict[str, tuple[str, ...]]) -> tuple[str, str]:
+        """A new ordinary account with these rights (SDDL, `{sid}` for the account) by entry: its name and password."""
+        name, word = f"o{uuid.uuid4().hex[:12]}", f"{uuid.uuid4()}-Aa1"
+        dn = f"CN={name},CN=Users,{SUFFIX}"
+        told = {"sAMAccountName": name, "userAccountControl": "512", "unicodePwd": quoted(word)}
+        self.does(self.admin.add(dn, "user", {**told, "userPrincipalName": f"{name}@{DOMAIN}"}))
+        sid = sid_text(self.entry(dn, "objectSid")["objectSid"][0])
+        for entry, each in rights.items():
+            sddl = "".join(each).format(sid=sid)
+            self.server.tool("dsacl", "set", f"--objectdn={entry}", f"--sddl={sddl}", *self._there())
+        return f"{name}@{DOMAIN}", word
 
     @contextmanager
     def denied(self, dn: str, rights: str) -> Iterator[None]:

@@ -229,6 +229,13 @@ def test_a_value_written_in_the_moment_between_is_not_overwritten(connector: Act
     assert domain.entry(dn, "givenName")["givenName"] == [b"Theirs"]
 
 
+def test_start_tls_with_small_pages_and_one_write_at_a_time(connect: Connect, domain: Domain) -> None:
+    """Nothing depends on the port or the sizes."""
+    connector = connect(urls=(domain.server.url,), start_tls=True, page_size=2, window=1)
+    ids = {made(connector, account(f"m{number}", enabled=False))[0] for number in range(5)}
+    assert {observed.native_id for observed in connector.read(SCOPE)} == ids
+
+
 # --- who must never be touched (R40) --------------------------------------------------------------------------------------
 
 
