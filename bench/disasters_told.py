@@ -93,8 +93,8 @@ Each of these was made to happen to a district of {whole} in a real slapd, on a 
 on which one child at every other campus had truly changed. Afterwards the whole directory is read back with `ldapsearch`: no
 account but those of the truly changed may be disabled, moved, renamed, made, deleted or shown otherwise, the truly changed of other
 campuses must be updated (where the roster or directory as a whole is not what failed), and the reason must stand in `/health` and
-in the notification, or, where the program refuses to begin, in its refusal. Each has a twin that looks like it and is right: nothing
-of that may be held.
+in the notification, or, where the program refuses to begin, in its refusal. Each has a twin that looks like it and is right:
+nothing of that may be held.
 """
 
 

@@ -67,3 +67,12 @@ systemd_at_hand() {
   if ! can_install; then fail 'the tests need systemd-analyze and systemd-sysusers: apt-get install systemd (nothing has to be running)'; fi
   apt_install systemd
 }
+
+# A Samba domain controller for the Active Directory tests: the programs and what a domain is made from; nothing of it is started.
+samba_at_hand() {
+  if [ -x /usr/sbin/samba ] && [ -d /usr/share/samba/setup/ad-schema ]; then return 0; fi
+  if ! can_install; then
+    fail 'the tests need a Samba domain controller: apt-get install samba-ad-dc samba-ad-provision (nothing has to be running)'
+  fi
+  apt_install samba-ad-dc samba-ad-provision
+}

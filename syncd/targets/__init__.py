@@ -116,6 +116,7 @@ class LimitsWrites(Protocol):
 
 CONNECTORS = MappingProxyType(
     {
+        "active_directory": ("syncd.targets.ldap_ad:ActiveDirectory", "syncd.targets.ldap_ad_config:ActiveDirectoryConfig"),
         "ldap": ("syncd.targets.ldap:Ldap", "syncd.targets.ldap_config:LdapConfig"),
         "memory": ("syncd.targets.memory:Memory", "syncd.targets.memory:MemoryConfig"),
     }

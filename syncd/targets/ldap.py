@@ -1,4 +1,4 @@
-"""An LDAP directory, dialect OpenLDAP: accounts read, looked up and named as syncd names them; writes are handed to `ldap_apply`.
+"""An LDAP directory: accounts read, looked up and named as syncd names them; what differs between kinds is the dialect's to say.
 
 Three connections, each opened when first needed: one streams whole reads, one asks small questions, one writes. So a question asked
 in the middle of a read or of a batch of writes disturbs neither.
@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
+from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome, Result
 from syncd.errors import ChangeError, EndpointError
 from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
-from syncd.targets.ldap_apply import Directory, Writer
-from syncd.targets.ldap_config import LdapConfig
+from syncd.targets.ldap_apply import Directory
+from syncd.targets.ldap_config import DirectoryConfig, LdapConfig
+from syncd.targets.ldap_dialect import Dialect, OpenLdap
 from syncd.targets.ldap_entries import Entry
 from syncd.targets.ldap_schema import Schema
-from syncd.targets.ldap_wire import Wire
+from syncd.targets.ldap_wire import Route, Wire
 from syncd.vault import Credentials
 
-__all__ = ["Ldap", "LdapConfig"]
+__all__ = ["Ldap", "LdapConfig", "LdapDirectory"]
 
 _BATCH = 50  # questions in one filter
+_SOME = 20  # accounts remembered of each container
 _FEW = 500  # members resolved by asking; more are resolved by one read
-_ID = "entryUUID"
-_ID_FOUND = "entryuuid"  # as a search tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,25 @@ class _Fields:
     ask: tuple[str, ...]
 
 
-class Ldap:
-    """The connector for one directory. Satisfies Connector, ManagesContainers, ManagesGroups, RefersToAccounts, LimitsWrites."""
+class LdapDirectory:
+    """A connector for one directory. Satisfies Connector, ManagesContainers, ManagesGroups, RefersToAccounts, LimitsWrites."""
 
-    def __init__(self, name: str, config: LdapConfig, credentials: Credentials) -> None:
+    def __init__(self, name: str, config: DirectoryConfig, credentials: Credentials, dialect: Dialect) -> None:
         self.config = config
+        self._dialect = dialect
         self._name = name
-        self._tree = names.Tree.of(config.base, config.rdn_attribute)
+        self._tree = names.Tree.of(config.base, dialect.naming)
         self._places = names.Places(self._tree)
-        self._disable_attribute = config.disable_attribute.lower()
-        self._account_class = config.account_class.lower().encode()
+        self._id = dialect.id_attribute
+        self._id_found = dialect.id_attribute.lower()  # as a search tells it
         self._references = frozenset(map(str.lower, config.reference_attributes))
-        self._accounts = ber.equal("objectClass", config.account_class)
-        self._wires = {use: Wire(name, config, lambda: credentials.text(config.credential)) for use in ("read", "ask", "write")}
+        self._special = self._references | dialect.respelt  # whose values are not told as they are
+        self._accounts = dialect.accounts
+        route = Route(config.urls)
+        self._wires = {
+            use: Wire(name, config, lambda: credentials.text(config.credential), route) for use in ("read", "ask", "write")
+        }
+        self._shown: dict[str, list[NativeId]] = {}  # container -> some of those the last whole read found there
         self._schema = Schema(name, self._wires["ask"])
         self._canonical: dict[str, str] = {}  # a container's or group's name as a mapping spells it -> canonical: a few hundred
         self._spelt: dict[str, str] = {}  # canonical container or group -> as the mapping spelt it, for what we create
@@ -70,15 +76,36 @@ class Ldap:
             raise EndpointError(
                 self._name, f"the base {self.config.base} does not exist or may not be read", "check base and the rights of bind_dn"
             )
+        self._untouchable = self._untouchable_places = None  # who was made an administrator since is not to be missed
         fields = self._fields(scope)
         ids: dict[str, list[NativeId]] = {}
-        for dn, raw in wire.search(self.config.base, self._accounts, fields.ask):
+        shown: dict[str, list[NativeId]] = {}
+        search = wire.search if self._dialect.stops_at_references else wire.search_here
+        for dn, raw in search(self.config.base, self._accounts, fields.ask):
             spot = self._places.of(dn)
             if spot is not None:
                 observed = self._observed(dn, raw, fields, spot)
                 ids.setdefault(self._member_key(spot, raw), []).append(observed.native_id)
+                if len(some := shown.setdefault(spot.container, [])) < _SOME:
+                    some.append(observed.native_id)
                 yield observed
+        self._must_not_be_hidden(shown)
         self._ids = ids
+        self._shown = shown
+
+    def _must_not_be_hidden(self, shown: Mapping[str, Collection[NativeId]]) -> None:
+        """Raises EndpointError where a container shows nobody, and those who stood there are not to be found anywhere else either.
+
+        A server that may not tell of anybody there says "success, and nobody": a lost read right looks like an empty place.
+        """
+        for container, before in self._shown.items():
+            asked = [ById(one) for one in before]
+            if asked and container not in shown and not list(self.lookup(asked, Scope(frozenset()))):
+                raise EndpointError(
+                    self._name,
+                    f"{container or 'the base'} shows none of the accounts that it showed before",
+                    "give the account we bind as the right to list and read it; if others deleted them all, restart syncd",
+                )
 
     def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
         """Each account that answers a question. What stands at an asked place is told even if it is no account: as privileged.
@@ -133,15 +160,16 @@ class Ldap:
 
     def _matching(self, questions: Sequence[Question], fields: _Fields) -> list[Entry]:
         condition = ber.some(map(self._condition, questions))
-        return list(self._wires["ask"].search(self.config.base, condition, fields.ask))
+        search = self._wires["ask"].search if self._dialect.stops_at_references else self._wires["ask"].search_here
+        return list(search(self.config.base, condition, fields.ask))
 
     def _condition(self, question: Question) -> bytes:
         match question:
             case ById(native_id):
-                return ber.equal(_ID, native_id)
+                return self._dialect.id_is(native_id)
             case ByLocation(container, rdn):
                 try:
-                    return ber.equal("entryDN", self._tree.account(container, rdn))
+                    return ber.equal(self._dialect.place_attribute, self._tree.account(container, rdn))
                 except names.NotADn as error:
                     raise ChangeError("invalid value", str(error)) from error
             case _:
@@ -163,8 +191,8 @@ class Ldap:
 
     def _fields(self, scope: Scope, also: Iterable[str] = ()) -> _Fields:
         naming = self._tree.naming
-        spelling = {name.lower(): name for name in scope.attributes if name.lower() not in (naming, "userpassword")}
-        ours = (_ID, "objectClass", self.config.disable_attribute, self.config.rdn_attribute)
+        spelling = {name.lower(): name for name in scope.attributes if name.lower() not in (naming, *self._dialect.never_read)}
+        ours = (self._id, "objectClass", *self._dialect.asked, self._dialect.naming)
         asked = {name.lower(): name for name in (*ours, *also, *spelling.values())}
         self._schema.must_know(asked.values())
         return _Fields(spelling, tuple(asked.values()))
@@ -173,7 +201,7 @@ class Ldap:
         classes = tuple(raw.get("objectclass", ()))
         known = self._judged.get(classes)
         if known is None:
-            known = self._judged[classes] = self._account_class in map(bytes.lower, classes)
+            known = self._judged[classes] = self._dialect.is_account(classes)
         return known
 
     def _observed(self, dn: str, raw: Mapping[str, list[bytes]], fields: _Fields, spot: names.Spot) -> Observed:
@@ -183,41 +211,35 @@ class Ldap:
             values = raw.get(lower)
             if not values:
                 continue
-            if len(values) == 1 and values[0] and lower not in self._references:  # nearly all: said here, for a third of the time
+            if len(values) == 1 and values[0] and lower not in self._special:  # nearly all: said here, for a third of the time
                 attributes[spelt] = (values[0].decode("utf-8", "backslashreplace"),)
             else:
                 attributes[spelt] = self._values(lower, map(_text, values))
-        disabled = raw.get(self._disable_attribute)
-        enabled = not disabled or self.config.disable_value.lower() not in (_text(value).lower() for value in disabled)
-        privileged = not self._is_account(raw) or spot.name in self._privileged()
+        enabled = self._dialect.is_enabled(raw)
+        privileged = not self._is_account(raw) or spot.name in self._privileged() or self._dialect.is_privileged(raw)
         if privileged:
             self._privileged_ids.add(native_id)
         if names.is_foreign(spot.rdn) and raw.get(self._tree.naming):
             # Not its name here, but what its owner signs in with: to be kept when it is adopted (R34).
-            attributes[self.config.rdn_attribute] = self._values(self._tree.naming, map(_text, raw[self._tree.naming]))
+            attributes[self._dialect.naming] = self._values(self._tree.naming, map(_text, raw[self._tree.naming]))
         return Observed(native_id, Account(spot.rdn, spot.container, enabled, attributes), privileged)
 
     def _native_id(self, dn: str, raw: Mapping[str, list[bytes]]) -> NativeId:
-        ids = raw.get(_ID_FOUND)
+        ids = raw.get(self._id_found)
         if not ids:
-            raise EndpointError(self._name, f"{dn} shows no {_ID}", "give the account we bind as the right to read it")
-        return NativeId(_text(ids[0]))
+            raise EndpointError(self._name, f"{dn} shows no {self._id}", "give the account we bind as the right to read it")
+        return self._dialect.native_id(ids[0])
 
     def _values(self, lower: str, values: Iterable[str]) -> tuple[str, ...]:
         kept = {value for value in values if value}
         if lower in self._references:
             kept = {_reference(value) for value in kept}
-        return tuple(sorted(kept))
+        return tuple(sorted(self._dialect.spelt(lower, kept)))
 
     def _privileged(self) -> frozenset[str]:
-        """The names, folded, of accounts we never touch (R40). Raises EndpointError where a configured group cannot be read."""
+        """The names, folded, of accounts and groups we never touch (R40). Raises EndpointError where they cannot be told."""
         if self._untouchable is None:
-            told = {self.config.bind_dn, *self.config.privileged}
-            for group in self.config.privileged_groups:
-                entry = self._wires["ask"].entry(self._tree.full(group), ["member", "uniqueMember"])
-                if entry is None:
-                    raise EndpointError(self._name, f"the privileged group {group} cannot be read", "correct privileged_groups")
-                told.update(_text(value) for values in entry[1].values() for value in values)
+            told = self._dialect.untouchable(self._wires["ask"], self._tree)
             self._untouchable = frozenset(map(names.canonical, told))
         return self._untouchable
 
@@ -226,14 +248,15 @@ class Ldap:
     def canonical(self, account: Account) -> Account:
         """The account as read() tells it: folded containers and groups, sorted values, neither naming attribute nor empty values.
 
-        Raises ChangeError("invalid value") for a container or group that is no distinguished name.
+        Raises ChangeError("invalid value") for a container or group that is no distinguished name, and for what does not fit.
         """
+        self._dialect.must_fit(account)
         attributes: dict[str, tuple[str, ...]] = {}
         for name, given in account.attributes.items():
             lower = name.lower()
             if lower == self._tree.naming:
                 continue
-            if len(given) == 1 and given[0] and lower not in self._references:
+            if len(given) == 1 and given[0] and lower not in self._special:
                 attributes[name] = given
             elif values := self._values(lower, given):
                 attributes[name] = values
@@ -289,24 +312,26 @@ class Ldap:
     def missing_groups(self, wanted: Collection[str]) -> set[str]:
         """Those of the groups that do not exist, canonical."""
         asked = {self._tree.full(name): name for name in map(self.canonical_group, wanted)}
-        return {asked[dn] for dn, entry in self._wires["ask"].entries_of(asked, [_ID]) if entry is None}
+        return {asked[dn] for dn, entry in self._wires["ask"].entries_of(asked, [self._id]) if entry is None}
 
     def read_groups(self, wanted: Collection[str]) -> Iterator[ObservedGroup]:
         """Those of the named groups that exist, with the ids of the members that are accounts below the base."""
-        holds = "memberUid" if self.config.group_class == "posixGroup" else "member"
+        holds = self._dialect.holds
         found: list[tuple[str, NativeId, list[str]]] = []
         asked = {self._tree.full(name): name for name in map(self.canonical_group, wanted)}
-        for dn, entry in self._wires["ask"].entries_of(asked, [_ID, holds]):
-            if entry is not None and entry[1].get(_ID_FOUND):
+        for dn, entry in self._wires["ask"].entries_of(asked, [self._id, holds]):
+            if entry is not None and entry[1].get(self._id_found):
                 members = [self._key_of_value(_text(value)) for value in entry[1].get(holds.lower(), ())]
-                found.append((asked[dn], NativeId(_text(entry[1][_ID_FOUND][0])), members))
+                found.append((asked[dn], self._native_id(dn, entry[1]), members))
         ids = self._members({member for _, _, members in found for member in members})
         self._ids = {}  # good for the run it was read in, not for one an hour later
+        unlisted = self._dialect.unlisted(self._wires["ask"], [self._tree.full(name) for name, _, _ in found])
         for name, native_id, members in sorted(found):
-            yield ObservedGroup(native_id, name, frozenset(one for member in members for one in ids.get(member, ())))
+            listed = frozenset(one for member in members for one in ids.get(member, ()))
+            yield ObservedGroup(native_id, name, listed.union(unlisted.get(self._tree.full(name), ())))
 
     def _key_of_value(self, value: str) -> str:
-        if self.config.group_class == "posixGroup":
+        if not self._dialect.members_by_name:
             return names.fold_value(value)
         try:
             return names.canonical(value)
@@ -314,21 +339,21 @@ class Ldap:
             return value
 
     def _member_key(self, spot: names.Spot, raw: Mapping[str, list[bytes]]) -> str:
-        if self.config.group_class == "posixGroup":
+        if not self._dialect.members_by_name:
             return names.fold_value(_text(raw.get(self._tree.naming, [b""])[0]))
         return spot.name
 
     def _members(self, keys: set[str]) -> Mapping[str, list[NativeId]]:
         unknown = sorted(keys - self._ids.keys())
         ids = {key: self._ids[key] for key in keys & self._ids.keys()}
-        naming = "entryDN" if self.config.group_class == "groupOfNames" else self.config.rdn_attribute
+        naming = self._dialect.place_attribute if self._dialect.members_by_name else self._dialect.naming
         if len(unknown) > _FEW:
             conditions = [self._accounts]
         else:
             batches = (unknown[start : start + _BATCH] for start in range(0, len(unknown), _BATCH))
             conditions = [ber.every([self._accounts, ber.some(ber.equal(naming, key) for key in batch)]) for batch in batches]
         for condition in conditions:
-            for dn, raw in self._wires["ask"].search(self.config.base, condition, [_ID, self.config.rdn_attribute]):
+            for dn, raw in self._wires["ask"].search(self.config.base, condition, [self._id, self._dialect.naming]):
                 spot = self._places.of(dn)
                 if spot is not None:
                     ids.setdefault(self._member_key(spot, raw), []).append(self._native_id(dn, raw))
@@ -372,8 +397,8 @@ class Ldap:
         return why
 
     def _group_refused(self, group: names.Dn) -> str:
-        privileged = {names.canonical(name) for name in self.config.privileged_groups}
-        if names.render(names.fold(group)) in privileged:
+        privileged = {names.canonical(self._tree.full(name)) for name in self.config.privileged_groups} | self._privileged()
+        if names.render(names.fold(group + self._tree.base)) in privileged:
             return f"the group {names.render(group)} is privileged (R40)"
         return self._outside(group, self.config.groups_in, "groups_in")
 
@@ -381,8 +406,7 @@ class Ldap:
     def _outside(name: names.Dn, allowed: Collection[str], setting: str) -> str:
         folded = names.fold(name)
         for text in allowed:
-            top = names.fold(names.parse(text))
-            if folded[len(folded) - len(top) :] == top:
+            if _below(folded, names.fold(names.parse(text))):
                 return ""
         return f"{names.render(name) or 'the base'} lies outside {setting} ({', '.join(allowed) or 'nothing'})"
 
@@ -390,7 +414,12 @@ class Ldap:
         """One outcome for every change pulled; see `ldap_apply`."""
         self._ids = {}
         directory = Directory(self._name, self.config, self._tree, self._wires["write"], self._wires["ask"], self._spelt, self._now)
-        return Writer(directory).apply(changes, password)
+        for outcome in self._dialect.apply(directory, changes, password):
+            if outcome.change.kind is Kind.DELETE and outcome.result in (Result.DONE, Result.ALREADY):
+                for remembered in self._shown.values():  # gone by our hand, and not to be missed
+                    if outcome.change.native_id in remembered:
+                        remembered.remove(outcome.change.native_id)
+            yield outcome
 
     def _now(self, ids: Collection[NativeId], attributes: Iterable[str]) -> dict[NativeId, Observed]:
         """The accounts with these ids as they stand, for judging why a precondition missed."""
@@ -401,6 +430,18 @@ class Ldap:
         """Hang up every connection; idempotent."""
         for wire in self._wires.values():
             wire.close()
+
+
+class Ldap(LdapDirectory):
+    """The connector for OpenLDAP and its like."""
+
+    def __init__(self, name: str, config: LdapConfig, credentials: Credentials) -> None:
+        super().__init__(name, config, credentials, OpenLdap(config))
+
+
+def _below(name: names.Dn, top: names.Dn) -> bool:
+    """True for a name at or below the top; both folded."""
+    return name[len(name) - len(top) :] == top
 
 
 def _text(value: bytes) -> str:

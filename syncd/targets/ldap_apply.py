@@ -7,7 +7,7 @@ is sent twice, except a write the server surely did not do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, Outcome, Result
@@ -15,13 +15,11 @@ from syncd.errors import EndpointError, TransientError
 from syncd.targets import PasswordOf
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
-from syncd.targets.ldap_config import LdapConfig
+from syncd.targets.ldap_config import DirectoryConfig, LdapConfig
 from syncd.targets.ldap_errors import ASSERTION_FAILED, NO_SUCH_OBJECT, SUCCESS, failure, words
-from syncd.targets.ldap_groups import Memberships
+from syncd.targets.ldap_groups import GroupRules, Memberships, Now, same_place, strayed
 from syncd.targets.ldap_pipeline import Pipeline, Reply, Unanswered, Unsent, Write
 from syncd.targets.ldap_wire import Wire
-
-Now = Callable[[Collection[NativeId], Iterable[str]], Mapping[NativeId, Observed]]
 
 _MEMBERSHIPS = frozenset({Kind.ADD_MEMBER, Kind.REMOVE_MEMBER})
 _PLACES = frozenset({Kind.MOVE, Kind.PARK})
@@ -47,7 +45,7 @@ class Directory:
     """What a writer works with: the connector's configuration, its wires, and a way to read accounts as they now stand."""
 
     name: str
-    config: LdapConfig
+    config: DirectoryConfig
     tree: names.Tree
     wire: Wire
     ask: Wire
@@ -72,6 +70,7 @@ class Writer:
     """One call of apply()."""
 
     directory: Directory
+    config: LdapConfig
     next_gid: int | None = None
     _missed: list[tuple[Write[Change], ber.Answer]] = field(default_factory=list)
     _renamed: list[Change] = field(default_factory=list)
@@ -79,7 +78,7 @@ class Writer:
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """Exactly one outcome for each change pulled. Raises only before the first one is pulled."""
         self.directory.wire.refresh()
-        pipeline: Pipeline[Change] = Pipeline(self.directory.wire, self.directory.config.window)
+        pipeline: Pipeline[Change] = Pipeline(self.directory.wire, self.config.window)
         memberships: list[Change] = []
         refused: list[Outcome] = []
         for write, reply in pipeline.run(self._writes(changes, password, memberships, refused)):
@@ -88,10 +87,10 @@ class Writer:
         yield from _drained(refused)
         yield from self._judged(pipeline)
         directory = self.directory
-        groups = Memberships(directory.config, directory.tree, directory.wire, directory.ask)
+        groups = Memberships(self.config, _rules(self.config), directory.tree, directory.wire, directory.ask)
         yield from self._followed(groups)
         known: list[Change] = []
-        yield from self._strayed(memberships, known)
+        yield from strayed(memberships, directory.now, known)
         yield from groups.apply(known)
 
     # --- requests -----------------------------------------------------------------------------------------------------
@@ -134,7 +133,7 @@ class Writer:
         return Write(change, ber.add(dn, {"objectClass": [_CONTAINER_CLASSES[kind]], kind: [value]}))
 
     def _create_group(self, change: Change) -> Write[Change]:
-        config, name = self.directory.config, self.directory.spelling(change.group or "")
+        config, name = self.config, self.directory.spelling(change.group or "")
         if not name:
             raise Unfit(Failure.INVALID, "a group needs a name")
         attributes: dict[str, list[str]] = {"objectClass": [config.group_class]}
@@ -149,14 +148,14 @@ class Writer:
     def _gid(self) -> int:
         """A gidNumber above all that are in use below the base."""
         if self.next_gid is None:
-            found = self.directory.ask.search(self.directory.config.base, ber.equal("objectClass", "posixGroup"), ["gidNumber"])
+            found = self.directory.ask.search(self.config.base, ber.equal("objectClass", "posixGroup"), ["gidNumber"])
             used = [int(value) for _, raw in found for value in raw.get("gidnumber", ())]
-            self.next_gid = max([self.directory.config.first_gid - 1, *used]) + 1
+            self.next_gid = max([self.config.first_gid - 1, *used]) + 1
         gid, self.next_gid = self.next_gid, self.next_gid + 1
         return gid
 
     def _create(self, change: Change, password: str | None) -> Write[Change]:
-        after, config, tree = _told(change.after), self.directory.config, self.directory.tree
+        after, config, tree = _told(change.after), self.config, self.directory.tree
         first = tree.first(after.rdn)
         attributes = {name: list(values) for name, values in after.attributes.items() if values}
         held = {name.lower(): name for name in attributes}
@@ -177,7 +176,7 @@ class Writer:
         """A write to an account that exists, under its precondition."""
         if change.native_id is None:
             raise Unfit(Failure.WAITS, "the account this change is about has not been created")
-        config, before = self.directory.config, _told(change.before)
+        config, before = self.config, _told(change.before)
         dn = self.directory.place(self.directory.tree.first(before.rdn), before.container)
         conditions = [ber.equal("entryUUID", change.native_id)]
         disabled = ber.equal(config.disable_attribute, config.disable_value)
@@ -290,26 +289,6 @@ class Writer:
             else:
                 yield from self._outcome(write, answer)
 
-    def _strayed(self, memberships: Collection[Change], known: list[Change]) -> Iterator[Outcome]:
-        """Outcomes of memberships whose account is not where the plan knew it; the others go to `known`.
-
-        A membership names a place, and nothing a group can be asserted to hold tells who stands there now (R18, R19).
-        """
-        ids = sorted({change.native_id for change in memberships if change.native_id is not None})
-        try:
-            now = self.directory.now(ids, ()) if ids else {}
-        except (TransientError, EndpointError) as error:
-            yield from (Outcome(one, Result.FAILED, failure=Failure.WAITS, why=f"not sent: {error}") for one in memberships)
-            return
-        for change in memberships:
-            observed = now.get(change.native_id) if change.native_id is not None else None
-            if observed is None and change.kind is Kind.ADD_MEMBER:
-                yield Outcome(change, Result.FAILED, failure=Failure.NO_SUCH_OBJECT, why="no account has this id any more")
-            elif observed is not None and change.before is not None and not _same_place(observed.account, change.before):
-                yield Outcome(change, Result.FAILED, failure=Failure.STALE, why="the account is not where the plan expects it")
-            else:
-                known.append(change)
-
     def _followed(self, groups: Memberships) -> Iterator[Outcome]:
         """Outcomes of renames and deletes, once no group holds an old name any more: by our hand or by the server's (R19)."""
         told = {}
@@ -317,7 +296,7 @@ class Writer:
             before, after = self._member(change.before), self._member(change.after)
             if before is not None and not self._same_member(before, after):
                 told[before] = after
-        config = self.directory.config
+        config = self.config
         if not told:
             why = ""
         elif config.references_kept_by == "syncd" or config.group_class == "posixGroup":
@@ -329,19 +308,26 @@ class Writer:
 
     def _same_member(self, before: str, after: str | None) -> bool:
         """True for one name in two spellings, which is one member to the server."""
-        if after is None or self.directory.config.group_class == "posixGroup":
+        if after is None or self.config.group_class == "posixGroup":
             return before == after
         return names.canonical(before) == names.canonical(after)
 
     def _member(self, at: Account | None) -> str | None:
         if at is None:
             return None
-        return at.rdn if self.directory.config.group_class == "posixGroup" else self.directory.tree.account(at.container, at.rdn)
+        return at.rdn if self.config.group_class == "posixGroup" else self.directory.tree.account(at.container, at.rdn)
 
     def _leaner(self, write: Write[Change]) -> Write[Change]:
         """The same write, asserting only the id: without an equality rule (facsimileTelephoneNumber) no value can be asserted."""
         condition = ber.equal("entryUUID", write.subject.native_id or "")
         return replace(write, controls=(ber.assertion(condition),))
+
+
+def _rules(config: LdapConfig) -> GroupRules:
+    """What groups of the configured object class are like."""
+    if config.group_class == "posixGroup":
+        return GroupRules(config.group_class, "memberUid", by_name=False)
+    return GroupRules(config.group_class, "member", placeholder=config.placeholder_member or config.base)
 
 
 def _told(account: Account | None) -> Account:
@@ -363,14 +349,10 @@ def _holds(account: Account, told: Account) -> bool:
     return all(sorted(account.attributes.get(name, ())) == sorted(values) for name, values in told.attributes.items())
 
 
-def _same_place(one: Account, other: Account) -> bool:
-    return (names.canonical(one.container), one.rdn) == (names.canonical(other.container), other.rdn)
-
-
 def _is_as_expected(change: Change, now: Account) -> bool:
     """True when the entry is as the change expects it, so that a server which still says no could not compare."""
     before, after = change.before, change.after
-    if before is None or after is None or not _same_place(now, before) or now.enabled != before.enabled:
+    if before is None or after is None or not same_place(now, before) or now.enabled != before.enabled:
         return False
     expected = replace(before, attributes={name: before.attributes.get(name, ()) for name in after.attributes})
     return _holds(now, expected) and (change.kind in _PLACES or now.enabled != after.enabled or not _holds(now, after))
@@ -386,10 +368,10 @@ def _verdict(change: Change, observed: Observed | None, reply: ber.Answer) -> Ou
     if after is not None and (
         (change.kind in _SWITCHES and now.enabled == after.enabled)
         or (change.kind in _VALUES and _holds(now, after))
-        or (change.kind in _PLACES and _same_place(now, after))
+        or (change.kind in _PLACES and same_place(now, after))
     ):
         return Outcome(change, Result.ALREADY)
-    if reply.code == NO_SUCH_OBJECT and change.kind in _PLACES and change.before is not None and _same_place(now, change.before):
+    if reply.code == NO_SUCH_OBJECT and change.kind in _PLACES and change.before is not None and same_place(now, change.before):
         return Outcome(change, Result.FAILED, failure=Failure.NO_CONTAINER, why=told)
     return Outcome(change, Result.FAILED, failure=Failure.STALE, why=f"{told}; the account is not as the plan expects it")
 

@@ -21,7 +21,8 @@ LONGEST = 16 * 1024 * 1024
 RESULTS = frozenset({0x67, 0x69, 0x6B, 0x6D, 0x78})
 """Answers to modify, add, delete and rename, and the extended one in which a server says goodbye."""
 
-Values = Sequence[str]
+Values = Sequence[str | bytes]
+"""Text, and bytes for what is none (`unicodePwd`, `objectGUID`)."""
 
 
 class Modify(IntEnum):
@@ -84,7 +85,10 @@ def _number(value: int, tag: int = 0x02) -> bytes:
 
 
 def _attribute(name: str, values: Values) -> bytes:
-    return tlv(0x30, _name(name) + tlv(0x31, b"".join([tlv(0x04, value.encode()) for value in values])))
+    return tlv(
+        0x30,
+        _name(name) + tlv(0x31, b"".join([tlv(0x04, value.encode() if isinstance(value, str) else value) for value in values])),
+    )
 
 
 def add(dn: str, attributes: Mapping[str, Values]) -> bytes:
@@ -122,9 +126,9 @@ def search(base: str, reach: Reach, condition: bytes, attributes: Sequence[str])
 # Filters: §4.5.1.7
 
 
-def equal(attribute: str, value: str) -> bytes:
+def equal(attribute: str, value: str | bytes) -> bytes:
     """The filter (attribute=value); being bytes, it needs no escaping."""
-    return tlv(0xA3, _name(attribute) + _text(value))
+    return tlv(0xA3, _name(attribute) + (_text(value) if isinstance(value, str) else tlv(0x04, value)))
 
 
 def present(attribute: str) -> bytes:

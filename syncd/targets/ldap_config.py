@@ -13,8 +13,8 @@ WINDOW = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LdapConfig:
-    """Where the directory is, how it is spoken to, and what it calls things. Passwords never go over an unencrypted connection."""
+class DirectoryConfig:
+    """Where a directory is and how it is spoken to, whatever its kind. Passwords never go over an unencrypted connection."""
 
     urls: tuple[str, ...] = field(
         metadata={"doc": "servers, tried in order: ldaps://host[:port], or ldap://host[:port] with start_tls"}
@@ -30,26 +30,8 @@ class LdapConfig:
         default=("",), metadata={"doc": "containers below which accounts and containers may be written"}
     )
     groups_in: tuple[str, ...] = field(default=("",), metadata={"doc": "containers below which groups may be written"})
-    account_class: str = field(default="inetOrgPerson", metadata={"doc": "object class that makes an entry an account"})
-    rdn_attribute: str = field(default="uid", metadata={"doc": "attribute that names an account in its container"})
-    disable_attribute: str = field(
-        default="pwdAccountLockedTime",
-        metadata={"doc": "attribute that disables an account (the default needs slapd's ppolicy overlay with pwdLockout TRUE)"},
-    )
-    disable_value: str = field(
-        default="000001010000Z", metadata={"doc": "its value in a disabled account; any other value means enabled"}
-    )
-    group_class: Literal["groupOfNames", "posixGroup"] = field(default="groupOfNames", metadata={"doc": "object class of groups"})
-    placeholder_member: str = field(
-        default="", metadata={"doc": "member that keeps an empty groupOfNames alive; empty: the base itself"}
-    )
-    first_gid: int = field(default=20000, metadata={"doc": "lowest gidNumber given to a new posixGroup"})
     reference_attributes: tuple[str, ...] = field(
         default=("manager", "secretary", "owner", "seeAlso"), metadata={"doc": "attributes whose values are names of other entries"}
-    )
-    references_kept_by: Literal["server", "syncd"] = field(
-        default="server",
-        metadata={"doc": "who rewrites group members when an account is renamed: the server (refint overlay) or syncd"},
     )
     privileged: tuple[str, ...] = field(
         default=(), metadata={"doc": "names of accounts never adopted and never written, besides bind_dn"}
@@ -75,25 +57,50 @@ class LdapConfig:
         for name in ("base", "bind_dn"):
             if not getattr(self, name).strip():
                 raise ValueError(f"{name}: may not be empty")
-        self._names_are_names()
+        self.names_are_names()
         if not 1 <= self.window <= WINDOW:
             raise ValueError(f"window: {self.window} is not between 1 and {WINDOW}")
         for name in ("page_size", "connect_timeout", "receive_timeout"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be at least 1")
 
-    def _names_are_names(self) -> None:
-        names = (
-            self.base,
-            self.bind_dn,
-            self.placeholder_member,
-            *self.accounts_in,
-            *self.groups_in,
-            *self.privileged,
-            *self.privileged_groups,
-        )
-        for name in names:
+    def names_are_names(self) -> None:
+        """Raises ValueError for a setting that should be a distinguished name and is none."""
+        for name in self.names():
             try:
                 parse(name)
             except NotADn as error:
                 raise ValueError(str(error)) from error
+
+    def names(self) -> tuple[str, ...]:
+        """What must be distinguished names."""
+        return (self.base, *self.accounts_in, *self.groups_in, *self.privileged, *self.privileged_groups)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LdapConfig(DirectoryConfig):
+    """Where the directory is, how it is spoken to, and what it calls things. Passwords never go over an unencrypted connection."""
+
+    account_class: str = field(default="inetOrgPerson", metadata={"doc": "object class that makes an entry an account"})
+    rdn_attribute: str = field(default="uid", metadata={"doc": "attribute that names an account in its container"})
+    disable_attribute: str = field(
+        default="pwdAccountLockedTime",
+        metadata={"doc": "attribute that disables an account (the default needs slapd's ppolicy overlay with pwdLockout TRUE)"},
+    )
+    disable_value: str = field(
+        default="000001010000Z", metadata={"doc": "its value in a disabled account; any other value means enabled"}
+    )
+    group_class: Literal["groupOfNames", "posixGroup"] = field(default="groupOfNames", metadata={"doc": "object class of groups"})
+    placeholder_member: str = field(
+        default="", metadata={"doc": "member that keeps an empty groupOfNames alive; empty: the base itself"}
+    )
+    first_gid: int = field(default=20000, metadata={"doc": "lowest gidNumber given to a new posixGroup"})
+    references_kept_by: Literal["server", "syncd"] = field(
+        default="server",
+        metadata={"doc": "who rewrites group members when an account is renamed: the server (refint overlay) or syncd"},
+    )
+
+    def names(self) -> tuple[str, ...]:
+        """What must be distinguished names."""
+        shared = (self.base, *self.accounts_in, *self.groups_in, *self.privileged, *self.privileged_groups)
+        return (*shared, self.bind_dn, self.placeholder_member)

@@ -6,6 +6,8 @@ A length is believed only if the element that holds it ends where it says. Knows
 
 from __future__ import annotations
 
+import re
+
 from syncd.targets.ldap_ber import PAGED, Answer, Malformed, answer, sequence
 
 Entry = tuple[str, dict[str, list[bytes]]]
@@ -17,6 +19,7 @@ ENTRY, DONE, REFERENCE = 0x64, 0x65, 0x73  # SearchResultEntry, SearchResultDone
 LONGEST = 128 * 1024 * 1024
 """A group of a million members fits; no entry is longer. What one message can make us hold ends here."""
 
+_RANGE = re.compile(r"(.+);range=(\d+)-(\d+|\*)")  # [MS-ADTS] 3.1.1.3.1.3.3, Range Retrieval of Attribute Values
 _INTEGER, _OCTETS, _SEQUENCE, _SET = 0x02, 0x04, 0x30, 0x31
 _LONG_FORM = 0x80
 _WIDEST = 4  # bytes of a length: LDAP's end at 2**31 - 1
@@ -30,10 +33,15 @@ class Partial(Malformed):
 class Names(dict[bytes, str]):
     """Attribute names in lower case by their bytes on the wire: each is decoded once and then shared by all entries."""
 
+    def __init__(self, *, parts: bool = False) -> None:
+        """`parts`: names that tell only some of their values are let through, as `member;range=0-1499`."""
+        super().__init__()
+        self._parts = parts
+
     def __missing__(self, raw: bytes) -> str:
         """The name, from now on known. Raises Malformed for one that is no name, or that says there is more than was sent."""
         name = _decoded(raw).lower()
-        if ";range=" in name:  # Active Directory cuts long lists in this way, and says so in the name
+        if ";range=" in name and not self._parts:  # Active Directory cuts long lists in this way, and says so in the name
             raise Partial(f"the server tells only a part of the values of {name.partition(';')[0]}")
         if len(self) >= _NAMES_KEPT:
             self.clear()
@@ -105,6 +113,17 @@ def entry(data: bytes, at: int, end: int, names: Names) -> Entry:  # noqa: C901,
     except IndexError as error:
         raise Malformed("an entry is cut off") from error
     return dn, found
+
+
+def part(name: str) -> tuple[str, int | None] | None:
+    """Of a name that tells only some of its values: the attribute, and where the next part begins, None where this was the last.
+
+    None for a name that tells all.
+    """
+    found = _RANGE.fullmatch(name)
+    if found is None:
+        return None
+    return found[1], None if found[3] == "*" else int(found[3]) + 1
 
 
 def reference(data: bytes, at: int, end: int) -> list[str]:

@@ -9,6 +9,7 @@ from ldap3.core.exceptions import LDAPExceptionError, LDAPOperationResult, LDAPS
 
 from syncd.core.model import Failure
 from syncd.errors import EndpointError, SyncdError, TransientError
+from syncd.targets import ldap_ad_errors as ad
 
 SUCCESS = 0
 SIZE_LIMIT = 4
@@ -46,6 +47,7 @@ FAILURES = MappingProxyType(
 # The server cannot serve anybody now: timeLimitExceeded, adminLimitExceeded, busy, unavailable.
 TRANSIENT = frozenset({3, 11, 51, 52})
 
+_AROUND = " \n\0"  # a domain controller ends its words like a string in C
 _NAMES = MappingProxyType(
     {
         3: "time limit exceeded",
@@ -73,16 +75,31 @@ _NAMES = MappingProxyType(
 )
 
 
+_REMEDIES = MappingProxyType(
+    {
+        SIZE_LIMIT: "lift the limit for bind_dn (slapd: olcLimits), so that a read can be complete",
+        8: "the server wants an encrypted connection: ldaps:// in urls, or start_tls: true",
+        10: "the base lies on another server: name that one in urls, or correct base",
+        NO_SUCH_OBJECT: "check the base, and that the account we bind as may read it",
+        49: "check bind_dn and the credential it is used with",
+    }
+)
+
+
 def words(code: int, why: str) -> str:
-    """The server's own words, with the name of the code in front."""
+    """The server's own words, with the name of the code in front; behind them what they mean, where only a number says it."""
     name = _NAMES.get(code, "refused")
-    return f"{name} ({code}): {why}" if why else f"{name} ({code})"
+    meaning = ad.meaning(why)
+    told = f"{name} ({code}): {why.strip(_AROUND)}" if why else f"{name} ({code})"
+    return f"{told} — {meaning.words}" if meaning is not None else told
 
 
 def failure(code: int, why: str) -> Failure:
     """Why a change with this answer failed, in the words an operator acts on."""
     if code == CONSTRAINT_VIOLATION and "non-unique" in why:  # slapd's `unique` overlay
         return Failure.NAME_TAKEN
+    if (meaning := ad.meaning(why)) is not None:
+        return meaning.failure
     return FAILURES.get(code, Failure.OTHER)
 
 
@@ -91,13 +108,7 @@ def refusal(endpoint: str, doing: str, code: int, why: str) -> SyncdError:
     told = f"{doing}: {words(code, why)}"
     if code in TRANSIENT:
         return TransientError(f"{endpoint}: {told}")
-    if code == 49:  # noqa: PLR2004 — invalidCredentials
-        return EndpointError(endpoint, told, "check bind_dn and the credential it is used with")
-    if code == SIZE_LIMIT:
-        return EndpointError(endpoint, told, "lift the limit for bind_dn (slapd: olcLimits), so that a read can be complete")
-    if code == NO_SUCH_OBJECT:
-        return EndpointError(endpoint, told, "check the base, and that the account we bind as may read it")
-    return EndpointError(endpoint, told, "the server's words above say what it wants")
+    return EndpointError(endpoint, told, ad.bind_remedy(why) or _REMEDIES.get(code, "the server's words above say what it wants"))
 
 
 def broken(endpoint: str, doing: str, error: Exception) -> SyncdError:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from syncd.core.model import Change, Failure, Kind, Outcome, Result
+from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, Outcome, Result
 from syncd.errors import EndpointError, TransientError
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
-from syncd.targets.ldap_config import LdapConfig
+from syncd.targets.ldap_config import DirectoryConfig
 from syncd.targets.ldap_errors import (
+    ALREADY_EXISTS,
     ATTRIBUTE_OR_VALUE_EXISTS,
     NO_SUCH_ATTRIBUTE,
     OBJECT_CLASS_VIOLATION,
@@ -23,11 +24,29 @@ from syncd.targets.ldap_errors import (
 from syncd.targets.ldap_pipeline import Pipeline, Reply, Unsent, Write
 from syncd.targets.ldap_wire import Wire
 
+Now = Callable[[Collection[NativeId], Iterable[str]], Mapping[NativeId, Observed]]
+"""Reads the accounts with these ids as they stand, with these attributes."""
+
 _BATCH = 500
 _ASKED = 50  # names in one filter
 _PATIENCE = 5.0
 _PAUSE = 0.02
 _ALREADY = {Kind.ADD_MEMBER: ATTRIBUTE_OR_VALUE_EXISTS, Kind.REMOVE_MEMBER: NO_SUCH_ATTRIBUTE}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRules:
+    """What groups are like on one kind of directory.
+
+    `placeholder` stands in a group that may not be empty. `by_name`: members are told by their full names. `minds_members`: the
+    server refuses members that do not exist, and says that an edge is already so in no words that mean nothing else.
+    """
+
+    object_class: str
+    holds: str
+    placeholder: str = ""
+    by_name: bool = True
+    minds_members: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +68,14 @@ class _Batch:
 class Memberships:
     """Applies membership changes; one outcome each."""
 
-    def __init__(self, config: LdapConfig, tree: names.Tree, wire: Wire, ask: Wire) -> None:
+    def __init__(self, config: DirectoryConfig, rules: GroupRules, tree: names.Tree, wire: Wire, ask: Wire) -> None:
         self._config = config
+        self._rules = rules
         self._tree = tree
         self._wire = wire
         self._ask = ask
-        self._holds = "memberUid" if config.group_class == "posixGroup" else "member"
-        self._groups = ber.equal("objectClass", config.group_class)
+        self._holds = rules.holds
+        self._groups = ber.equal("objectClass", rules.object_class)
         self._queues: dict[str, deque[_Batch]] = defaultdict(deque)
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Outcome]:
@@ -132,7 +152,7 @@ class Memberships:
     def _member(self, change: Change) -> str:
         if change.before is None:
             raise names.NotADn("the change does not say where the member is")
-        if self._holds == "memberUid":
+        if not self._rules.by_name:
             return change.before.rdn
         return self._tree.account(change.before.container, change.before.rdn)
 
@@ -140,7 +160,7 @@ class Memberships:
         how = ber.Modify.ADD if batch.kind is Kind.ADD_MEMBER else ber.Modify.DELETE
         steps: list[tuple[ber.Modify, str, Sequence[str]]] = [(how, self._holds, [member for _, member in batch.edges])]
         if batch.emptying:
-            steps.insert(0, (ber.Modify.ADD, self._holds, [self._config.placeholder_member or self._config.base]))
+            steps.insert(0, (ber.Modify.ADD, self._holds, [self._rules.placeholder]))
         return Write(batch, ber.modify(self._tree.full(batch.group), steps))
 
     def _outcomes(self, batch: _Batch, reply: Reply) -> Iterator[Outcome]:
@@ -151,6 +171,8 @@ class Memberships:
             yield from (Outcome(change, Result.UNKNOWN, why=reply.why) for change in changes)
         elif reply.code == SUCCESS:
             yield from (Outcome(change, Result.DONE) for change in changes)
+        elif self._rules.minds_members:
+            yield from self._doubtful(batch, reply)
         elif reply.code == _ALREADY[batch.kind]:
             yield from self._some_already(batch)
         elif reply.code == OBJECT_CLASS_VIOLATION and batch.kind is Kind.REMOVE_MEMBER and not batch.emptying:
@@ -178,7 +200,11 @@ class Memberships:
         except (TransientError, EndpointError):
             self._again(*batch.halves())
             return
-        held = {self._key(value.decode(errors="replace")) for value in (entry[1] if entry else {}).get(self._holds.lower(), ())}
+        yield from self._sorted_out(batch, (entry[1] if entry else {}).get(self._holds.lower(), ()))
+
+    def _sorted_out(self, batch: _Batch, members: Collection[bytes]) -> Iterator[Outcome]:
+        """Outcomes of the edges that are as wanted in a group with these members; the rest is sent again."""
+        held = {self._key(value.decode(errors="replace")) for value in members}
         wanted = batch.kind is Kind.ADD_MEMBER
         rest: list[tuple[Change, str]] = []
         for change, member in batch.edges:
@@ -189,13 +215,66 @@ class Memberships:
         if rest:
             self._again(replace(batch, edges=tuple(rest), sorted_out=True))
 
+    def _doubtful(self, batch: _Batch, reply: ber.Answer) -> Iterator[Outcome]:
+        """Refused by a server that minds members: for edges already so, for members that are not there, or for the group itself.
+
+        Which of them it was is not to be told from the code: Samba 4.17 answers 68 and 53 for edges that are already so, Windows
+        according to its version (seen and told, 2026-11), and both use these codes for other refusals. So the group is read.
+        """
+        changes, told = [change for change, _ in batch.edges], words(reply.code, reply.why)
+        if batch.sorted_out and len(changes) > 1:
+            self._again(*batch.halves())
+            return
+        why = failure(reply.code, reply.why)
+        if batch.sorted_out and batch.kind is Kind.ADD_MEMBER and reply.code == ALREADY_EXISTS:
+            # In the group without standing in its list: it is the account's primary group ([MS-ADTS] 3.1.1.5.3.1.1.2).
+            yield Outcome(changes[0], Result.ALREADY)
+            return
+        if not batch.sorted_out:
+            try:
+                entry = self._ask.entry(self._tree.full(batch.group), [self._holds])
+            except (TransientError, EndpointError) as error:
+                told = f"{told}; rereading the group: {error}"
+            else:
+                if entry is not None:
+                    yield from self._sorted_out(batch, entry[1].get(self._holds.lower(), ()))
+                    return
+                why = Failure.NO_SUCH_OBJECT
+        yield from (Outcome(change, Result.FAILED, failure=why, why=told) for change in changes)
+
     def _key(self, member: str) -> str:
-        if self._holds == "memberUid":
+        if not self._rules.by_name:
             return member
         try:
             return names.canonical(member)
         except names.NotADn:
             return member
+
+
+def same_place(one: Account, other: Account) -> bool:
+    """True for accounts of one name in one container."""
+    return (names.canonical(one.container), one.rdn) == (names.canonical(other.container), other.rdn)
+
+
+def strayed(memberships: Collection[Change], now: Now, known: list[Change]) -> Iterator[Outcome]:
+    """Outcomes of memberships whose account is not where the plan knew it, or must not be touched; the others go to `known`.
+
+    A membership names a place, and nothing a group can be asserted to hold tells who stands there now (R18, R19).
+    """
+    ids = sorted({change.native_id for change in memberships if change.native_id is not None})
+    try:
+        found = now(ids, ()) if ids else {}
+    except (TransientError, EndpointError) as error:
+        yield from (Outcome(one, Result.FAILED, failure=Failure.WAITS, why=f"not sent: {error}") for one in memberships)
+        return
+    for change in memberships:
+        observed = found.get(change.native_id) if change.native_id is not None else None
+        if observed is None and change.kind is Kind.ADD_MEMBER:
+            yield Outcome(change, Result.FAILED, failure=Failure.NO_SUCH_OBJECT, why="no account has this id any more")
+        elif observed is not None and change.before is not None and not same_place(observed.account, change.before):
+            yield Outcome(change, Result.FAILED, failure=Failure.STALE, why="the account is not where the plan expects it")
+        else:
+            known.append(change)
 
 
 def _told(reply: Reply) -> str:

@@ -78,31 +78,63 @@ class _VerifiedTls(Tls):
             raise
 
 
+class Route:
+    """Which of several servers is spoken to: one, by all wires that share the route, until it fails.
+
+    Servers that copy from each other are behind each other: what one was told, another may not know yet, and that must not look as
+    if somebody had undone it. So a run that has begun with one server ends with it, or ends early.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = tuple(urls)
+        self._chosen = ""
+
+    def to_try(self) -> tuple[str, ...]:
+        """The servers that may be dialled now, in this order."""
+        return (self._chosen,) if self._chosen else self._urls
+
+    def reached(self, url: str) -> None:
+        """A server that answers: stay with it."""
+        self._chosen = url
+
+    def lost(self) -> str:
+        """The chosen server does not answer any more. Which it was, if there is another to begin anew with, else nothing."""
+        was, self._chosen = self._chosen, ""
+        return was if len(self._urls) > 1 else ""
+
+
 class Wire:
     """One bound connection, opened on first use and again after it was lost."""
 
-    def __init__(self, endpoint: str, dial: Dialled, password: Callable[[], str]) -> None:
+    def __init__(self, endpoint: str, dial: Dialled, password: Callable[[], str], route: Route | None = None) -> None:
         self.endpoint = endpoint
+        self._route = route or Route(dial.urls)
         self._dial = dial
         self._password = password
         self._connection: Connection | None = None
         self._buffer = bytearray()
         self._leaving = bytearray()  # writes handed over that are not on the wire yet
         self._names = entries.Names()
+        self._names_of_one = entries.Names(parts=True)  # of an entry asked for by its name, the rest of which can be asked for
         self._owed = 0  # the id of the search whose answers are on their way, or 0
 
     def open(self) -> None:
-        """Connect, verify, bind. Raises TransientError where no server answers, EndpointError where one refuses us."""
+        """Connect, verify, bind. Raises TransientError where no server answers, EndpointError where one refuses us or went away."""
         if self._connection is not None:
             return
         last: Exception | None = None
-        for url in self._dial.urls:
+        for url in self._route.to_try():
             try:
                 self._connection = self._bound(url)
             except TransientError as error:
                 last = error
             else:
+                self._route.reached(url)
                 return
+        if last is not None and (was := self._route.lost()):
+            raise EndpointError(
+                f"{self.endpoint} ({was})", f"went away in the middle: {last}", "the next run begins with another server"
+            ) from last
         raise last or EndpointError(self.endpoint, "no url is configured", "set url")
 
     def _bound(self, url: str) -> Connection:
@@ -180,10 +212,42 @@ class Wire:
 
     def entry(self, dn: str, attributes: Sequence[str]) -> Entry | None:
         """The entry of that name, or None where there is none."""
-        return next(iter(list(self._search(dn, ber.Reach.BASE, _ANYTHING, attributes))), None)
+        found = next(iter(list(self._search(dn, ber.Reach.BASE, _ANYTHING, attributes))), None)
+        return self._whole(dn, found) if found is not None else None
+
+    def _whole(self, dn: str, found: Entry) -> Entry:
+        """The entry with all values of attributes of which a server tells only so many at a time: Active Directory's way.
+
+        Raises EndpointError where it stops telling before the end.
+        """
+        whole: dict[str, list[bytes]] = {}
+        for name, values in found[1].items():
+            kept, more = (name, None) if (told := entries.part(name)) is None else told
+            held = whole.setdefault(kept, [])
+            held += values
+            while more is not None:
+                rest = next(iter(list(self._search(dn, ber.Reach.BASE, _ANYTHING, [f"{kept};range={more}-*"]))), None)
+                parts = [(values, told[1]) for name, values in (rest[1] if rest else {}).items() if (told := entries.part(name))]
+                if len(parts) != 1 or not parts[0][0]:
+                    why = f"the server tells only {len(held)} values of {kept} of {dn}"
+                    raise EndpointError(self.endpoint, why, "give the account we bind as the right to read them all")
+                held += parts[0][0]
+                more = parts[0][1]
+        return found[0], whole
 
     def entries_of(self, dns: Iterable[str], attributes: Sequence[str]) -> Iterator[tuple[str, Entry | None]]:
         """Each of these names, in any order, with its entry or None where there is none. Many are asked for at once."""
+        in_parts: list[tuple[str, Entry]] = []
+        for dn, found in self._entries_of(dns, attributes):
+            if found is not None and any(map(entries.part, found[1])):
+                in_parts.append((dn, found))  # the rest is asked for when nothing else is owed
+            else:
+                yield dn, found
+        for dn, found in in_parts:
+            yield dn, self._whole(dn, found)
+
+    def _entries_of(self, dns: Iterable[str], attributes: Sequence[str]) -> Iterator[tuple[str, Entry | None]]:
+        """As entries_of(), with parts as they come."""
         waiting, asked, told = iter(dns), dict[int, str](), dict[int, Entry]()
         if self._owed:
             self.close()
@@ -218,7 +282,7 @@ class Wire:
         if message_id == 0:  # RFC 4511 §4.4.1: notice of disconnection
             raise Lost(f"the server says goodbye: {ber.answer(message).why}")
         if operation == entries.ENTRY:
-            return message_id, entries.entry(message, start, stop, self._names), False
+            return message_id, entries.entry(message, start, stop, self._names_of_one), False
         if operation == entries.REFERENCE:
             raise self._elsewhere(doing, entries.reference(message, start, stop))
         if operation != entries.DONE:
@@ -238,11 +302,12 @@ class Wire:
         self, base: str, reach: ber.Reach, condition: bytes, attributes: Sequence[str], *, whole: bool = True
     ) -> Iterator[Entry]:
         request = ber.search(base, reach, condition, attributes)
+        known = self._names_of_one if reach is ber.Reach.BASE else self._names
         with self._doing(f"search below {base}") as doing, closing(self._pages(doing, request, reach)) as pages:
             for data, found in pages:
                 for operation, start, end in found:
                     if operation == entries.ENTRY:
-                        yield entries.entry(data, start, end, self._names)
+                        yield entries.entry(data, start, end, known)
                     elif whole:  # whoever stands there was not read, and not read is not gone
                         raise self._elsewhere(doing, entries.reference(data, start, end))
 

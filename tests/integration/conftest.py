@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from syncd.demo.samba import PrivateSamba, missing
 from syncd.store import Store
 from syncd.vault import Vault
 from tests.integration.postgres import PrivatePostgres, private_postgres
+from tests.integration.samba import SAMBA_CACHE, Domain
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +48,20 @@ def store(url: str, store_vault: Vault) -> Iterator[Store]:
     opened = Store.open(url, store_vault, migrate=True)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
+    """A running domain for this test process. Leave it running: a test that stops it uses `own_domain`."""
+    if why := missing():
+        pytest.fail(why)
+    with PrivateSamba(tmp_path_factory.mktemp("samba"), SAMBA_CACHE) as server:
+        opened = Domain(server)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def room(domain: Domain) -> str:
+    """A part of the domain that is this test's own."""
+    return domain.room()

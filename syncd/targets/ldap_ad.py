@@ -1,0 +1,201 @@
+"""Active Directory: what its accounts, groups and names are like, and who in it must never be touched.
+
+Facts are Microsoft's, with the section of the open specifications ([MS-ADTS], [MS-SAMR]) beside them; where Samba differs, what
+was seen with 4.17.12 in 2026-11. What is written is `ldap_ad_apply`'s.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import uuid
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from syncd.core.model import Account, Change, NativeId, Outcome
+from syncd.errors import ChangeError, EndpointError
+from syncd.targets import PasswordOf
+from syncd.targets import ldap_ber as ber
+from syncd.targets import ldap_dn as names
+from syncd.targets.ldap import LdapDirectory
+from syncd.targets.ldap_ad_apply import DISABLED, AdWriter, native_id
+from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_apply import Directory
+from syncd.targets.ldap_dialect import Raw
+from syncd.targets.ldap_wire import Wire
+from syncd.vault import Credentials
+
+__all__ = ["ActiveDirectory", "ActiveDirectoryConfig"]
+
+_USERS = "805306368"  # SAM_USER_OBJECT, [MS-SAMR] 2.2.1.9: neither computers nor contacts, and an attribute that is indexed
+_ABOVE = frozenset({"top", "person", "organizationalperson"})  # a user's object classes that come by themselves: [MS-ADSC]
+_LONGEST_NAME = 64  # of a cn: rangeUpper of Common-Name, [MS-ADA1]
+_LONGEST_SAM = 20  # of a user's: [MS-SAMR] 3.1.1.6; Samba takes more
+_NOT_IN_SAM = re.compile(r'["/\\\[\]:;|=,+*?<>\x00-\x1f\x7f]|\.\Z')  # [MS-SAMR] 3.1.1.6; the last character is no full stop
+_OURS = frozenset(
+    {"useraccountcontrol", "unicodepwd", "objectguid", "objectsid", "primarygroupid", "admincount", "distinguishedname"}
+)
+# [MS-ADTS] 3.1.1.6.1.1, Protected Objects, by the last part of their SID; Administrators and the operators are of the part BUILTIN.
+_PROTECTED = (512, 516, 518, 519, 521, 526, 527)
+_PROTECTED_BUILTIN = (544, 548, 549, 550, 551, 552)
+_BUILTIN = "S-1-5-32"
+_DOMAIN_USERS = "513"
+_GROUP_CLASS = b"group"
+
+
+class ActiveDirectory(LdapDirectory):
+    """The connector for one domain."""
+
+    def __init__(self, name: str, config: ActiveDirectoryConfig, credentials: Credentials) -> None:
+        super().__init__(name, config, credentials, AdDialect(config))
+
+
+@dataclass(frozen=True, slots=True)
+class AdDialect:
+    """Microsoft's Active Directory, and Samba's."""
+
+    config: ActiveDirectoryConfig
+    naming: str = field(default="cn", init=False)
+    id_attribute: str = field(default="objectGUID", init=False)
+    place_attribute: str = field(default="distinguishedName", init=False)
+    asked: tuple[str, ...] = field(default=("userAccountControl", "adminCount", "isCriticalSystemObject"), init=False)
+    accounts: bytes = field(default=ber.equal("sAMAccountType", _USERS), init=False)
+    holds: str = field(default="member", init=False)
+    members_by_name: bool = field(default=True, init=False)
+    never_read: frozenset[str] = field(default=frozenset({"unicodepwd", "userpassword"}), init=False)
+    respelt: frozenset[str] = field(default=frozenset({"objectclass"}), init=False)
+    stops_at_references: bool = field(default=False, init=False)
+    """A domain refers to its DNS zones and to child domains, which are other parts of the directory: [MS-ADTS] 3.1.1.1.9."""
+
+    def native_id(self, value: bytes) -> NativeId:
+        """The objectGUID as Microsoft's tools write it."""
+        return native_id(value)
+
+    def id_is(self, native_id: NativeId) -> bytes:
+        """By its bytes; what is no GUID is nobody's."""
+        try:
+            return ber.equal(self.id_attribute, uuid.UUID(native_id).bytes_le)
+        except ValueError:
+            return ber.equal(self.id_attribute, bytes(16))
+
+    def is_account(self, classes: Collection[bytes]) -> bool:
+        """A user, inetOrgPerson included; a computer is one by its classes only ([MS-ADSC])."""
+        folded = {name.lower() for name in classes}
+        return b"user" in folded and b"computer" not in folded
+
+    def is_enabled(self, raw: Raw) -> bool:
+        """By the bit; an account whose bits may not be read counts as enabled, so that nobody takes it for one to be deleted."""
+        return not _flags(raw) & DISABLED
+
+    def is_privileged(self, raw: Raw) -> bool:
+        """One that the domain protects (adminCount is set within the hour), or that it cannot be without."""
+        counted = [value for value in raw.get("admincount", ()) if value not in (b"", b"0")]
+        return bool(counted) or b"TRUE" in raw.get("iscriticalsystemobject", ())
+
+    def spelt(self, attribute: str, values: Iterable[str]) -> Iterable[str]:
+        """Object classes without those that come by themselves: a directory tells them all, a mapping the last."""
+        if attribute != "objectclass":
+            return values
+        told = {value.lower(): value for value in values}
+        hidden = _ABOVE | ({"user"} if "inetorgperson" in told else set())
+        return [value for lower, value in told.items() if lower not in hidden]
+
+    def must_fit(self, account: Account) -> None:
+        """Raises ChangeError for a name that is too long, an impossible sAMAccountName, or an attribute not a mapping's."""
+        if len(account.rdn) > _LONGEST_NAME and not account.named_otherwise:
+            raise ChangeError("invalid value", f"the name {account.rdn!r} is longer than {_LONGEST_NAME} characters; shorten rdn")
+        for name, values in account.attributes.items():
+            lower = name.lower()
+            if lower in _OURS:
+                raise ChangeError("invalid value", f"{name} is not a mapping's to write: syncd or the domain sees to it")
+            if lower == "samaccountname":
+                for value in values:
+                    _must_be_sam(value)
+
+    def unlisted(self, wire: Wire, groups: Collection[str]) -> Mapping[str, Collection[NativeId]]:
+        """Whose primary group it is: that stands on the account ([MS-ADTS] 3.1.1.4.5.11, primaryGroupToken).
+
+        Nearly everybody's is Domain Users, which nobody writes: the others are few, and asked for at once.
+        """
+        unusual = ber.every([self.accounts, ber.negation(ber.equal("primaryGroupID", _DOMAIN_USERS))])
+        by_token: dict[bytes, list[NativeId]] = {}
+        for _, raw in wire.search_here(self.config.base, unusual, ["objectGUID", "primaryGroupID"]) if groups else ():
+            for token in raw.get("primarygroupid", ()):
+                by_token.setdefault(token, []).extend(map(self.native_id, raw.get("objectguid", ())))
+        if not by_token:
+            return {}
+        entries = ((dn, entry[1]) for dn, entry in wire.entries_of(groups, ["primaryGroupToken"]) if entry is not None)
+        return {dn: [one for token in raw.get("primarygrouptoken", ()) for one in by_token.get(token, ())] for dn, raw in entries}
+
+    def untouchable(self, wire: Wire, tree: names.Tree) -> set[str]:
+        """Whoever and whatever the domain protects, with all members down to the last, the configured ones, and ourselves.
+
+        adminCount alone will not do: it is set within an hour of the membership, and Samba never sets it.
+        """
+        domain, sid = self._domain(wire)
+        protected = [f"<SID={sid}-{rid}>" for rid in _PROTECTED] + [f"<SID={_BUILTIN}-{rid}>" for rid in _PROTECTED_BUILTIN]
+        configured = [tree.full(group) for group in self.config.privileged_groups]
+        told = {tree.full(name) if not tree.within(names.parse(name)) else name for name in self.config.privileged}
+        level, first = [*configured, *protected], True
+        while level:
+            below: set[str] = set()
+            for asked, entry in wire.entries_of(level, ["distinguishedName", "objectClass", "member"]):
+                if entry is None:
+                    if asked in configured:
+                        raise EndpointError(
+                            wire.endpoint, f"the privileged group {asked} cannot be read", "correct privileged_groups"
+                        )
+                    continue  # not every domain has every group
+                told.add(entry[0])
+                if first or _GROUP_CLASS in entry[1].get("objectclass", ()):
+                    below.update(value.decode(errors="backslashreplace") for value in entry[1].get("member", ()))
+            level, first = sorted(below - told), False
+        special = [ber.equal("adminCount", "1"), ber.equal("isCriticalSystemObject", "TRUE"), *self._ourselves()]
+        special += [ber.equal("primaryGroupID", str(rid)) for rid in _PROTECTED]
+        told.update(dn for dn, _ in wire.search_here(domain, ber.some(special), ["1.1"]))
+        return told
+
+    def _ourselves(self) -> list[bytes]:
+        """The filters that find the account we bind as, whichever way it is named."""
+        bind = self.config.bind_dn
+        if "=" in bind:
+            return [ber.equal("distinguishedName", bind)]
+        return [ber.equal("userPrincipalName", bind), ber.equal("sAMAccountName", bind.rpartition("\\")[2].partition("@")[0])]
+
+    def _domain(self, wire: Wire) -> tuple[str, str]:
+        """The name and the SID of the domain this server serves."""
+        root = wire.entry("", ["defaultNamingContext"])
+        told = (root[1] if root else {}).get("defaultnamingcontext", [])
+        entry = wire.entry(told[0].decode(), ["objectSid"]) if told else None
+        sids = entry[1].get("objectsid", []) if entry else []
+        if not told or not sids:
+            raise EndpointError(wire.endpoint, "the server does not say which domain it serves", "is it a domain controller?")
+        return told[0].decode(), sid_text(sids[0])
+
+    def apply(self, directory: Directory, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
+        """Reads, judges, writes; see `ldap_ad_apply`."""
+        return AdWriter(directory, self.config).apply(changes, password)
+
+
+def sid_text(sid: bytes) -> str:
+    """A security identifier as people write it: [MS-DTYP] 2.4.2.1 and 2.4.2.2."""
+    count = sid[1]
+    parts = struct.unpack_from(f"<{count}I", sid, 8)
+    return "-".join(map(str, ("S", sid[0], int.from_bytes(sid[2:8], "big"), *parts)))
+
+
+def _flags(raw: Raw) -> int:
+    told = raw.get("useraccountcontrol")
+    return int(told[0]) if told else 0
+
+
+def _must_be_sam(value: str) -> None:
+    wrong = _NOT_IN_SAM.search(value)
+    if wrong is not None:
+        raise ChangeError(
+            "invalid value", f"the sAMAccountName {value!r} has {wrong[0]!r} where it must not stand; change the rule"
+        )
+    if len(value) > _LONGEST_SAM:
+        raise ChangeError(
+            "invalid value", f"the sAMAccountName {value!r} is longer than {_LONGEST_SAM} characters; shorten the rule"
+        )

@@ -1,0 +1,108 @@
+"""A domain to test against: one private Samba per test process, one container of its own per test."""
+
+from __future__ import annotations
+
+import ssl
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ldap3 import MODIFY_REPLACE, NONE, Connection, Server, Tls
+
+from syncd.demo.samba import DOMAIN, ROOM, SERVICE, SUFFIX, PrivateSamba
+from syncd.targets.ldap_ad import ActiveDirectoryConfig, sid_text
+from syncd.targets.ldap_ad_apply import quoted
+
+SAMBA_CACHE = Path.home() / ".cache" / "syncd" / "samba"
+"""Where the archive of a domain is kept, which takes ten seconds to make."""
+_RIGHTS_ONLY = ("1.2.840.113556.1.4.801", True, b"\x30\x03\x02\x01\x04")  # [MS-ADTS] 3.1.1.3.4.1.11: the DACL, no owner
+
+
+class Domain:
+    """A running domain controller, and its administrator's connection to it: what somebody else does."""
+
+    def __init__(self, server: PrivateSamba) -> None:
+        self.server = server
+        self.admin = self._as(server.admin_dn, server.password("admin"))
+        self.does(self.admin.bind())
+
+    def sign_in(self, name: str, password: str) -> str:
+        """The server's words where it does not let somebody in with this password; empty where it does."""
+        connection = self._as(name, password)
+        try:
+            return "" if connection.bind() else str(connection.result["message"])
+        finally:
+            connection.unbind()
+
+    def _as(self, name: str, password: str) -> Connection:
+        tls = Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(self.server.ca_file))
+        server = Server(self.server.address, port=636, use_ssl=True, tls=tls, get_info=NONE)
+        return Connection(server, name, password, auto_referrals=False)
+
+    def does(self, done: bool) -> None:
+        """Raises AssertionError with the server's words where the administrator was refused."""
+        assert done, self.admin.result
+
+    def room(self) -> str:
+        """A new container with Students, Staff, Groups and Disabled in it, below which syncd's account may do anything."""
+        base = f"OU=t{uuid.uuid4().hex[:12]},{ROOM}"
+        for unit in (base, *(f"OU={name},{base}" for name in ("Students", "Staff", "Groups", "Disabled"))):
+            self.does(self.admin.add(unit, "organizationalUnit"))
+        return base
+
+    def ordinary(self, rights: dict[str, tuple[str, ...]]) -> tuple[str, str]:
+        """A new ordinary account with these rights (SDDL, `{sid}` for the account) by entry: its name and password."""
+        name, word = f"o{uuid.uuid4().hex[:12]}", f"{uuid.uuid4()}-Aa1"
+        dn = f"CN={name},CN=Users,{SUFFIX}"
+        told = {"sAMAccountName": name, "userAccountControl": "512", "unicodePwd": quoted(word)}
+        self.does(self.admin.add(dn, "user", {**told, "userPrincipalName": f"{name}@{DOMAIN}"}))
+        sid = sid_text(self.entry(dn, "objectSid")["objectSid"][0])
+        for entry, each in rights.items():
+            sddl = "".join(each).format(sid=sid)
+            self.server.tool("dsacl", "set", f"--objectdn={entry}", f"--sddl={sddl}", *self._there())
+        return f"{name}@{DOMAIN}", word
+
+    @contextmanager
+    def denied(self, dn: str, rights: str) -> Iterator[None]:
+        """While it lasts, syncd's account is denied these rights (as SDDL spells them) on the entry and all below it."""
+        sid = sid_text(self.entry(f"CN={SERVICE.partition('@')[0]},CN=Users,{SUFFIX}", "objectSid")["objectSid"][0])
+        before = (
+            self.server.tool("dsacl", "get", f"--objectdn={dn}", *self._there())
+            .split("descriptor for", 1)[1]
+            .splitlines()[1]
+            .strip()
+        )
+        self.does(self.admin.search(dn, "(objectClass=*)", "BASE", attributes=["nTSecurityDescriptor"], controls=[_RIGHTS_ONLY]))
+        before = self.admin.response[0]["raw_attributes"]["nTSecurityDescriptor"][0]
+        self.server.tool("dsacl", "set", f"--objectdn={dn}", f"--sddl=(D;CI;{rights};;;{sid})", *self._there())
+        try:
+            yield
+        finally:
+            self.does(self.admin.modify(dn, {"nTSecurityDescriptor": [(MODIFY_REPLACE, [before])]}, controls=[_RIGHTS_ONLY]))
+            assert before
+
+    def _there(self) -> tuple[str, ...]:
+        return "-H", f"{self.server.folder}/private/sam.ldb"
+
+    def entry(self, dn: str, *attributes: str) -> dict[str, list[bytes]]:
+        """What the administrator reads there: raw values."""
+        self.does(self.admin.search(dn, "(objectClass=*)", "BASE", attributes=list(attributes)))
+        raw: dict[str, list[bytes]] = self.admin.response[0]["raw_attributes"]
+        return raw
+
+    def config(self, base: str, **changed: object) -> ActiveDirectoryConfig:
+        """A configuration that works below the base over LDAPS, with some fields changed."""
+        told: dict[str, object] = {
+            "urls": (self.server.secure_url,),
+            "ca_file": str(self.server.ca_file),
+            "bind_dn": SERVICE,
+            "credential": "service.password",
+            "base": base,
+            "receive_timeout": 30,
+        }
+        return ActiveDirectoryConfig(**{**told, **changed})  # type: ignore[arg-type]  # the callers spell the fields
+
+    def close(self) -> None:
+        """Hang up."""
+        self.admin.unbind()

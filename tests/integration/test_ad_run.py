@@ -1,0 +1,131 @@
+"""A whole district into a real domain, by the command line, with the mapping that the documentation shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ldap3 import MODIFY_REPLACE
+
+from syncd.assembly import opened
+from syncd.cli import main
+from syncd.cli.exits import Exit
+from syncd.core.model import Outcome, Result
+from syncd.demo.district import District
+from syncd.demo.samba import DOMAIN, SERVICE, PrivateSamba
+from syncd.demo.tour import PIPELINE, settle_in, write_roster
+from syncd.settings import load
+from tests.conftest import write_secret
+from tests.integration.samba import SAMBA_CACHE, Domain
+
+DISPUTED = 4
+"""People of this made-up district who resemble each other so much that nobody gets an account before somebody has looked."""
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "active-directory.md"
+
+
+@pytest.fixture(scope="module")
+def own_domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
+    """A domain that may be killed."""
+    with PrivateSamba(tmp_path_factory.mktemp("samba"), SAMBA_CACHE) as server:
+        domain = Domain(server)
+        yield domain
+        domain.close()
+
+
+@pytest.fixture
+def district() -> District:
+    """A small district."""
+    return District.generate(9, 1, 40, 6)
+
+
+@pytest.fixture
+def base(own_domain: Domain) -> str:
+    """Where it goes."""
+    return own_domain.room()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, own_domain: Domain, district: District, base: str) -> Path:
+    """Its settings as documented, but for the places and the server."""
+    folder = tmp_path / "district"
+    folder.mkdir()
+    settle_in(folder, None, district, lambda _: None)
+    shown = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    target, mapping = (next(text for text in shown if text.startswith(begin)) for begin in ("targets:\n  ad:\n", "target: ad\n"))
+    (folder / "mappings" / "ldap.yaml").unlink()
+    (folder / "mappings" / "ad.yaml").write_text(mapping.replace("@district.example", f"@{DOMAIN}"))
+    people = folder / "mappings" / "people.yaml"
+    people.write_text(people.read_text().replace("unique_in: [uid]", "unique_in: [sAMAccountName]"))
+    server = own_domain.server
+    for old, new in (
+        (r"urls: .*", f'urls: ["{server.secure_url}"]'),
+        (r"ca_file: .*", f"ca_file: {server.ca_file}"),
+        (r"bind_dn: .*", f"bind_dn: {SERVICE}"),
+        (r"base: .*", f'base: "{base}"\n    receive_timeout: 30'),
+    ):
+        target = re.sub(old, new, target)
+    settings = folder / "config" / "syncd.yaml"
+    before, _, rest = settings.read_text().partition("targets:\n  ldap:\n")
+    limits = "    # How much may change in 24 hours." + rest.partition("    # How much may change in 24 hours.")[2]
+    settings.write_text(f"{before}{target}{limits.replace('[ldap]', '[ad]')}")
+    write_secret(folder / "credentials" / "ad_bind", server.password())
+    return folder
+
+
+def run(folder: Path, *words: str) -> int:
+    """One call of `syncd` about that folder."""
+    return main(["--config", str(folder), *words])
+
+
+def people(domain: Domain, base: str) -> dict[str, str]:
+    """The place of every account by its sAMAccountName, as the administrator reads it."""
+    domain.admin.search(base, "(&(objectClass=user)(!(objectClass=computer)))", attributes=["sAMAccountName"])
+    assert domain.admin.result["result"] == 0
+    found = (entry["raw_attributes"]["sAMAccountName"][0].decode() for entry in domain.admin.response)
+    return dict(zip(found, (entry["dn"] for entry in domain.admin.response), strict=True))
+
+
+def test_a_district_goes_into_a_domain_and_the_next_reading_finds_nothing_to_do(
+    folder: Path, own_domain: Domain, base: str, district: District
+) -> None:
+    """As documented: everybody has one account, what was written is read back as it was wanted, and weeks later again."""
+    assert run(folder, "plan") == Exit.DONE
+    assert run(folder, "apply", "r1", "--first") == Exit.DONE
+    everybody = len(district.roster.students) + len(district.roster.staff) - DISPUTED
+    assert len(people(own_domain, base)) == everybody
+    assert run(folder, "plan", "--reconcile", "--detailed-exitcode") == Exit.DONE
+    name, dn = min(people(own_domain, base).items())
+    own_domain.does(own_domain.admin.modify_dn(dn, "CN=by hand"))
+    own_domain.does(own_domain.admin.modify(dn.replace(f"CN={name}", "CN=by hand"), {"givenName": [(MODIFY_REPLACE, ["Changed"])]}))
+    assert run(folder, "sync", "--reconcile") == Exit.DONE
+    assert len(people(own_domain, base)) == everybody
+    assert people(own_domain, base)[name] == dn
+    write_roster(district.day(14), folder / "roster")
+    run(folder, "sync")
+    assert run(folder, "plan", "--reconcile", "--detailed-exitcode") in (Exit.DONE, Exit.HELD)
+
+
+def test_a_controller_killed_in_the_middle_loses_and_doubles_nobody(
+    folder: Path, own_domain: Domain, base: str, district: District
+) -> None:
+    """The run ends; the next one, with the controller back, finds out what had landed and does the rest."""
+    heard: list[Outcome] = []
+
+    def told(outcome: Outcome) -> None:
+        heard.append(outcome)
+        if len(heard) == 45:
+            own_domain.server.kill()
+
+    with opened(load(folder)) as running:
+        planned = running.engine.plan(PIPELINE)
+        running.engine.apply(planned, first=True, told=told)
+    own_domain.server.start()
+    own_domain.close()
+    own_domain.admin = Domain(own_domain.server).admin
+    everybody = len(district.roster.students) + len(district.roster.staff) - DISPUTED
+    assert any(outcome.result is not Result.DONE for outcome in heard)
+    assert run(folder, "sync", "--reconcile") == Exit.DONE
+    assert len(people(own_domain, base)) == everybody
+    assert run(folder, "plan", "--reconcile", "--detailed-exitcode") == Exit.DONE

@@ -1,0 +1,137 @@
+"""Active Directory's answers, identifiers and settings, as values. The messages are such as servers send."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncd.core.model import Account, Failure, NativeId
+from syncd.errors import ChangeError, EndpointError, TransientError
+from syncd.targets import ldap_errors as errors
+from syncd.targets.ldap_ad import ActiveDirectoryConfig, AdDialect, sid_text
+from syncd.targets.ldap_ad_apply import native_id, quoted
+from syncd.targets.ldap_ad_errors import MEANINGS
+from syncd.targets.ldap_entries import part
+
+CONFIG = ActiveDirectoryConfig(urls=("ldaps://dc",), bind_dn="s@d.test", credential="c", base="DC=d,DC=test")
+
+
+@pytest.mark.parametrize(
+    ("code", "why", "failure"),
+    [
+        # Windows, as [MS-ADTS] 3.1.1.3.1.9 has its messages
+        (19, "0000052D: SvcErr: DSID-031A12D2, problem 5003 (WILL_NOT_PERFORM), data 0\n\0", Failure.REFUSED),
+        (53, "0000052D: SvcErr: DSID-031A1248, problem 5003 (WILL_NOT_PERFORM), data 0", Failure.REFUSED),
+        (68, "00002071: UpdErr: DSID-0305038D, problem 6005 (ENTRY_EXISTS), data 0", Failure.NAME_TAKEN),
+        (68, "00000524: UpdErr: DSID-031A11E2, problem 6005 (ENTRY_EXISTS), data 0", Failure.NAME_TAKEN),
+        (
+            19,
+            "000021C8: AtrErr: DSID-03200BBA, #1: problem 1005 (CONSTRAINT_ATT_TYPE)",
+            Failure.NAME_TAKEN,
+        ),
+        (50, "00002098: SecErr: DSID-03150F94, problem 4003 (INSUFF_ACCESS_RIGHTS), data 0", Failure.REFUSED),
+        (80, "00000523: SysErr: DSID-031A0FB6, problem 22 (Invalid argument), data 0", Failure.INVALID),
+        (80, "00002089: UpdErr: DSID-030B06F1, problem 5012 (DIR_ERROR), data 0", Failure.NO_CONTAINER),
+        (32, "0000208D: NameErr: DSID-03100238, problem 2001 (NO_OBJECT), data 0", Failure.NO_SUCH_OBJECT),
+        (16, "00002085: AtrErr: DSID-03151904, #1", Failure.STALE),
+        # Samba 4.17.12
+        (19, "0000202F: samldb: userPrincipalName 'a@d.test' is already in use 'CN=a,DC=d,DC=test'", Failure.NAME_TAKEN),
+        (80, "00002095: objectclass: Cannot rename CN=u1,DC=d, parent does not exist!", Failure.NO_CONTAINER),
+        (20, "0000200D: SINGLE-VALUE attribute givenName on CN=u1,DC=d specified more than once", Failure.STALE),
+        # neither: the code alone
+        (68, "", Failure.NAME_TAKEN),
+        (19, "some attributes not unique: non-unique attributes found", Failure.NAME_TAKEN),
+    ],
+)
+def test_a_refusal_is_told_by_its_number_and_then_by_its_code(code: int, why: str, failure: Failure) -> None:
+    """One table, whoever speaks."""
+    assert errors.failure(code, why) is failure
+
+
+def test_a_number_is_told_in_words() -> None:
+    """An operator does not know Win32 errors by heart; the server's own words stay."""
+    told = errors.words(50, "00002098: SecErr: DSID-03150F94, problem 4003 (INSUFF_ACCESS_RIGHTS), data 0\n\0")
+    assert told.startswith("insufficient access rights (50): 00002098: SecErr")
+    assert told.endswith("data 0 — insufficient rights: delegate the right to the account syncd binds as")
+
+
+@pytest.mark.parametrize(
+    ("data", "remedy"), [("52e", "password is wrong"), ("775", "locked"), ("533", "disabled"), ("773", "change its")]
+)
+def test_a_refused_bind_says_what_to_do(data: str, remedy: str) -> None:
+    """The reason stands behind `data`."""
+    why = f"80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data {data}, v3839"
+    error = errors.refusal("ad", "bind", 49, why)
+    assert isinstance(error, EndpointError)
+    assert remedy in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "remedy"), [(8, EndpointError, "start_tls"), (10, EndpointError, "another server"), (51, TransientError, "")]
+)
+def test_what_refuses_everybody_says_what_to_do(code: int, kind: type[Exception], remedy: str) -> None:
+    """Encryption wanted, the wrong server, busy."""
+    error = errors.refusal("ad", "search", code, "00002028: LdapErr: DSID-0C090202")
+    assert isinstance(error, kind)
+    assert remedy in str(error)
+
+
+def test_every_meaning_says_something() -> None:
+    """No number without words."""
+    assert [number for number, meaning in MEANINGS.items() if not meaning.words] == []
+
+
+def test_a_guid_is_told_as_microsofts_tools_tell_it() -> None:
+    """The first three parts are little-endian; the filter has the bytes as they came."""
+    raw = bytes.fromhex("938f4bdedd1c0b4487b887deb93c9773")
+    told = native_id(raw)
+    assert told == "de4b8f93-1cdd-440b-87b8-87deb93c9773"
+    assert raw in AdDialect(CONFIG).id_is(told)
+    assert AdDialect(CONFIG).id_is(NativeId("no guid")).endswith(bytes(16))
+
+
+def test_a_sid_is_told_as_people_write_it() -> None:
+    """[MS-DTYP] 2.4.2.1."""
+    assert sid_text(bytes.fromhex("01020000000000052000000020020000")) == "S-1-5-32-544"
+
+
+def test_a_password_is_quoted_and_wide() -> None:
+    """[MS-ADTS] 3.1.1.3.1.5.1."""
+    assert quoted("né") == b'"\x00n\x00\xe9\x00"\x00'
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("member", None),
+        ("member;range=0-1499", ("member", 1500)),
+        ("member;range=1500-*", ("member", None)),
+        ("usercertificate;binary", None),
+    ],
+)
+def test_a_part_says_where_the_next_begins(name: str, told: object) -> None:
+    """[MS-ADTS] 3.1.1.3.1.3.3."""
+    assert part(name) == told
+
+
+@pytest.mark.parametrize("bind", ["CN=s,DC=d,DC=test", "s@d.test", "D\\s"])
+def test_syncds_account_may_be_told_in_three_ways(bind: str) -> None:
+    """As a place, as a sign-in name, or as it was before Windows 2000."""
+    assert ActiveDirectoryConfig(urls=("ldaps://dc",), bind_dn=bind, credential="c", base="DC=d").bind_dn == bind
+
+
+def test_a_name_that_is_none_of_them_is_refused() -> None:
+    """Before anything is sent."""
+    with pytest.raises(ValueError, match="bind_dn"):
+        ActiveDirectoryConfig(urls=("ldaps://dc",), bind_dn="syncd", credential="c", base="DC=d")
+
+
+def test_a_password_never_goes_over_clear_text() -> None:
+    """Refused when the file is loaded."""
+    with pytest.raises(ValueError, match="in clear"):
+        ActiveDirectoryConfig(urls=("ldap://dc",), bind_dn="s@d", credential="c", base="DC=d")
+
+
+def test_a_name_longer_than_its_attribute_is_refused() -> None:
+    """64 characters, [MS-ADA1] Common-Name."""
+    with pytest.raises(ChangeError, match="64"):
+        AdDialect(CONFIG).must_fit(Account("x" * 65, "", enabled=True, attributes={}))
