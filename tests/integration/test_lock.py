@@ -134,7 +134,7 @@ def test_no_limit_holds_or_counts_a_lock(district: World) -> None:
     planned = district.engine.plan(MAIN, "reconcile")
     assert kinds(planned, district.person("s1")) == [Kind.DISABLE]
     assert planned.verdict.clear
-    district.edit("config/syncd.yaml", "floor: 1,", "floor: 1000,")
+    district.edit("config/syncd.yaml", "floor: 1\n", "floor: 1000\n")
     district.students(pupil(30))
     planned, applied = district.engine.sync(MAIN, "reconcile")
     assert planned.verdict.blocked
