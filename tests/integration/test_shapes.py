@@ -268,3 +268,26 @@ def test_a_file_that_lost_a_third_of_its_rows_is_not_believed(district: World) -
         *(replace(one, lessons=lessons[key][:1] if key < "s2" else lessons[key]) for key, one in district.roster.students.items())
     )
     assert synced(district)[0].verdict.clear
+
+
+def test_a_new_roster_system_is_one_question_and_whoever_leaves_after_it_is_missed(district: World) -> None:
+    """Everybody under another key and number, known by the state's: nobody has vanished; let go, they live on as before."""
+    sis = replace(district.config.sources[SIS], match_on=("state_id",))
+    district.students(*(replace(one, state_id=f"T{one.number}") for one in district.roster.students.values()))
+    synced(district)
+    district.reopen(replace(district.config, sources={SIS: sis}))
+    district.clock.advance(10)
+    again = {key: replace(one, key=f"u{key}", number=f"5{one.number}") for key, one in district.roster.students.items()}
+    district.roster = district.roster.without_students(again.keys())
+    district.students(*again.values())
+    planned, _ = synced(district)
+    assert [finding.cell.operation for finding in planned.verdict.findings if finding.cell] == ["numbers"]
+    district.engine.approve(planned.run, "administrator", "the new system")
+    assert synced(district)[0].verdict.clear
+    assert district.account("us1").enabled
+    assert not synced(district)[0].people.everybody  # nobody is looked at for a key that is gone
+    district.clock.advance()
+    district.leave("us1")
+    synced(district)
+    (state,) = district.store.persons({district.person("us1")}).values()
+    assert state.state == "grace"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.core.guard import Cell, Known, Limit, Limits, Shape, Verdict, judge, judge_source
+from syncd.core.calendar import TERM, Calendar
+from syncd.core.guard import Cell, Known, Limit, Limits, Shape, Verdict, judge, judge_age, judge_rows, judge_source
 from syncd.core.model import Change, Kind, PersonId, SourceName, TargetName
 from syncd.core.rendering import kinds_named
 
@@ -199,3 +201,92 @@ def test_more_changes_never_hold_fewer_people(here: int, there: int, more: int, 
     before = judged(changes).held
     assert before <= judged([*changes, *at("012", Kind.DISABLE, more, start=500)]).held
     assert before <= judged(changes, day={cell: already}, week={cell: already}).held
+
+
+# --- history and the year -----------------------------------------------------------------------------------------------
+
+
+def test_far_more_than_on_any_school_day_gets_half_of_the_limit() -> None:
+    """300 leavers spread over sixty campuses are under every limit of October, and more than ten times what it ever saw."""
+    spread = [change for n in range(60) for change in at(f"{n:03}", Kind.DISABLE, 5)]
+    many = {(f"{n:03}", "students"): 400 for n in range(60)}
+    quiet = Known(24_000, Limits(), most=lambda _: 22)
+    (finding,) = judge({LDAP: spread}, {LDAP: quiet}, lambda: many, {}).findings
+    assert "allows at most 250, whatever their share" in str(finding)
+    assert "more than 3 times what was done on any of the last 20 school days (at most 22)" in str(finding)
+    for usual in (None, 150):
+        known = Known(24_000, Limits(), most=lambda _, usual=usual: usual)  # type: ignore[misc]  # a default binds the value
+        assert judge({LDAP: spread}, {LDAP: known}, lambda: many, {}).clear
+
+
+def test_what_the_same_week_of_last_year_brought_is_not_held() -> None:
+    """A campus whose seniors leave in May is held in the first year, and is known in the second."""
+    seniors = at("012", Kind.DISABLE, 100)
+    for last_year, held in ((0, True), (79, True), (80, False), (100, False)):
+        known = Known(MANY, Limits(), yearly=lambda _, done=last_year: done)  # type: ignore[misc]  # a default binds the value
+        assert bool(judge({LDAP: seniors}, {LDAP: known}, lambda: PEOPLE, {}).findings) is held, last_year
+
+
+def test_a_season_multiplies_what_is_allowed_and_says_so() -> None:
+    """A quarter of a campus may leave in June; half of it may not."""
+    june = Limits().in_season(Calendar().closing)
+    known = {LDAP: Known(MANY, june)}
+    assert judge({LDAP: at("012", Kind.DISABLE, 100)}, known, lambda: PEOPLE, {}, "closing").clear
+    (finding,) = judge({LDAP: at("012", Kind.DISABLE, 200)}, known, lambda: PEOPLE, {}, "closing").findings
+    assert "at most 40 % of the 400 there in 24 hours while the year is closing" in str(finding)
+
+
+@given(
+    st.integers(0, 400),
+    st.integers(0, 400),
+    st.integers(0, 300),
+    st.one_of(st.none(), st.integers(0, 200)),
+    st.integers(0, 300),
+    st.sampled_from(["opening", "closing", "term"]),
+)
+def test_more_changes_never_hold_fewer_people_in_any_season(
+    fewer: int, more: int, before: int, most: int | None, yearly: int, season: str
+) -> None:
+    """R12: monotone in whatever season, after whatever days: who is held by few is held by more."""
+    fewer, more = sorted((fewer, more))
+    limits = Limits().in_season(getattr(Calendar(), season, TERM))
+    known = Known(8_000, limits, day={Cell(LDAP, "disable"): before}, most=lambda _: most, yearly=lambda _: yearly)
+
+    def held(count: int) -> frozenset[PersonId]:
+        return judge({LDAP: at("012", Kind.DISABLE, count)}, {LDAP: known}, lambda: PEOPLE, {}, season).held
+
+    assert held(fewer) <= held(more)
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 100), st.integers(0, 500))
+def test_more_missing_never_keep_fewer(fewer: int, more: int, of_late: int, people: int) -> None:
+    """R12: monotone, the whole campus and the last seven days included."""
+    fewer, more = sorted((fewer, more))
+    assert Shape().keeps(fewer, of_late, people) <= Shape().keeps(more, of_late, people)
+
+
+def test_a_campus_of_which_nobody_is_left_has_not_lost_a_family() -> None:
+    """Four of four are kept, and three of four are a family; thirty over a week are as many at once."""
+    shape = Shape()
+    assert (shape.keeps(4, 0, 4), shape.keeps(3, 0, 4), shape.keeps(2, 0, 2)) == (True, False, False)
+    assert (shape.keeps(15, 0, 400), shape.keeps(15, 30, 400)) == (False, True)
+
+
+def test_a_file_that_lost_its_rows_is_refused_and_a_small_one_is_not_judged() -> None:
+    """A third of the enrolments gone is an export that was cut; a file of twenty rows may lose ten."""
+    found = judge_rows(SIS, {"enrollments": 600, "orgs": 10}, {"enrollments": 1000, "orgs": 20, "persons": 900}, Shape())
+    (finding,) = found
+    assert str(finding) == (
+        "source sis: enrollments has 600 rows, and had up to 1,000 in the last ten school days: that is less by 40 %, and "
+        "sources.sis.shape.rows_percent allows 30 %. Look at the file: an export that was cut looks like this. "
+        "If it is right, approve it"
+    )
+    assert not judge_rows(SIS, {"enrollments": 700}, {"enrollments": 1000}, Shape())
+
+
+def test_a_roster_is_older_where_most_are_as_they_were() -> None:
+    """Thirty of forty taken back is last week's file; five are a correction."""
+    assert judge_age(SIS, None, 45, 40, 30, Shape())
+    assert judge_age(SIS, date(2026, 9, 1), 45, 40, 0, Shape())
+    assert not judge_age(SIS, None, 5, 5, 5, Shape())
+    assert not judge_age(SIS, None, 200, 190, 12, Shape())
