@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from bench import disasters_told, first_plan, ground, mapped, million, nochange, peers, reads, start, writes, year, year_told
+from bench import disasters_told, first_plan, ground, kills, mapped, million, nochange, peers, reads, start, writes, year, year_told
 from bench.figures import Figure, as_json, as_table, machine, missed, read_base
 from bench.scratch import find_servers
 from bench.year import SCORING
@@ -52,6 +52,8 @@ GROUPS: tuple[tuple[tuple[str, ...], Measure], ...] = (
 )
 """Figures that are measured together, in the order in which they are printed."""
 IDS = tuple(name for names, _ in GROUPS for name in names)
+HUNTS: tuple[tuple[tuple[str, ...], Measure], ...] = (((kills.ID,), lambda slapd, asked: [kills.measure(slapd, asked.scale)]),)
+"""What is measured only when it is asked for by name: it takes long, and tells of safety, not of speed."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,8 +77,8 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "group",
         nargs="?",
-        choices=["peers", *SUITES],
-        help="peers: only the comparison with a plain csv + ldap3 script; disasters, year: what is held, and what gets through",
+        choices=["peers", kills.ID, *SUITES],
+        help="peers: only against a plain csv + ldap3 script; kills: what a kill loses; disasters, year: what is held, what not",
     )
     parser.add_argument("--reduced", action="store_true", help="disasters, year: as small as in the tests")
     parser.add_argument("--seed", type=int, default=SCORING, help="year: another year")
@@ -95,7 +97,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 def _measure(asked: Asked) -> list[Figure]:
     binaries = find_servers()
     figures: list[Figure] = []
-    for names, measure in GROUPS:
+    for names, measure in (*GROUPS, *HUNTS):
         wanted = [name for name in names if name in asked.wanted]
         if wanted:
             print(f"measuring {', '.join(wanted)} …", file=sys.stderr, flush=True)
@@ -146,7 +148,8 @@ def main(words: Sequence[str]) -> int:
         return _suite(arguments)
     base = read_base(arguments.against) if arguments.against else None
     told = machine()
-    wanted = frozenset([*(arguments.only or ()), *(peers.IDS if arguments.group else ())]) or frozenset(IDS)
+    group = {None: (), "peers": peers.IDS, kills.ID: (kills.ID,)}[arguments.group]
+    wanted = frozenset([*(arguments.only or ()), *group]) or frozenset(IDS)
     try:
         figures = _measure(Asked(wanted, arguments.scale, arguments.rounds))
     except SyncdError as error:

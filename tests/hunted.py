@@ -237,6 +237,7 @@ class Hunted(Life):
         self.holders: set[str] = set()  # employee numbers of those whose first password was handed out
         self.landed: Counter[str] = Counter()
         self.in_doubt: list[Counter[str]] = []  # what was sent and not answered, after each kill
+        self.planned: list[int] = []  # changes of each run that was killed
         self.looked_up = 0  # of these, by `syncd resume`
         self.bound = 0  # first passwords that were tried
         self.seconds_of_planning = 0.0
@@ -286,6 +287,8 @@ class Hunted(Life):
                 return False
             seen = onlooker.newest()
             self.in_doubt.append(onlooker.in_doubt())
+            if seen.run != before and seen.planned:
+                self.planned.append(seen.planned.total())
         self.landed["before its run began" if seen.run == before else APPLYING if seen.status == APPLYING else PLANNING] += 1
         self._look()
         return True

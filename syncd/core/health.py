@@ -121,6 +121,7 @@ class Facts:
     decided: Mapping[str, int] = field(default_factory=dict)  # local facts in force, by kind
     owed_locks: Mapping[str, int] = field(default_factory=dict)  # accounts of locked people that may be open, by target
     rolling: Sequence[Rolling] = ()  # the rollovers under way
+    broken: Mapping[str, str] = field(default_factory=dict)  # by pipeline: what of this host keeps it from running at all
 
 
 CROWD = 25
@@ -193,6 +194,8 @@ def _runs(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
     for name, pipeline in facts.pipelines.items():
         where = f"pipeline {name}"
         newest, good = pipeline.newest, pipeline.good
+        if name in facts.broken:
+            yield Reason(Level.CRITICAL, where, f"the last run could not be: {facts.broken[name]}")
         if newest is None:
             yield Reason(Level.WARNING, where, "has never run")
             continue

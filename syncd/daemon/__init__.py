@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,8 @@ from zoneinfo import ZoneInfo
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from syncd import telemetry
 from syncd.assembly import Clock, Running, Watch, migrate_store, opened, utc_now
@@ -43,6 +46,8 @@ PATIENCE = 15.0
 TICK = 20.0
 """Seconds between two looks at the store, if the service manager does not want to hear of it more often."""
 BUSY_WAIT, BUSY_TRIES = 10.0, 60
+CLOCK_SLACK = 60.0
+"""Seconds by which the clock may be set back without a word; what keeps time slews it by less."""
 NOTICE_SECONDS = 30
 GRACE = 6 * 3600
 """Seconds by which a run may begin late: behind a long one, or after the machine slept."""
@@ -64,6 +69,8 @@ class Daemon:
         self._shutting_out = threading.Lock()  # held while accounts of locked people are closed
         self._stopping = threading.Event()
         self._breakers: dict[str, str] = {}
+        self._broken: dict[str, str] = {}  # by pipeline: why the last run could not even be noted as failed
+        self._ahead = self._clock_ahead()
         self._district: Running
         self._closing = ExitStack()  # what the present district has open
         self._metrics = Metrics(self.health)
@@ -109,16 +116,35 @@ class Daemon:
     def _serve(self, told: int, lease: Lease) -> None:
         """Wait for signals, and between them see that the store answers."""
         tick = min(TICK, (self._notifier.watchdog_seconds or 2 * TICK) / 2)
+        heard: set[int] = set()  # and not done yet
         while True:
             ready, _, _ = select.select([told], [], [], tick)
-            heard = set(os.read(told, 64)) if ready else set()
+            heard |= set(os.read(told, 64)) if ready else set()
             if heard & {signal.SIGTERM, signal.SIGINT}:
                 return
-            if signal.SIGHUP in heard:
-                self._reload()
-            if signal.SIGUSR1 in heard:
-                self._run_now()
-            self._look(lease)
+            try:
+                if signal.SIGHUP in heard:
+                    self._reload()
+                    heard.remove(signal.SIGHUP)
+                if signal.SIGUSR1 in heard:
+                    self._run_now()
+                    heard.remove(signal.SIGUSR1)
+                self._mind_the_clock()
+                self._look(lease)
+            except OSError as error:  # such as no file descriptor left: it passes, and a dead daemon would not
+                _log.warning("host.refuses", failure=error.strerror or type(error).__name__)
+                self._notifier.status(f"this host refuses what the daemon needs: {error.strerror or error}")
+
+    def _clock_ahead(self) -> float:
+        """Seconds by which the clock of the day is ahead of the one that nobody can set."""
+        return self._clock().timestamp() - time.monotonic()
+
+    def _mind_the_clock(self) -> None:
+        """Count the times of all schedules anew when the clock has been set back: else nothing would run until it caught up."""
+        before, self._ahead = self._ahead, self._clock_ahead()
+        if self._ahead < before - CLOCK_SLACK:
+            _log.warning("clock.back", seconds=round(before - self._ahead))
+            self._schedule()
 
     def _look(self, lease: Lease) -> None:
         """Say that the daemon lives, once the store has answered. Raises Busy where another daemon took over."""
@@ -174,7 +200,7 @@ class Daemon:
         if problems:
             self._refuse(problems)
             return
-        self._scheduler.add_job(self._replace, args=[config], id="reload", replace_existing=True, misfire_grace_time=None)
+        self._scheduler.add_job(self._replace, _at_once(), [config], id="reload", replace_existing=True, misfire_grace_time=None)
         _log.info("configuration.read")
         self._notifier.ready("the edited files are good; they are in use from the next run on")
 
@@ -217,16 +243,24 @@ class Daemon:
             for kind, cron in pipeline.schedule.crons.items():
                 self._scheduler.add_job(self._sync, trigger_of(cron, zone), [name, kind], id=f"{name} {kind}")
         if is_heard(config.notify):
-            self._scheduler.add_job(self._tell, "interval", seconds=NOTICE_SECONDS, id="notices", executor="notices")
+            every = IntervalTrigger(seconds=NOTICE_SECONDS, timezone=UTC)
+            self._scheduler.add_job(self._tell, every, id="notices", executor="notices")
             if config.notify.digest:
                 at = trigger_of(Cron.parse(config.notify.digest), zone)
                 self._scheduler.add_job(self._tell, at, [True], id="digest", executor="notices")
 
     def _run_now(self) -> None:
         """A delta run of every pipeline, asked for by somebody: quiet hours do not hold it."""
+        # One may be asked for while another of the kind still runs: it comes after it.
         for name in self._district.config.pipelines:
             self._scheduler.add_job(
-                self._sync, args=[name, "delta", "signal"], id=f"{name} now", replace_existing=True, misfire_grace_time=None
+                self._sync,
+                _at_once(),
+                [name, "delta", "signal"],
+                id=f"{name} now",
+                replace_existing=True,
+                max_instances=2,
+                misfire_grace_time=None,
             )
 
     def _sync(self, pipeline: str, kind: str, trigger: str = "schedule") -> None:
@@ -247,16 +281,28 @@ class Daemon:
             except SyncdError as error:
                 self._metrics.failed(pipeline, kind)
                 endpoint = error.endpoint if isinstance(error, EndpointError) else None
+                self._note_broken(pipeline, str(error) if endpoint == "store" or isinstance(error.__cause__, OSError) else "")
                 _log.warning("run.failed", pipeline=pipeline, kind=kind, endpoint=endpoint, failure=type(error).__name__)
+            except OSError as error:  # the host's, not a bug: no file descriptor, no memory, no room
+                self._metrics.failed(pipeline, kind)
+                self._note_broken(pipeline, f"{error.strerror or error}")
+                _log.warning("run.failed", pipeline=pipeline, kind=kind, failure=error.strerror or type(error).__name__)
             except Exception:  # noqa: BLE001 — the daemon outlives a bug: the run has failed, and the next may not meet it
                 self._metrics.failed(pipeline, kind)
                 _log.exception("run.failed", pipeline=pipeline, kind=kind)
             else:
+                self._note_broken(pipeline, "")
                 self._metrics.ran(planned, applied, time.monotonic() - begun - sum(planned.phases.values()))
         self._tell_head(pipeline)
         self._notifier.status(self._words())
         if is_heard(self._district.config.notify) and not self._stopping.is_set():
-            self._scheduler.add_job(self._tell, id="told now", executor="notices", replace_existing=True)
+            self._scheduler.add_job(self._tell, _at_once(), id="told now", executor="notices", replace_existing=True)
+
+    def _note_broken(self, pipeline: str, why: str) -> None:
+        """Remember here what the store may have no room for; nothing, once a run went through."""
+        self._broken.pop(pipeline, None)
+        if why:
+            self._broken[pipeline] = telemetry.masked(why)
 
     def _tell_head(self, pipeline: str) -> None:
         """Log where the audit's chain ends (R24): the log is kept by others than who can write to the store."""
@@ -322,7 +368,9 @@ class Daemon:
         """How the district is. Raises EndpointError where the store does not answer."""
         district, now = self._district, self._clock()
         times = next_runs(district.config, now)
-        return health(district.config, district.store, now, self._version, times, alive=True, breakers=self._breakers)
+        return health(
+            district.config, district.store, now, self._version, times, alive=True, breakers=self._breakers, broken=self._broken
+        )
 
     def _how(self) -> tuple[bool, dict[str, object]]:
         found = self.health()
@@ -349,6 +397,11 @@ def _unmoved(before: Config, after: Config) -> Iterator[Problem]:
     for key, old, new in (("state", before.state, after.state), ("store", before.store, after.store)):
         if old != new:
             yield Problem("config/syncd.yaml:1:1", f"`{key}` has changed; that takes a restart: systemctl restart syncd")
+
+
+def _at_once() -> DateTrigger:
+    """Now. Its time zone is told, for the scheduler would look for it in a file, which a host in trouble may refuse."""
+    return DateTrigger(timezone=UTC)
 
 
 @contextmanager

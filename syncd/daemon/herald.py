@@ -15,6 +15,7 @@ from syncd.core.health import Freshness, Kind, age
 from syncd.core.notices import Told, due
 from syncd.daemon.channels import send
 from syncd.engine.health import Health, as_json
+from syncd.errors import EndpointError
 from syncd.settings import Notify
 
 _TOLD = "told"  # in the store's meta
@@ -29,6 +30,7 @@ class Herald:
         self._district = district
         self._health = health
         self._clock = clock
+        self._told: dict[str, Told] | None = None  # what the store has no room for; else everything would be told again and again
 
     def tell(self) -> None:
         """Send what has to be told now, if anything. Raises EndpointError where the store does not answer."""
@@ -36,9 +38,12 @@ class Herald:
         if not is_heard(district.config.notify):
             return
         health, now = self._health(), self._clock()
-        notice, kept = due(district.config.district.name, health.reasons, _read(district.store.meta(_TOLD)), now)
+        before = _read(district.store.meta(_TOLD)) if self._told is None else self._told
+        notice, kept = due(district.config.district.name, health.reasons, before, now)
         if notice is None or self._send(notice.subject, notice.text, as_json(health)):
+            self._told = kept
             district.store.set_meta(_TOLD, json.dumps({key: _plain(one) for key, one in kept.items()}))
+            self._told = None
 
     def digest(self) -> None:
         """Send what was done in the last 24 hours, campus by campus, and what is not well."""
@@ -58,12 +63,16 @@ class Herald:
         notify = district.config.notify
         failed = send(notify, district.config.credentials, subject, text, {"health": told})
         channels = [name for name in ("email", "webhook", "command") if getattr(notify, name)]
-        district.store.set_freshness([
+        fresh = [
             Freshness(Kind.NOTICE, name, failed_at=now, why=telemetry.masked(failed[name]))
             if name in failed
             else Freshness(Kind.NOTICE, name, now)
             for name in channels
-        ])  # fmt: skip
+        ]
+        try:
+            district.store.set_freshness(fresh)
+        except EndpointError as error:  # the message has gone out: that it cannot be noted must not have it sent again
+            _log.warning("store.silent", endpoint=error.endpoint)
         for name in failed:
             _log.warning("notice.failed", kind=name)
         if len(failed) < len(channels):

@@ -91,8 +91,9 @@ def health(
     *,
     alive: bool,
     breakers: Mapping[str, str] | None = None,
+    broken: Mapping[str, str] | None = None,
 ) -> Health:
-    """The picture; `next_runs` by pipeline and kind, `alive`: a daemon runs.
+    """The picture; `next_runs` by pipeline and kind, `alive`: a daemon runs, `broken`: what it could not even note in the store.
 
     Raises EndpointError where the store does not answer.
     """
@@ -100,7 +101,7 @@ def health(
     today = now.astimezone(ZoneInfo(config.district.timezone)).date()
     facts = _facts(config, found, next_runs, breakers or {}, going(config, found.rollover, today), alive=alive)
     owed = Counter(one.target for one in store.facts.owed())
-    facts = replace(facts, decided=store.facts.counts(today), owed_locks=dict(sorted(owed.items())))
+    facts = replace(facts, decided=store.facts.counts(today), owed_locks=dict(sorted(owed.items())), broken=broken or {})
     bounds = Bounds(config.health.stale_after, config.health.backup_after)
     return Health(now, version, facts, judge(facts, bounds, config.calendar, now, today), found.accounts)
 

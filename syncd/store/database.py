@@ -120,12 +120,12 @@ def empty_log(engine: Engine) -> None:
 
 _MEANINGS = {
     "is locked": f"the database has been locked by another process for {BUSY_SECONDS} seconds",
-    "disk is full": "the disk is full",
-    "No space left": "the disk is full",
+    "disk is full": "the disk is full; make room where the store lies",
+    "No space left": "the disk is full; make room where the store lies",
     "readonly": "the database file cannot be written; look at its owner and mode",
     "read-only": "the database takes no writes: it is read-only or a standby",
     "unable to open": "the database file cannot be opened; look at the folder, its owner and mode",
-    "disk I/O error": "the disk reports an error or is full",
+    "disk I/O error": "the disk is full or reports an error; look at its space, then at the system's log",
     "malformed": "the database file is damaged; restore a backup",
     "not a database": "the file is no SQLite database",
 }

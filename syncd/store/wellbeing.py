@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, select, update
@@ -20,11 +21,11 @@ _NEWEST, _WHOLE = 20, 12
 
 
 def set_freshness(connection: Connection, told: Iterable[Freshness]) -> None:
-    """Remember these; a time that is None leaves the one known before."""
+    """Remember these; a time that is None leaves the one known before. What is told now is the newest, whatever the clock says."""
     known = {(row.kind, row.name): _row(row) for row in connection.execute(select(tables.freshness))}
     rows = []
     for one in told:
-        before = known.get((one.kind, one.name), Freshness(one.kind, one.name))
+        before = _not_ahead(known.get((one.kind, one.name), Freshness(one.kind, one.name)), one)
         rows.append(
             {
                 "kind": one.kind,
@@ -37,6 +38,15 @@ def set_freshness(connection: Connection, told: Iterable[Freshness]) -> None:
             }
         )
     statements.upsert(connection, tables.freshness, rows)
+
+
+def _not_ahead(before: Freshness, told: Freshness) -> Freshness:
+    """What was known, with no time that would outlive what is told now: it was noted before the clock went back."""
+    if told.good_at is not None and before.failed_at is not None and before.failed_at > told.good_at:
+        return replace(before, failed_at=told.good_at)
+    if told.failed_at is not None and before.good_at is not None and before.good_at >= told.failed_at:
+        return replace(before, good_at=told.failed_at - timedelta(microseconds=1))
+    return before
 
 
 def touch(connection: Connection, kind: str, at: datetime) -> None:
