@@ -115,15 +115,15 @@ def entry(data: bytes, at: int, end: int, names: Names) -> Entry:  # noqa: C901,
     return dn, found
 
 
-def part(name: str) -> tuple[str, int | None] | None:
-    """Of a name that tells only some of its values: the attribute, and where the next part begins, None where this was the last.
+def part(name: str) -> tuple[str, int, int | None] | None:
+    """Of a name that tells only some of its values: the attribute, where this part begins and where the next, None after the last.
 
     None for a name that tells all.
     """
     found = _RANGE.fullmatch(name)
     if found is None:
         return None
-    return found[1], None if found[3] == "*" else int(found[3]) + 1
+    return found[1], int(found[2]), None if found[3] == "*" else int(found[3]) + 1
 
 
 def reference(data: bytes, at: int, end: int) -> list[str]:

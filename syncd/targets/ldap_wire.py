@@ -221,18 +221,19 @@ class Wire:
         Raises EndpointError where it stops telling before the end.
         """
         whole: dict[str, list[bytes]] = {}
-        for name, values in found[1].items():
-            kept, more = (name, None) if (told := entries.part(name)) is None else told
+        for told_as, values in found[1].items():
+            kept, _, more = entries.part(told_as) or (told_as, 0, None)
             held = whole.setdefault(kept, [])
             held += values
             while more is not None:
                 rest = next(iter(list(self._search(dn, ber.Reach.BASE, _ANYTHING, [f"{kept};range={more}-*"]))), None)
-                parts = [(values, told[1]) for name, values in (rest[1] if rest else {}).items() if (told := entries.part(name))]
-                if len(parts) != 1 or not parts[0][0]:
-                    why = f"the server tells only {len(held)} values of {kept} of {dn}"
-                    raise EndpointError(self.endpoint, why, "give the account we bind as the right to read them all")
-                held += parts[0][0]
-                more = parts[0][1]
+                parts = {name: told for name in (rest[1] if rest else {}) if (told := entries.part(name)) is not None}
+                name = next((name for name, (_, begins, _) in parts.items() if begins == more), "")
+                if rest is None or not rest[1].get(name):  # not what was asked for, and so no end in sight
+                    why = f"the server tells only a part of the values of {kept} of {dn}"
+                    raise EndpointError(self.endpoint, why, "raise the server's limit of values in one answer")
+                held += rest[1][name]
+                more = parts[name][2]
         return found[0], whole
 
     def entries_of(self, dns: Iterable[str], attributes: Sequence[str]) -> Iterator[tuple[str, Entry | None]]:

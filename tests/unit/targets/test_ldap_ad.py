@@ -103,8 +103,8 @@ def test_a_password_is_quoted_and_wide() -> None:
     ("name", "told"),
     [
         ("member", None),
-        ("member;range=0-1499", ("member", 1500)),
-        ("member;range=1500-*", ("member", None)),
+        ("member;range=0-1499", ("member", 0, 1500)),
+        ("member;range=1500-*", ("member", 1500, None)),
         ("usercertificate;binary", None),
     ],
 )
