@@ -122,6 +122,7 @@ class Facts:
     owed_locks: Mapping[str, int] = field(default_factory=dict)  # accounts of locked people that may be open, by target
     rolling: Sequence[Rolling] = ()  # the rollovers under way
     broken: Mapping[str, str] = field(default_factory=dict)  # by pipeline: what of this host keeps it from running at all
+    half_approved: int = 0  # changes that one human approved where two must
 
 
 CROWD = 25
@@ -166,6 +167,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_targets(facts, bounds, now),
         *_campuses(facts, bounds, now),
         *_many(facts),
+        *_approvals(facts),
         *_backup(facts, bounds, now),
         *_notices(facts),
         *_locks(facts),
@@ -294,6 +296,15 @@ def _rollovers(facts: Facts, today: date) -> Iterator[Reason]:
         if one.until - today <= ENDS_SOON:
             why = f"at {one.where()} ends on {one.until}; students still missing then begin their grace: syncd rollover preview"
             yield Reason(Level.WARNING, "rollover", why)
+
+
+def _approvals(facts: Facts) -> Iterator[Reason]:
+    """Said only while something is held: what one human approved may not be wanted any more."""
+    if facts.half_approved and any(pipeline.held for pipeline in facts.pipelines.values()):
+        yield Reason(
+            Level.WARNING, "approvals",
+            f"{facts.half_approved:,} held changes are approved by 1 of 2; somebody else must approve them, too: see `syncd holds`",
+        )  # fmt: skip
 
 
 def _backup(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:

@@ -21,6 +21,7 @@ from syncd.core.local import Local
 from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
 from syncd.engine import explain, gather, health, planned, shapes
+from syncd.engine.approving import Approved, Approving
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
 from syncd.engine.deciding import Deciding
@@ -83,6 +84,7 @@ class Engine:
         }
         self._spools = config.state / "spools"
         self._judge = Judge(config, store, clock, self._people.staff)
+        self.approving = Approving(config, store, clock)
         self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
         self.facts = LocalFacts(config, store, vault, clock, self._people, self._mappings, targets)
         self._stopping = Event()
@@ -91,6 +93,10 @@ class Engine:
     def stop(self) -> None:
         """Let the run in progress, if any, end soon: what was sent is awaited and recorded, nothing more is sent. For ever."""
         self._stopping.set()
+
+    def now(self) -> datetime:
+        """The time, as this district has it."""
+        return self._clock()
 
     @property
     def today(self) -> date:
@@ -218,10 +224,9 @@ class Engine:
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
         judged = planned.without_all(plans, local.kept_out)  # a lock asks no limit
-        verdict, released = self._judge.verdict(
-            pipeline, accesses, readings, Judged(people, decided, judged, matched, came_from), ground
-        )
-        verdict, doubt = self._judge.doubted(verdict, pipeline, today)
+        ruling = self._judge.verdict(pipeline, accesses, readings, Judged(people, decided, judged, matched, came_from), ground)
+        verdict, doubt = self._judge.doubted(ruling.verdict, pipeline, today)
+        plans, turned_down = ruling.without_rejected(plans, matched)
         result = Planned(
             run=run,
             pipeline=pipeline,
@@ -233,10 +238,12 @@ class Engine:
             doubt=doubt,
             shelf=shelf,
             aside=aside,
-            released=released,
+            lapsed=ruling.lapsed,
+            released=ruling.released,
             findings=(
                 *planned.findings_of(people, desire, matched, readings),
                 *shelved,
+                *turned_down,
                 *aside.findings,
                 *shapes.told_of_rollover(readings.values(), ground),
             ),
@@ -258,8 +265,8 @@ class Engine:
         """Tell of a plan and, where `stored`, keep it and the names it promises."""
         run, store, now = result.run, self._store, self._clock()
         _log.info(
-            "run.planned", run=run, pipeline=result.pipeline, kind=result.kind, trigger=trigger, persons=len(result.decided),
-            changes=result.changes, findings=len(result.findings), held=len(result.verdict.findings),
+            "run.planned", run=run, pipeline=result.pipeline, kind=result.kind, trigger=trigger.partition(" by ")[0],
+            persons=len(result.decided), changes=result.changes, findings=len(result.findings), held=len(result.verdict.findings),
             seconds=(now - begun).total_seconds(),
         )  # fmt: skip
         for where, error in result.stopped.items():
@@ -302,13 +309,13 @@ class Engine:
         """Whether the next apply to a target must be explicit: never written to (R14), or not read since a restore (R25)."""
         return self._judge.is_first(pipeline, target)
 
-    def approve(self, run: RunId, actor: str, because: str, campuses: Collection[str] = ()) -> tuple[int, int]:
-        """Let the held changes of a stored plan go, all or those of some campuses; how many people, and how many changes.
+    def approve(self, run: RunId, actor: str, because: str, campuses: Collection[str] = ()) -> Approved:
+        """Let the held changes of a stored plan go, all or those of some campuses; `actor` is who, as the kernel says it (R39).
 
         What replans just as it was is applied by the next run; what is new or otherwise stays held (R15). Raises EndpointError
-        where the plan is gone or holds nobody there.
+        where the plan is gone, holds nobody there, or this human may not.
         """
-        return self._judge.approve(run, self.stored_plan(run), actor, because, campuses)
+        return self.approving.approve(run, self.stored_plan(run), actor, because, campuses)
 
     # --- apply --------------------------------------------------------------------------------------------------------
 
@@ -340,6 +347,7 @@ class Engine:
         store.accept(run, ready.acceptance(), self._clock())
         store.shelve(ready.shelf)
         store.quarantine.drop(ready.aside.obsolete)
+        store.decisions.forget(ready.lapsed)
         if ready.undoes is not None:
             self._undoing.keep_back(ready)
         for source, reading in ready.readings.items():
@@ -488,8 +496,9 @@ class Engine:
             self._store.shelve(self._plan(pipeline, DELTA, None, spools, None, UNDO, stored=False).shelf)
 
     def release(self, key: str) -> int:
-        """Take what was undone of whoever this key means off the shelf: the next run does it. How many people that were."""
-        return self._undoing.release(self._store.find_person(key))
+        """Take what was undone of whoever this key means off the shelf, and offer what was turned down: how many people."""
+        persons = self._store.find_person(key)
+        return max(self._undoing.release(persons), self._store.decisions.release(persons))
 
     def reject(self, run: RunId) -> int:
         """Drop a stored plan, and the names it promised that were never sent (R9); how many names.

@@ -135,6 +135,7 @@ def _facts(
         notices={name: known[Kind.NOTICE, name] for name in _channels(config) if (Kind.NOTICE, name) in known},
         breakers=breakers,
         rolling=rolling,
+        half_approved=found.half_approved,
     )
 
 
@@ -148,11 +149,11 @@ def _of(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Freshne
 
 
 def _runs(rows: Iterable[RunRow]) -> tuple[RunFacts, ...]:
-    """The runs that were meant; a plan that was only tried says nothing of how it is."""
+    """The runs that were meant; a plan that was only tried, or that somebody rejected, says nothing of how it is."""
     return tuple(
         RunFacts(row.id, row.kind, row.status, row.started, row.ended, row.held, row.summary)
         for row in rows
-        if row.status != "tried"
+        if row.status not in ("tried", "rejected")
     )
 
 
@@ -173,6 +174,7 @@ def as_json(health: Health) -> dict[str, object]:
         "campuses": {name: _fresh_json(one, now) | {"persons": one.count} for name, one in sorted(facts.campuses.items())},
         "rollover": [{"until": one.until.isoformat(), "campuses": sorted(one.campuses)} for one in facts.rolling],
         "held": sum(len(one.held) for one in facts.pipelines.values()),
+        "half_approved": facts.half_approved,
         "quarantined": facts.quarantined,
         "findings": dict(sorted(facts.findings.items())),
         "local_facts": {**facts.decided, "locks_owed": sum(facts.owed_locks.values())},

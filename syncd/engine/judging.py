@@ -10,10 +10,9 @@ from datetime import time as time_of_day
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from syncd import telemetry
 from syncd.core import clock, guard, plan, signs
 from syncd.core.guard import VANISH, Cell, Finding, Verdict
-from syncd.core.model import Change, Kind, PersonId, RunId, SourceName, TargetName
+from syncd.core.model import Change, Kind, PersonId, SourceName, TargetName
 from syncd.core.plan import Plan
 from syncd.core.protected import Protected, judge_protected, judge_required
 from syncd.core.signs import Sign
@@ -21,21 +20,18 @@ from syncd.engine import shapes
 from syncd.engine.desire import Decided
 from syncd.engine.gather import People, Reading, SourceAccess
 from syncd.engine.matching import Matched
-from syncd.engine.planned import Planned, StoredPlan
+from syncd.engine.planned import Planned, without
 from syncd.engine.rollover import under_way
 from syncd.engine.shapes import Ground
-from syncd.errors import EndpointError
 from syncd.settings import Config
-from syncd.store import Approval, Store
+from syncd.store import Finding as Noted
+from syncd.store import Store
 
 BEGUN, ENDED = "begun", "ended"  # the explicit first apply to a target, which may take more than one run (R14)
-APPROVED_FOR = timedelta(days=7)
-"""How long an approval waits for the run that applies it: who approved has seen what was so then."""
+_REJECTED = "turned down by a human: not made and not offered again until it is another change; see `syncd holds`"
 _ABOUT = timedelta(days=7)
 _LONG_AGO = date(2000, 1, 1)
 _NOT_SPENT: tuple[dict[Cell, int], dict[Cell, int]] = ({}, {})
-
-_log = telemetry.logger("engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,29 @@ class Judged:
     plans: Mapping[TargetName, Plan]
     matched: Mapping[TargetName, Matched]
     came_from: Mapping[PersonId, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What is said of the plans of a run.
+
+    `released` are people whom a human let go though a limit would hold them, `rejected` people with a change that a human
+    turned down; `lapsed` are digests that were turned down and are not wanted any more.
+    """
+
+    verdict: Verdict
+    released: frozenset[PersonId] = frozenset()
+    rejected: frozenset[PersonId] = frozenset()
+    lapsed: frozenset[str] = frozenset()
+
+    def without_rejected(
+        self, plans: Mapping[TargetName, Plan], matched: Mapping[TargetName, Matched]
+    ) -> tuple[dict[TargetName, Plan], list[Noted]]:
+        """The plans without whoever has a change that was turned down (R16), who stay dirty (R5), and a finding for each."""
+        for name, one in plans.items():
+            matched[name].waiting |= {change.person for change in one.changes if change.person in self.rejected and change.person}
+        left = {name: without(one, self.rejected) for name, one in plans.items()}
+        return left, [Noted("rejected", person, _REJECTED, person) for person in sorted(self.rejected)]
 
 
 class Judge:
@@ -65,8 +84,11 @@ class Judge:
 
     def verdict(
         self, pipeline: str, accesses: Collection[SourceAccess], readings: Mapping[SourceName, Reading], run: Judged, ground: Ground
-    ) -> tuple[Verdict, frozenset[PersonId]]:
-        """The verdict, and whom a human has let go though a limit would hold them."""
+    ) -> Ruling:
+        """The verdict, with what humans have decided of what it holds.
+
+        What was turned down is judged with the rest, so that turning some of a wave down never lets the others go.
+        """
         plans, season = run.plans, ground.season.name
         known = {name: self._known(name, one, run.matched[name], ground) for name, one in plans.items()}
         changes = {name: one.changes for name, one in plans.items()}
@@ -83,15 +105,40 @@ class Judge:
         moving = {change.person for one in plans.values() for change in one.changes if change.person is not None}
         absent = {person for finding in found if _is_of(finding, VANISH) for person in finding.persons}
         verdict = Verdict(tuple(found))
-        released = self._approved(plans, verdict.held & moving) if verdict.held & moving else frozenset[PersonId]()
-        verdict = verdict.released(released)
+        wanted = _digests(change for one in plans.values() for change in one.changes)
+        rejected, stays, lapsed = self._turned_down(wanted, absent - moving, readings, run.decided)
+        waits = verdict.held & moving
+        released = self._approved(wanted, waits) - rejected if waits else frozenset[PersonId]()
+        verdict = verdict.released(released | rejected | stays)
         # A sign of people to whom nothing would be done holds nobody.
         telling = tuple(one for one in verdict.findings if one.cell is None or not one.persons.isdisjoint(moving | absent))
         first = tuple(sorted(name for name, one in plans.items() if one.changes and self.is_first(pipeline, name)))
         verdict = replace(verdict, findings=telling, first=first)
-        waiting = verdict.held | released
+        waiting = verdict.held | released | rejected | stays
         believed = Counter(cell for sign in told if sign.person not in waiting for cell in sign.cells)
-        return replace(verdict, idle=frozenset(verdict.held - moving - absent), believed=believed), released
+        verdict = replace(verdict, idle=frozenset(verdict.held - moving - absent), believed=believed)
+        return Ruling(verdict, released, rejected, lapsed)
+
+    def _turned_down(
+        self,
+        wanted: Mapping[PersonId, set[str]],
+        absent: Collection[PersonId],
+        readings: Mapping[SourceName, Reading],
+        decided: Collection[PersonId],
+    ) -> tuple[frozenset[PersonId], frozenset[PersonId], frozenset[str]]:
+        """Who has a change that somebody turned down, whose absence somebody turned down, and what is not wanted any more."""
+        told = self._store.decisions.rejections(self._clock())
+        gone = {shapes.vanish_digest(person): person for person in absent}
+        rejected = frozenset(one.person for one in told if one.digest in wanted.get(one.person, ()))
+        read = bool(readings) and all(one.fresh and one.failed is None for one in readings.values())
+        lapsed = frozenset(
+            one.digest
+            for one in told
+            if one.digest not in gone
+            and (read if one.digest == shapes.vanish_digest(one.person) else one.person in decided)
+            and one.person not in rejected
+        )
+        return rejected, frozenset(gone[one.digest] for one in told if one.digest in gone), lapsed
 
     def _protected(self, changes: Mapping[TargetName, Collection[Change]]) -> Iterator[Finding]:
         """What touches what the configuration says never to touch, or closes the account of somebody who must have one."""
@@ -158,32 +205,11 @@ class Judge:
             days.update(self._store.past.by_day(each, about - _ABOUT, about + _ABOUT))
         return max(days.values(), default=0)
 
-    def _approved(self, plans: Mapping[TargetName, Plan], held: Collection[PersonId]) -> frozenset[PersonId]:
+    def _approved(self, wanted: Mapping[PersonId, set[str]], held: Collection[PersonId]) -> frozenset[PersonId]:
         """Those of the people all of whose changes somebody approved just as they are (R15)."""
-        theirs: dict[PersonId, set[str]] = {}
-        for change in (change for one in plans.values() for change in one.changes):
-            if change.person is not None and change.person in held:
-                theirs.setdefault(change.person, set()).add(plan.digest(change))
-        approved = self._store.approved({digest for mine in theirs.values() for digest in mine}, self._clock())
+        theirs = {person: mine for person, mine in wanted.items() if person in held}
+        approved = self._store.decisions.approved({digest for mine in theirs.values() for digest in mine}, self._clock())
         return frozenset(person for person, mine in theirs.items() if mine <= approved)
-
-    def approve(self, run: RunId, kept: StoredPlan, actor: str, because: str, campuses: Collection[str]) -> tuple[int, int]:
-        """Remember that somebody let the held changes of this plan go; how many people, and how many changes."""
-        now = self._clock()
-        changes = [change for one in kept.plans.values() for change in one.changes if change.person in kept.held]
-        chosen = {change.person for change in changes if change.person is not None and (not campuses or change.campus in campuses)}
-        digests = {plan.digest(change) for change in changes if change.person in chosen}
-        # Whoever is held without a change has vanished from a roster: what is approved is that they are gone.
-        gone = self._store.persons(kept.held - {change.person for change in changes})
-        absent = {person for person, state in gone.items() if not campuses or state.campus in campuses}
-        chosen |= absent
-        digests |= {shapes.vanish_digest(person) for person in absent}
-        digests |= set() if campuses else kept.shapes
-        if not digests:
-            raise EndpointError(f"plan {run}", "holds nobody back" + (" there" if campuses else ""), "see `syncd holds`")
-        self._store.approve(Approval(run, now, now + APPROVED_FOR, actor, because), digests)
-        _log.info("plan.approved", run=run, persons=len(chosen), changes=len(digests))
-        return len(chosen), len(digests)
 
     def cells_of(self, ready: Planned, name: TargetName) -> Callable[[Change], Collection[Cell]]:
         """Where a change that was made counts for runs to come (R12): apart what a human released, not what a first apply fills."""
@@ -229,4 +255,13 @@ def _creates(plans: Mapping[TargetName, Plan]) -> dict[TargetName, dict[tuple[st
         for change in one.changes:
             if change.kind is Kind.CREATE and change.person is not None:
                 found.setdefault(name, {}).setdefault((change.campus, change.population), set()).add(change.person)
+    return found
+
+
+def _digests(changes: Iterable[Change]) -> dict[PersonId, set[str]]:
+    """The digests of what is to be done, by person."""
+    found: dict[PersonId, set[str]] = {}
+    for change in changes:
+        if change.person is not None:
+            found.setdefault(change.person, set()).add(plan.digest(change))
     return found

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from syncd.core.guard import Cell, Verdict
 from syncd.core.guard import Finding as Broken
-from syncd.core.guard import Verdict
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import KIND_ORDER, Change, Kind, Outcome, PersonId, Result, RunId, SourceName, Subject, SubjectKey, TargetName
 from syncd.core.plan import Plan, without_orphans
@@ -66,6 +66,7 @@ class Planned:
     undoes: Undoes | None = None
     shelf: Shelf = field(default_factory=dict)  # as it is once this plan is applied; one that never is changes nothing there
     aside: SetAside = NOBODY  # what was refused before, and is not sent now
+    lapsed: frozenset[str] = frozenset()  # digests that a human turned down, and that nobody wants any more
     released: frozenset[PersonId] = frozenset()  # whom a human let go though a limit holds their cell (R15)
     doubt: str = ""  # why the clock is not believed
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds of each phase of the plan, in order
@@ -211,6 +212,7 @@ class StoredPlan:
     held: frozenset[PersonId] = frozenset()
     undoes: Undoes | None = None
     shapes: frozenset[str] = frozenset()  # what an approval of the rosters as a whole would say
+    cells: tuple[tuple[Cell | None, frozenset[PersonId]], ...] = ()  # who is held in which cell
 
 
 def without(whole: Plan, persons: Collection[PersonId]) -> Plan:
@@ -266,6 +268,7 @@ def dump(planned: Planned, mapped_on: date) -> bytes:
         "verdict": [str(finding) for finding in planned.verdict.findings],
         "held": sorted(planned.verdict.held - planned.verdict.idle),
         "shapes": sorted({finding.digest for finding in planned.verdict.findings if finding.digest}),
+        "cells": [[*astuple(one.cell), sorted(one.persons)] for one in planned.verdict.findings if one.cell],
         "undoes": _undoes_told(planned.undoes),
     }
     plans = [b"%b:[%b]" % (dumps(name), b",".join(_told(one.changes))) for name, one in planned.plans.items()]
@@ -294,6 +297,7 @@ def load(kept: bytes) -> StoredPlan:
         frozenset(PersonId(person) for person in told.get("held", ())),
         _undoes_read(told.get("undoes")),
         frozenset(told.get("shapes", ())),
+        tuple((Cell(*cell), frozenset(map(PersonId, persons))) for *cell, persons in told.get("cells", ())),
     )
 
 

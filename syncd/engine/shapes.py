@@ -73,7 +73,7 @@ def believed(access: SourceAccess, reading: Reading, store: Store, ground: Groun
     if many:
         again = _again(access, reading, known, {person for group in many.values() for person in group}, store)
         kept = {person for cell, group in many.items() if too_many(cell, group - again) for person in group - again}
-        approved = store.approved([vanish_digest(person) for person in kept], ground.now)
+        approved = store.decisions.approved([vanish_digest(person) for person in kept], ground.now)
         kept = {person for person in kept if vanish_digest(person) not in approved}
         _keep(reading, known, kept, VANISHED, "missing from the roster together with many others of the same campus; kept as it is")
     return reading
@@ -167,7 +167,7 @@ def _whole(access: SourceAccess, reading: Reading, store: Store, ground: Ground)
         found += guard.judge_rows(access.name, reading.spool.counts, most, shape, season)
         found += _older(access, reading, store)
     digest = shape_digest(access.name, reading.spool)
-    if found and store.approved([digest], ground.now):
+    if found and store.decisions.approved([digest], ground.now):
         return [one for one in found if not one.digest]
     return [replace(one, digest=digest) if one.digest else one for one in found]
 

@@ -61,24 +61,23 @@ class Undoing:
                 ]
         plans = {name: Plan(name, tuple(sorted(listed, key=planned.order_key))) for name, listed in changes.items()}
         matched = {name: Matched(name, accounts=self._store.accounts(name)) for name in plans}
-        verdict, released = self._judge.verdict(
-            pipeline, (), {}, Judged(People(), {}, plans, matched, {}), self._judge.ground(today)
-        )
+        ruling = self._judge.verdict(pipeline, (), {}, Judged(People(), {}, plans, matched, {}), self._judge.ground(today))
+        plans, turned_down = ruling.without_rejected(plans, matched)
         return Planned(
             run=run,
             pipeline=pipeline,
             kind=UNDO,
             today=today,
             plans=plans,
-            verdict=verdict,
-            findings=tuple(findings),
+            verdict=ruling.verdict,
+            findings=(*findings, *turned_down),
             readings={},
             decided={},
             matched=matched,
             people=People(),
             fingerprints={},
             reserved={},
-            released=released,
+            released=ruling.released,
             one_person=True,
             undoes=undoes,
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from syncd.settings.cross_check import extra_fields
 from syncd.settings.loading import check, load
 from syncd.settings.model import (
+    Approvals,
     Config,
+    Control,
     District,
     Email,
     Health,
@@ -21,7 +23,9 @@ from syncd.settings.schema import json_schemas, write_schemas
 from syncd.settings.starting import write_starting_set
 
 __all__ = [
+    "Approvals",
     "Config",
+    "Control",
     "District",
     "Email",
     "Health",

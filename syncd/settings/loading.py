@@ -175,6 +175,8 @@ def _config(
         retention=main.retention,
         health=main.health,
         notify=_anchored_notify(folder, main.notify),
+        control=main.control,
+        approvals=main.approvals,
         calendar=calendar,
     )
 

@@ -223,6 +223,41 @@ class Notify:
             raise ValueError(f"command: '{self.command[0]}' must be the whole path of a program")
 
 
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Who may do what over the daemon's socket, by Unix group.
+
+    Where a group does not exist here, root and the user the state belongs to have its right, and nobody else.
+    """
+
+    view: str = field(default="syncd-view", metadata={"doc": "Look: `holds`, `shelved`, `status`. The other three may look, too."})
+    operate: str = field(
+        default="syncd-operate",
+        metadata={"doc": "Run now, reload, plan an undo, reject, release. So may root and the state's user."},
+    )
+    approve: str = field(default="syncd-approve", metadata={"doc": "Approve what is held, and apply stored plans."})
+    unlock: str = field(default="syncd-unlock", metadata={"doc": "Unlock whom somebody locked."})
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """How what is held is let go, or turned down."""
+
+    approvers: Literal[1, 2] = field(
+        default=1,
+        metadata={
+            "doc": "How many different humans must approve. With `2`, neither whoever asked for the run or undo, nor the author of "
+            "the configuration in force, is one of them."
+        },
+    )
+    expire_after: int = field(
+        default=7, metadata={"unit": "days", "doc": "How long an approval waits for the run that applies it; then it is forgotten."}
+    )
+    rejected_for: int = field(
+        default=90, metadata={"unit": "days", "doc": "How long what was turned down is not offered again, if it stays the same."}
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncdFile:
     """config/syncd.yaml: where rosters come from, where accounts go, and what holds them back."""
@@ -249,6 +284,8 @@ class SyncdFile:
     retention: Retention = field(metadata={"doc": "How long copies of personal data are kept."})
     health: Health = field(default=Health(), metadata={"doc": "What monitors are told, and when something is not well."})
     notify: Notify = field(default=Notify(), metadata={"doc": "Who hears when something is not well."})
+    control: Control = field(default=Control(), metadata={"doc": "Who may do what over the daemon's socket, by Unix group."})
+    approvals: Approvals = field(default=Approvals(), metadata={"doc": "How what is held is let go, or turned down."})
 
 
 _NO_CALENDAR = Calendar()
@@ -271,6 +308,8 @@ class Config:
     retention: Retention
     health: Health = Health()
     notify: Notify = Notify()
+    control: Control = Control()
+    approvals: Approvals = Approvals()
     calendar: Calendar = _NO_CALENDAR
 
     @property

@@ -7,7 +7,6 @@ database that is locked, full, read-only or gone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +33,7 @@ from syncd.core.naming import IssuedName
 from syncd.store import (
     backup,
     codec,
+    decisions,
     history,
     holding,
     journal,
@@ -48,6 +48,7 @@ from syncd.store import (
 )
 from syncd.store.audit import Audit
 from syncd.store.database import connect, looking, transaction
+from syncd.store.decisions import Decisions
 from syncd.store.facts import Facts
 from syncd.store.lives import Lives
 from syncd.store.past import Past
@@ -86,6 +87,7 @@ class Store:
         self.resolutions = Resolutions(engine, vault)
         self.past = Past(engine)
         self.lives = Lives(engine, vault)
+        self.decisions = Decisions(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -428,6 +430,7 @@ class Store:
         """Delete passwords past their day, and plans and before-images older than these times (R38); how many plans and images."""
         with transaction(self._engine) as connection:
             holding.expire(connection, now.astimezone(UTC))
+            decisions.expire(connection, now.astimezone(UTC))
             return journal.expire(
                 connection, self._vault, now.astimezone(UTC), plans_before.astimezone(UTC), images_before.astimezone(UTC)
             )
@@ -469,17 +472,6 @@ class Store:
         """How many persons with access there are, by the code of their campus and their population."""
         with transaction(self._engine) as connection:
             return wellbeing.people_at(connection)
-
-    def approve(self, approval: Approval, digests: Collection[str]) -> None:
-        """Somebody let the changes with these digests go (R15)."""
-        utc = replace(approval, at=approval.at.astimezone(UTC), expires=approval.expires.astimezone(UTC))
-        with transaction(self._engine) as connection:
-            holding.approve(connection, self._vault, utc, digests)
-
-    def approved(self, digests: Collection[str], now: datetime) -> set[str]:
-        """Those of the digests that somebody approved, and that has not expired."""
-        with transaction(self._engine) as connection:
-            return holding.approved(connection, digests, now.astimezone(UTC))
 
     def shelved(self) -> dict[tuple[TargetName, PersonId], set[str]]:
         """What was undone, by target and person: digests of what is not to be done again; "" is what the next plan wants."""

@@ -1,4 +1,4 @@
-"""What was applied of late by cell (R12), approved (R15) and undone (R22). Functions of an open connection."""
+"""What was applied of late by cell (R12), and undone (R22). Functions of an open connection."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from sqlalchemy import Connection, delete, func, select
 
 from syncd.core.guard import Cell
 from syncd.core.model import PersonId, TargetName
-from syncd.store import audit, tables
-from syncd.store.reading import chunks, number, person_id
-from syncd.store.rows import Approval
-from syncd.vault import Vault
+from syncd.store import tables
+from syncd.store.reading import number, person_id
 
 _BY_HOUR = timedelta(days=8)
 _KEPT = timedelta(days=430)  # a year, and some days on either side to compare with
@@ -52,34 +50,6 @@ def spent_since(connection: Connection, target: TargetName, since: datetime) -> 
     }
 
 
-def approve(connection: Connection, vault: Vault, approval: Approval, digests: Collection[str]) -> None:
-    """Somebody approved the changes with these digests, until a time; whoever approved one before is replaced."""
-    table = tables.approvals
-    for piece in chunks(digests):
-        connection.execute(delete(table).where(table.c.digest.in_(piece)))
-    told = {
-        "run": int(approval.run[1:]),
-        "at": approval.at.isoformat(),
-        "expires": approval.expires.isoformat(),
-        "actor": approval.actor,
-        "because": approval.because,
-    }
-    if digests:
-        connection.execute(table.insert(), [{"digest": digest, **told} for digest in digests])
-    contents = {"because": approval.because, "digests": sorted(digests), "expires": approval.expires.isoformat()}
-    audit.append(connection, vault, "approved", approval.actor, contents, approval.at, run=approval.run)
-
-
-def approved(connection: Connection, digests: Collection[str], now: datetime) -> set[str]:
-    """Those of the digests that somebody approved, and that has not expired."""
-    table = tables.approvals
-    found: set[str] = set()
-    for piece in chunks(digests):
-        query = select(table.c.digest).where(table.c.digest.in_(piece), table.c.expires > now.isoformat())
-        found.update(connection.execute(query).scalars())
-    return found
-
-
 def shelved(connection: Connection) -> dict[tuple[TargetName, PersonId], set[str]]:
     """What was undone, by target and person: the digests of what is not to be done again; "" is whatever the next plan wants."""
     found: dict[tuple[TargetName, PersonId], set[str]] = {}
@@ -103,7 +73,7 @@ def shelve(connection: Connection, told: Mapping[tuple[TargetName, PersonId], Co
 
 
 def expire(connection: Connection, now: datetime) -> None:
-    """Sum up by day what no window reaches any more, forget what is over a year old, and approvals past their day."""
+    """Sum up by day what no window reaches any more, and forget what is over a year old."""
     table = tables.spent
     connection.execute(delete(table).where(table.c.hour < _hour(now - _KEPT)))
     day = func.substr(table.c.hour, 1, _DAY)
@@ -114,7 +84,6 @@ def expire(connection: Connection, now: datetime) -> None:
         connection.execute(delete(table).where(*old))
         names = [column.name for column in table.primary_key]
         _add(connection, [{**dict(zip(names, row, strict=False)), "number": int(row[-1])} for row in sums])
-    connection.execute(delete(tables.approvals).where(tables.approvals.c.expires <= now.isoformat()))
 
 
 def _hour(at: datetime) -> str:

@@ -113,7 +113,7 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """Who let a plan's held changes go, as the kernel says it (R39), why, and until when."""
+    """Who let a plan's held changes go, or turned them down, as the kernel says it (R39), why, and until when."""
 
     run: RunId
     at: datetime
@@ -133,6 +133,7 @@ class Wellbeing:
     findings: Mapping[str, int]  # by kind
     quarantined: int
     rollover: str = ""  # as it was remembered
+    half_approved: int = 0  # changes that somebody approved, but not as many as must
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,14 +49,30 @@ spent = Table(
     sqlite_with_rowid=False,
 )
 
-# Changes that somebody approved, by their digests (R15), and who that was (R39).
+# Changes that somebody approved, by their digests (R15), and who that was (R39). `lets_go`: it was the last one needed.
 approvals = Table(
     "approvals",
     metadata,
     Column("digest", String, primary_key=True),
+    Column("who", _NUMBER, primary_key=True, autoincrement=False),  # the human's uid; -1 where nobody can tell
     Column("run", _NUMBER, nullable=False),
     Column("at", String, nullable=False),
     Column("expires", String, nullable=False, index=True),
+    Column("actor", String, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("lets_go", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Changes that somebody turned down, by their digests: not offered again until they are others, or released.
+rejections = Table(
+    "rejections",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), nullable=False, index=True),
+    Column("run", _NUMBER, nullable=False),
+    Column("at", String, nullable=False),
+    Column("expires", String, nullable=False),
     Column("actor", String, nullable=False),
     Column("because", Text, nullable=False),
     sqlite_with_rowid=False,

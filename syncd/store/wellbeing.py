@@ -13,6 +13,7 @@ from syncd.core.health import Freshness
 from syncd.core.lifecycle import IN_USE, State
 from syncd.core.model import SourceKey, SourceName
 from syncd.store import statements, tables
+from syncd.store.decisions import half_approved
 from syncd.store.history import run_row
 from syncd.store.rows import RunRow, Wellbeing
 
@@ -68,6 +69,7 @@ def wellbeing(
         _counts(connection, found.c.kind, found),
         connection.execute(select(func.count()).select_from(aside)).scalar_one(),
         connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "rollover")).scalar() or "",
+        half_approved(connection),
     )
 
 

@@ -99,13 +99,19 @@ def test_an_approval_lets_exactly_what_was_seen_go(district: World) -> None:
     """R15: the four that were seen go with the next run; the two that came after stay held and are told."""
     exits(district, 1, 3, 5, 7)
     planned, _ = synced(district)
-    assert district.engine.approve(planned.run, "head (uid 1)", "a grade moved away") == (4, len(held_changes(planned)))
+    assert approved_of(district, planned) == (4, len(held_changes(planned)))
     exits(district, 9, 11, 13)
     planned, applied = synced(district)
     assert enabled(district, 1, 3, 5, 7) == [False] * 4
     assert enabled(district, 9, 11, 13) == [True] * 3
     assert [finding.cell.campus for finding in applied.findings if finding.cell] == ["012"]
     assert planned.verdict.held == {district.person(f"s{n}") for n in (9, 11, 13)}
+
+
+def approved_of(district: World, planned: Planned) -> tuple[int, int]:
+    """Approve all that this plan holds; of how many people and changes that was."""
+    approved = district.engine.approve(planned.run, "head (uid 1)", "a grade moved away")
+    return approved.people, approved.changes
 
 
 def held_changes(planned: Planned) -> list[object]:

@@ -101,7 +101,7 @@ def test_an_approved_absence_begins_its_grace_with_the_next_roster(district: Wor
     """R15: the eight that were seen go their way, and are disabled when grace has ended; one who vanishes later is ordinary."""
     lose(district, *LOST)
     planned, _ = synced(district)
-    assert district.engine.approve(planned.run, "head (uid 1)", "the annex has closed")[0] == 8
+    assert district.engine.approve(planned.run, "head (uid 1)", "the annex has closed").people == 8
     nights(district, 2)
     assert states(district, *LOST) == {State.GRACE}
     assert synced(district)[1].findings == ()
