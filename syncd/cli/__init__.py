@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -14,10 +13,9 @@ from types import TracebackType
 from typer.main import get_command
 
 from syncd.cli.app import app
-from syncd.cli.exits import Ended, Exit
-from syncd.errors import ChangeError, ConfigError, EndpointError, Stopped, SyncdError, TransientError
+from syncd.cli.exits import Ended, Exit, answer_to
+from syncd.errors import SyncdError
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _STOPPED = "stopped by Ctrl-C. What was sent is journalled: `syncd resume` or the next run finds out what came of it.\n"
 _TYPER_USAGE = 2  # what Typer exits with when it was called wrongly; ours means "changes pending"
 
@@ -35,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         _forget_output()
         return Exit.PIPE
     except (SyncdError, OSError) as error:
-        code, message = _answer(error)
+        code, message = answer_to(error)
         sys.stderr.write(f"{message}\n")
         try:
             sys.stdout.flush()
@@ -61,36 +59,6 @@ def _code(arguments: list[str] | None) -> int:
             sys.stderr.write(_STOPPED)
         return Exit.USAGE if ended.code == _TYPER_USAGE else int(ended.code or 0)
     return Exit.DONE
-
-
-def _answer(error: SyncdError | OSError) -> tuple[Exit, str]:  # noqa: PLR0911 — one answer per class of error
-    """The exit code and the words for what was raised on purpose, or by the operating system."""
-    match error:
-        case ConfigError(problems=problems):
-            count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
-            where = "".join(f" in {note}" for note in getattr(error, "__notes__", ()))
-            return Exit.CONFIG, f"{error}\n{count}{where}; nothing was started"
-        case Stopped():
-            return Exit.TERMINATED, str(error)
-        case EndpointError() if isinstance(error.__cause__, PermissionError):
-            return Exit.NO_PERMISSION, str(error)
-        case EndpointError() if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
-            return Exit.IO, str(error)
-        case EndpointError():
-            return Exit.UNAVAILABLE, str(error)
-        case TransientError():
-            return Exit.TRY_LATER, f"{error}; try again"
-        case ChangeError():
-            return Exit.PARTLY, str(error)
-        case PermissionError():
-            return Exit.NO_PERMISSION, f"{error.filename}: {error.strerror}; run as the user syncd's state belongs to"
-        case FileExistsError():
-            return Exit.CANNOT_CREATE, f"{error.filename}: is there already and was left alone"
-        case OSError():
-            what = error.filename or "a file, or standard output, could not be written"
-            return Exit.IO, f"{what}: {error.strerror or error}"
-        case _:
-            return Exit.UNAVAILABLE, str(error)
 
 
 def _bug(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

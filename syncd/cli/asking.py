@@ -21,20 +21,32 @@ _STANDS = {
 
 def one_person(store: Store, text: str) -> PersonId:
     """The person this text names: our id, a source key, an issued name or a target's own id. Ends with 67 unless exactly one."""
+    found, lines = person_named(store, text)
+    if found is None:
+        say_lines(lines)
+        raise Ended(Exit.NO_PERSON)
+    return found
+
+
+def person_named(store: Store, text: str) -> tuple[PersonId | None, list[Line]]:
+    """The one person this text names, or None and what is to be said of it."""
     found = store.find_person(text)
     if not found:
-        nobody(store, text)
+        return None, _nobody(store, text)
     if len(found) > 1:
-        say(f"{text!r} fits {len(found)} persons: {', '.join(found)}; name one of them")
-        raise Ended(Exit.NO_PERSON)
-    return found[0]
+        return None, [Line(f"{text!r} fits {len(found)} persons: {', '.join(found)}; name one of them")]
+    return found[0], []
 
 
 def nobody(store: Store, text: str) -> NoReturn:
     """Say that no person is known by this text, and what else is known by it, and end."""
-    say(f"nobody is known by {text!r}; try a source key, a user name, or the id a plan prints (p17)")
-    say_lines(without_person(store, text))
+    say_lines(_nobody(store, text))
     raise Ended(Exit.NO_PERSON)
+
+
+def _nobody(store: Store, text: str) -> list[Line]:
+    first = Line(f"nobody is known by {text!r}; try a source key, a user name, or the id a plan prints (p17)")
+    return [first, *without_person(store, text)]
 
 
 def without_person(store: Store, text: str) -> Iterator[Line]:
@@ -53,11 +65,22 @@ def without_person(store: Store, text: str) -> Iterator[Line]:
 
 def run_id(text: str) -> RunId:
     """A run as people write it: `r12`, or just `12`. Ends with 66 where it is neither."""
-    number = text.removeprefix("r")
-    if not (number.isascii() and number.isdecimal()):
-        say(f"{text!r} is not a run; runs are called r1, r2, …, and `syncd runs` lists them")
+    run = run_named(text)
+    if run is None:
+        say(no_run(text))
         raise Ended(Exit.NO_INPUT)
-    return RunId(f"r{number}")
+    return run
+
+
+def run_named(text: str) -> RunId | None:
+    """A run as people write it; None where it is none."""
+    number = text.removeprefix("r")
+    return RunId(f"r{number}") if number.isascii() and number.isdecimal() else None
+
+
+def no_run(text: str) -> str:
+    """What is said of a text that is no run."""
+    return f"{text!r} is not a run; runs are called r1, r2, …, and `syncd runs` lists them"
 
 
 def masker(store: Store, persons: Iterable[PersonId]) -> Masked:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
+
+from syncd.errors import ChangeError, ConfigError, EndpointError, Stopped, SyncdError, TransientError
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
 class Exit(IntEnum):
@@ -42,3 +47,33 @@ class Ended(Exception):  # noqa: N818 — not an error: how a verb ends with an 
     def __init__(self, code: Exit | Nagios) -> None:
         self.code = code
         super().__init__(code.name)
+
+
+def answer_to(error: SyncdError | OSError) -> tuple[Exit, str]:  # noqa: PLR0911 — one answer per class of error
+    """The exit code and the words for what was raised on purpose, or by the operating system."""
+    match error:
+        case ConfigError(problems=problems):
+            count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+            where = "".join(f" in {note}" for note in getattr(error, "__notes__", ()))
+            return Exit.CONFIG, f"{error}\n{count}{where}; nothing was started"
+        case Stopped():
+            return Exit.TERMINATED, str(error)
+        case EndpointError() if isinstance(error.__cause__, PermissionError):
+            return Exit.NO_PERMISSION, str(error)
+        case EndpointError() if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_ROOM:
+            return Exit.IO, str(error)
+        case EndpointError():
+            return Exit.UNAVAILABLE, str(error)
+        case TransientError():
+            return Exit.TRY_LATER, f"{error}; try again"
+        case ChangeError():
+            return Exit.PARTLY, str(error)
+        case PermissionError():
+            return Exit.NO_PERMISSION, f"{error.filename}: {error.strerror}; run as the user syncd's state belongs to"
+        case FileExistsError():
+            return Exit.CANNOT_CREATE, f"{error.filename}: is there already and was left alone"
+        case OSError():
+            what = error.filename or "a file, or standard output, could not be written"
+            return Exit.IO, f"{what}: {error.strerror or error}"
+        case _:
+            return Exit.UNAVAILABLE, str(error)

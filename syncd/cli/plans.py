@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from syncd.cli.exits import Exit
 from syncd.core.model import PersonId, RunId, SourceName
 from syncd.core.rendering import Filter, Line, Masked, where
 from syncd.core.rendering import as_json as change_as_json
@@ -126,6 +127,17 @@ def as_json(planned: Planned, wanted: Filter, masked: Masked) -> dict[str, objec
         ],
         "stopped": {name: str(error) for name, error in sorted(planned.stopped.items())},
     }
+
+
+def code_of(applied: Applied) -> Exit:
+    """The exit code of what came of a plan."""
+    if any(report.cut_short for report in applied.reports.values()):
+        return Exit.TERMINATED
+    if applied.stopped and not applied.reports:
+        return Exit.UNAVAILABLE
+    if applied.failed or applied.stopped or applied.unread:
+        return Exit.PARTLY
+    return Exit.HELD if applied.held or applied.findings else Exit.DONE
 
 
 def people_of(applied: Applied) -> set[PersonId]:

@@ -69,6 +69,7 @@ def plan(  # noqa: PLR0913 — one parameter per option
 ) -> None:
     """Show what would change and why, like a diff, and store it as a plan. Writes nothing to any target."""
     from syncd.assembly import opened, with_mappings
+    from syncd.cli.actor import actor
     from syncd.cli.asking import masker_of_plan, one_person, run_id
     from syncd.cli.console import say, say_json, say_lines, working
     from syncd.cli.plans import as_json, lines, spools_of
@@ -97,7 +98,8 @@ def plan(  # noqa: PLR0913 — one parameter per option
             say(str(error))
             raise Ended(Exit.NO_INPUT) from error
         with working("planning"):
-            planned = district.engine.plan(name, how, spools=read, stored=not (spool or mappings))
+            trigger = f"asked by {actor()}"
+            planned = district.engine.plan(name, how, spools=read, trigger=trigger, stored=not (spool or mappings))
         chosen = one_person(district.store, person) if person else None
         masked = masker_of_plan(district.store, planned)
     wanted = Filter(chosen, frozenset(campus or ()), kinds)
@@ -124,14 +126,21 @@ def apply(
 ) -> None:
     """Apply a stored plan: what replans identically is applied, the rest is shown and stays held."""
     from syncd.assembly import opened
+    from syncd.cli.actor import actor
     from syncd.cli.asking import masker, run_id
     from syncd.cli.console import progress, say, say_lines
     from syncd.cli.ending import ending_well
     from syncd.cli.plans import held_lines, people_of
+    from syncd.cli.reach import is_ours, perform
     from syncd.settings import load
 
+    if not reject and not is_ours(context.obj):
+        perform(context.obj, "apply", run=run, first=first)
+        return
     with opened(load(context.obj)) as district:
         plan = run_id(run)
+        if not reject:
+            district.engine.approving.may_apply(plan, actor())
         if district.store.plan(plan) is None:
             say(f"there is no stored plan {run}; `syncd runs` lists the runs, `syncd plan` makes a plan")
             raise Ended(Exit.NO_INPUT)
@@ -159,6 +168,7 @@ def sync(
 ) -> None:
     """Plan and apply in one, as a timer does. Holds, and says why, where a plan breaks a limit or a target is new."""
     from syncd.assembly import opened
+    from syncd.cli.actor import actor
     from syncd.cli.asking import masker, nobody
     from syncd.cli.console import progress, say_lines
     from syncd.cli.ending import ending_well
@@ -170,7 +180,8 @@ def sync(
     name = _pipeline(pipeline, config.pipelines)
     with opened(config) as district:
         with ending_well(district.engine), progress("syncing", None) as told:
-            planned, applied = district.engine.sync(name, RECONCILE if reconcile else DELTA, person=person, told=told)
+            how, trigger = RECONCILE if reconcile else DELTA, f"asked by {actor()}"
+            planned, applied = district.engine.sync(name, how, person=person, trigger=trigger, told=told)
         if person and not planned.decided and not district.store.find_person(person):
             nobody(district.store, person)
         if applied is None:
@@ -194,17 +205,11 @@ def resume(context: typer.Context) -> None:
 
 def _end(applied: Applied, masked: Masked) -> None:
     from syncd.cli.console import say_lines
-    from syncd.cli.plans import applied_lines
+    from syncd.cli.plans import applied_lines, code_of
 
     say_lines(applied_lines(applied, masked))
-    if any(report.cut_short for report in applied.reports.values()):
-        raise Ended(Exit.TERMINATED)
-    if applied.stopped and not applied.reports:
-        raise Ended(Exit.UNAVAILABLE)
-    if applied.failed or applied.stopped or applied.unread:
-        raise Ended(Exit.PARTLY)
-    if applied.held or applied.findings:
-        raise Ended(Exit.HELD)
+    if code := code_of(applied):
+        raise Ended(code)
 
 
 def _pipeline(name: str | None, pipelines: Collection[str]) -> str:

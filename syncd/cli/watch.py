@@ -1,4 +1,4 @@
-"""Verbs of the unattended life: daemon, status."""
+"""Verbs of the unattended life: daemon, reload, run-now, status."""
 
 # ruff: noqa: PLC0415 — `syncd --help` must not wait for what only one verb needs: heavy imports stay inside it
 
@@ -16,15 +16,39 @@ if TYPE_CHECKING:
 
 
 def daemon(context: typer.Context) -> None:
-    """Run the pipelines on their schedules until told to end, and answer monitors. What systemd starts."""
+    """Run the pipelines on their schedules until told to end, and answer monitors and operators. What systemd starts."""
     import logging
 
     from syncd import telemetry
+    from syncd.cli.answering import answered
     from syncd.daemon import Daemon
 
     if not logging.getLogger().handlers:
         telemetry.configure()  # a daemon that says nothing cannot be looked after; `--log` says otherwise
-    Daemon(context.obj).run()
+    Daemon(context.obj, answered=answered).run()
+
+
+def reload(context: typer.Context) -> None:
+    """Have the daemon read the files anew. Who calls it is the author of the configuration from then on."""
+    from syncd.cli.reach import perform
+
+    perform(context.obj, "reload")
+
+
+def run_now(
+    context: typer.Context,
+    pipeline: Annotated[
+        str | None, typer.Argument(metavar="PIPELINE", help="Which pipeline. Default: every one.", show_default=False)
+    ] = None,
+    *,
+    reconcile: Annotated[
+        bool, typer.Option("--reconcile", help="Read the targets and look at everybody, instead of trusting what is remembered.")
+    ] = False,
+) -> None:
+    """Have the daemon run now, whatever its schedule and quiet hours say; it answers at once, `syncd status` tells the rest."""
+    from syncd.cli.reach import perform
+
+    perform(context.obj, "run-now", pipeline=pipeline, reconcile=reconcile)
 
 
 def status(
@@ -33,30 +57,25 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print all there is to know, as `/health` tells it.")] = False,
 ) -> None:
     """Say how it is, for a person or for Nagios: exit 0 well, 1 warning, 2 critical, 3 unknown."""
-    from syncd.cli.console import say, say_json
-    from syncd.core.health import Level
-    from syncd.engine.health import as_json, in_words
+    from syncd.cli.answering import how
+    from syncd.cli.console import say
+    from syncd.cli.reach import served, show
+    from syncd.control import Question
 
     try:
-        health = _health(context)
+        answer = how(_health(context), json=json)
     except (SyncdError, OSError) as error:
-        why = str(error)
-        if isinstance(error, ConfigError):
-            why = f"{len(error.problems)} problems in the files, the first: {error.problems[0]}"
-        say(f"SYNCD UNKNOWN - {why}")
-        raise Ended(Nagios.UNKNOWN) from error
-    if json:
-        say_json(as_json(health))
-    else:
-        facts = health.facts
-        held = sum(len(one.held) for one in facts.pipelines.values())
-        counts = {"accounts": sum(health.accounts.values()), "held": held, "quarantined": facts.quarantined}
-        perfdata = " ".join(f"{name}={count}" for name, count in counts.items())
-        say(f"SYNCD {health.level.name} - {in_words(health)} | {perfdata}")
-        for reason in health.reasons:
-            say(f"{reason.level.name}: {reason}", style="red" if reason.level is Level.CRITICAL else "yellow")
-    if health.level:
-        raise Ended(Nagios(health.level))
+        told = served(context.obj, Question("status", {"json": json}))  # who may not open the store may ask the daemon
+        if told is None:
+            why = str(error)
+            if isinstance(error, ConfigError):
+                why = f"{len(error.problems)} problems in the files, the first: {error.problems[0]}"
+            say(f"SYNCD UNKNOWN - {why}")
+            raise Ended(Nagios.UNKNOWN) from error
+        answer = told
+    show(answer)
+    if answer.code:
+        raise Ended(Nagios(answer.code) if answer.code <= Nagios.UNKNOWN else Nagios.UNKNOWN)
 
 
 def _health(context: typer.Context) -> Health:

@@ -1,4 +1,4 @@
-"""The long-lived process: pipelines on their schedules, monitors answered, the service manager told.
+"""The long-lived process: pipelines on their schedules, monitors and operators answered, the service manager told.
 
 Signals do what administrators expect: TERM and INT end it, HUP reads the files anew, USR1 runs every pipeline now. What is sent to
 a target is awaited and recorded before the process ends; what hangs longer than `PATIENCE` is left as a kill would leave it, which
@@ -12,7 +12,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC
 from importlib.metadata import version
@@ -28,8 +28,15 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from syncd import telemetry
 from syncd.assembly import Clock, Running, Watch, migrate_store, opened, utc_now
+from syncd.control import Answer, Malformed, Question, Role, said
+from syncd.control.peers import Peer, roles
+from syncd.control.server import NAME
+from syncd.control.server import listening as listening_to_operators
+from syncd.control.visit import Handler
 from syncd.core.health import Freshness, Kind
 from syncd.core.schedule import Cron
+from syncd.daemon.authorship import SIGNAL, loaded, started, taken_up
+from syncd.daemon.desk import BUG, Desk, unanswered
 from syncd.daemon.herald import Herald, is_heard
 from syncd.daemon.metrics import Metrics
 from syncd.daemon.notify import Notifier
@@ -38,7 +45,7 @@ from syncd.daemon.timing import trigger as trigger_of
 from syncd.engine.health import Health, as_json, health, in_words
 from syncd.engine.lock import DAEMON, Busy, Lease, exclusive
 from syncd.errors import ConfigError, EndpointError, Problem, Stopped, SyncdError
-from syncd.settings import Config, check, load, parsed_address
+from syncd.settings import Config, check, parsed_address
 from syncd.web.ops import listening, ops
 
 PATIENCE = 15.0
@@ -49,6 +56,8 @@ BUSY_WAIT, BUSY_TRIES = 10.0, 60
 CLOCK_SLACK = 60.0
 """Seconds by which the clock may be set back without a word; what keeps time slews it by less."""
 NOTICE_SECONDS = 30
+OPERATOR_WAITS = 60.0
+"""Seconds for which what an operator asks waits for the run under way."""
 GRACE = 6 * 3600
 """Seconds by which a run may begin late: behind a long one, or after the machine slept."""
 
@@ -60,7 +69,9 @@ _log = telemetry.logger("daemon")
 class Daemon:
     """One district's daemon. `run` returns when it was told to end."""
 
-    def __init__(self, folder: Path, *, clock: Clock = utc_now, notifier: Notifier | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, clock: Clock = utc_now, notifier: Notifier | None = None, answered: Handler = unanswered
+    ) -> None:
         self._folder = folder
         self._clock = clock
         self._notifier = notifier or Notifier()
@@ -76,6 +87,8 @@ class Daemon:
         self._metrics = Metrics(self.health)
         self._herald = Herald(lambda: self._district, self.health, clock)
         self._version = version("syncd")
+        self._reloading = threading.Lock()
+        self._desk = Desk(lambda: self._district, self.health, self._reload, self._run_now, answered, self._alone)
         self._scheduler: BackgroundScheduler
 
     # --- from beginning to end ----------------------------------------------------------------------------------------
@@ -86,7 +99,7 @@ class Daemon:
         Raises ConfigError where the files are wrong, Busy where the store has a daemon already, and EndpointError where the store
         or the address cannot be had.
         """
-        config = load(self._folder)
+        config, files = loaded(self._folder)
         migrate_store(config)
         with _signals() as told, ExitStack() as whole:
             self._open(config)
@@ -103,7 +116,9 @@ class Daemon:
             if (address := parsed_address(config.health.listen)) is not None:
                 app = ops(self._how, self._not_ready, self._metrics.text)
                 port = whole.enter_context(listening(app, *address))
+            whole.enter_context(listening_to_operators(*_socket(config), self._roles, self._answered))
             self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
+            started(self._district.store, files, self._clock())
             self._schedule()
             self._scheduler.start()
             _log.info("daemon.ready", version=self._version, port=port)
@@ -124,10 +139,10 @@ class Daemon:
                 return
             try:
                 if signal.SIGHUP in heard:
-                    self._reload()
+                    self._reload(SIGNAL)
                     heard.remove(signal.SIGHUP)
                 if signal.SIGUSR1 in heard:
-                    self._run_now()
+                    self._run_now(self._district.config.pipelines, "delta", "signal")
                     heard.remove(signal.SIGUSR1)
                 self._mind_the_clock()
                 self._look(lease)
@@ -189,20 +204,23 @@ class Daemon:
     def _watch(self) -> Watch:
         return Watch(on_state=self._breakers.__setitem__, on_call=self._metrics.called)
 
-    def _reload(self) -> None:
-        """Read the files anew; the run in progress ends under the old ones. A bad file keeps these in use, and says so."""
-        self._notifier.reloading()
-        try:
-            config = load(self._folder)
-            problems = [*_unmoved(self._district.config, config), *check(config)]
-        except ConfigError as error:
-            problems = [*error.problems]
-        if problems:
-            self._refuse(problems)
-            return
-        self._scheduler.add_job(self._replace, _at_once(), [config], id="reload", replace_existing=True, misfire_grace_time=None)
-        _log.info("configuration.read")
-        self._notifier.ready("the edited files are good; they are in use from the next run on")
+    def _reload(self, author: str) -> list[Problem]:
+        """Read the files anew; the run in progress ends under the old ones. Bad ones keep these in use: what is wrong with them."""
+        with self._reloading:
+            self._notifier.reloading()
+            try:
+                config, files = loaded(self._folder)
+                problems = [*_unmoved(self._district.config, config), *check(config)]
+            except ConfigError as error:
+                problems = [*error.problems]
+            if problems:
+                self._refuse(problems)
+                return problems
+            told = [config, files, author]
+            self._scheduler.add_job(self._replace, _at_once(), told, id="reload", replace_existing=True, misfire_grace_time=None)
+            _log.info("configuration.read")
+            self._notifier.ready("the edited files are good; they are in use from the next run on")
+            return []
 
     def _refuse(self, problems: Sequence[Problem]) -> None:
         why = f"{problems[0]}" + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
@@ -212,7 +230,7 @@ class Daemon:
         _log.warning("configuration.refused", count=len(problems), line=problems[0].where)
         self._notifier.ready(f"edited files are refused, the last good ones are in use: {why}")
 
-    def _replace(self, config: Config) -> None:
+    def _replace(self, config: Config, files: str, author: str) -> None:
         with self._working:
             if self._stopping.is_set():
                 return
@@ -224,6 +242,7 @@ class Daemon:
                 return
             old.close()
             self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
+            taken_up(self._district.store, files, author, self._clock())
             if self._stopping.is_set():  # told to end while it was opened
                 self._district.engine.stop()
             else:
@@ -249,18 +268,13 @@ class Daemon:
                 at = trigger_of(Cron.parse(config.notify.digest), zone)
                 self._scheduler.add_job(self._tell, at, [True], id="digest", executor="notices")
 
-    def _run_now(self) -> None:
-        """A delta run of every pipeline, asked for by somebody: quiet hours do not hold it."""
+    def _run_now(self, pipelines: Collection[str], kind: str, trigger: str) -> None:
+        """A run of each of these, asked for by somebody: quiet hours do not hold it."""
         # One may be asked for while another of the kind still runs: it comes after it.
-        for name in self._district.config.pipelines:
+        for name in pipelines:
+            told, job = [name, kind, trigger], f"{name} {kind} now"
             self._scheduler.add_job(
-                self._sync,
-                _at_once(),
-                [name, "delta", "signal"],
-                id=f"{name} now",
-                replace_existing=True,
-                max_instances=2,
-                misfire_grace_time=None,
+                self._sync, _at_once(), told, id=job, replace_existing=True, max_instances=2, misfire_grace_time=None
             )
 
     def _sync(self, pipeline: str, kind: str, trigger: str = "schedule") -> None:
@@ -362,6 +376,32 @@ class Daemon:
             self._metrics.missed(event.job_id)
             _log.warning("run.missed", kind=event.job_id)
 
+    # --- operators ----------------------------------------------------------------------------------------------------
+
+    def _roles(self, peer: Peer) -> frozenset[Role]:
+        return roles(peer, self._district.config.control)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No run begins meanwhile, and the daemon's end waits for it. Raises EndpointError where a run does not end soon."""
+        if not self._working.acquire(timeout=OPERATOR_WAITS):
+            raise EndpointError("run", "is under way in the daemon", "try again when it has ended: syncd status")
+        try:
+            if self._stopping.is_set():
+                raise Stopped("the daemon is ending")
+            yield
+        finally:
+            self._working.release()
+
+    def _answered(self, peer: Peer, question: Question) -> Answer:
+        try:
+            return self._desk.serve(peer, question)
+        except Malformed:
+            raise
+        except Exception:  # noqa: BLE001 — the daemon outlives a bug, and whoever asked is told of it
+            _log.exception("control.failed", kind=question.verb)
+            return said("this is a bug in syncd; the daemon's log has it", BUG)
+
     # --- how it is ----------------------------------------------------------------------------------------------------
 
     def health(self) -> Health:
@@ -402,6 +442,12 @@ def _unmoved(before: Config, after: Config) -> Iterator[Problem]:
 def _at_once() -> DateTrigger:
     """Now. Its time zone is told, for the scheduler would look for it in a file, which a host in trouble may refuse."""
     return DateTrigger(timezone=UTC)
+
+
+def _socket(config: Config) -> tuple[Path, int]:
+    """Where operators are listened to, and with which mode: systemd's folder, open to all, or the state's, which is its owner's."""
+    given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return (Path(given) / NAME, 0o666) if given else (config.state / NAME, 0o600)
 
 
 @contextmanager

@@ -56,8 +56,8 @@ def enabled(district: World, *numbers: int) -> list[bool]:
 def rejected(district: World, planned: Planned, *keys: str, campuses: tuple[str, ...] = ()) -> tuple[int, int]:
     """Turn down what this plan holds, or has of these people."""
     persons = [district.person(key) for key in keys]
-    deciding = district.engine.approving
-    return deciding.reject(planned.run, district.engine.stored_plan(planned.run), ALICE, "they stay", campuses, persons)
+    approving = district.engine.approving
+    return approving.reject(planned.run, district.engine.stored_plan(planned.run), ALICE, "they stay", campuses, persons)
 
 
 # --- two humans -------------------------------------------------------------------------------------------------------

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
 from syncd.cli.exits import Exit
 from syncd.daemon import PATIENCE, TICK
+from syncd.settings import Control
 
 UNITS = Path(__file__).parents[2] / "systemd"
 EXPOSURE = 1.5
@@ -69,6 +71,20 @@ def test_the_unit_agrees_with_the_program() -> None:
     assert values("syncd.service", "ExecReload") == ["/bin/kill -HUP $MAINPID"]
     (prevented,) = values("syncd.service", "RestartPreventExitStatus")
     assert {int(code) for code in prevented.split()} == {Exit.USAGE, Exit.NO_PERMISSION, Exit.CONFIG}
+
+
+def test_the_groups_that_come_with_the_package_are_those_of_the_settings() -> None:
+    """Whoever puts somebody into `syncd-approve` need not edit a file."""
+    groups = re.findall(r"(?m)^g\s+(\S+)\s+-$", (UNITS / "syncd.sysusers").read_text(encoding="utf-8"))
+    assert groups == list(astuple(Control()))
+
+
+def test_the_daemon_sees_who_asks_it() -> None:
+    """In a user namespace of its own everybody else would be nobody, and who signed in would be hidden with their processes."""
+    assert values("syncd.service", "PrivateUsers") == ["no"]
+    assert values("syncd.service", "ProtectProc") == ["default"]
+    assert values("syncd.service", "RuntimeDirectory") == ["syncd"]
+    assert values("syncd.service", "RuntimeDirectoryMode") == ["0755"]
 
 
 def test_every_line_of_a_unit_is_explained() -> None:

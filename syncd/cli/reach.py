@@ -1,0 +1,124 @@
+"""Where a verb is answered: by the daemon, over its socket, or by this process where none runs and the store can be opened.
+
+The same rights hold in both: those of the Unix groups named under `control:`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from syncd.assembly import opened, utc_now
+from syncd.cli.answering import answered
+from syncd.cli.console import say_json, say_lines, table
+from syncd.cli.exits import Ended, Exit
+from syncd.control import VERBS, Answer, Question, Value, has, plain, said
+from syncd.control.client import ask
+from syncd.control.peers import Peer, roles, this_process
+from syncd.control.server import NAME
+from syncd.control.visit import Visit
+from syncd.engine.health import Health
+from syncd.errors import ConfigError, EndpointError
+from syncd.settings import Config, load
+
+INSTALLED = Path("/etc/syncd")
+RUNTIME = Path("/run/syncd")
+VARIABLE = "SYNCD_SOCKET"
+_DAEMON_ONLY = frozenset({"reload", "run-now"})
+
+
+def perform(folder: Path, verb: str, **told: Value | Sequence[str] | None) -> None:
+    """Ask, print the answer, and end with its code unless that is 0."""
+    answer = reach(folder, Question(verb, plain(told)))
+    show(answer)
+    if answer.code:
+        raise Ended(Exit(answer.code))
+
+
+def show(answer: Answer) -> None:
+    """Print an answer."""
+    if answer.table:
+        header, *rows = answer.table
+        table(header, rows)
+    say_lines(answer.lines)
+    if answer.value is not None:
+        say_json(answer.value)
+
+
+def reach(folder: Path, question: Question) -> Answer:
+    """The answer: the daemon's, or our own. Raises ConfigError, EndpointError or OSError where nobody can give one."""
+    config: Config | None = None
+    trouble: ConfigError | OSError | None = None
+    try:
+        config = load(folder)
+    except (ConfigError, OSError) as error:
+        trouble = error  # an operator need not be able to read the settings: the daemon can
+    asked = list(_sockets(folder, config))
+    for path in asked:
+        answer = ask(path, question)
+        if answer is not None:
+            return answer
+    if config is None and asked and not os.access(folder / "config" / "syncd.yaml", os.R_OK):
+        why = f"no daemon answers at {asked[0]}, and the settings in {folder} are not for this user to read"
+        raise EndpointError("control", why, "start it: systemctl start syncd")
+    if config is None:
+        if isinstance(trouble, ConfigError):
+            trouble.add_note(str(folder))
+        raise trouble or EndpointError("control", "no settings")
+    return _here(config, question)
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether this user can open the store, as far as can be told without opening it; settings that are wrong are told then."""
+    try:
+        state = load(folder).state
+    except ConfigError:
+        return os.access(folder / "config" / "syncd.yaml", os.R_OK)
+    except OSError:
+        return False
+    return not state.exists() or os.access(state, os.W_OK | os.X_OK)
+
+
+def served(folder: Path, question: Question) -> Answer | None:
+    """The answer of the daemon at the place where systemd has it; None where there is none."""
+    return next((answer for path in _sockets(folder, None) if (answer := ask(path, question)) is not None), None)
+
+
+def _sockets(folder: Path, config: Config | None) -> Iterator[Path]:
+    told = os.environ.get(VARIABLE)
+    if told:
+        yield Path(told)
+        return
+    if folder.absolute() == INSTALLED:
+        yield RUNTIME / NAME
+    if config is not None:
+        yield config.state / NAME
+
+
+def _here(config: Config, question: Question) -> Answer:
+    peer = this_process(_owner(config))
+    if question.verb in _DAEMON_ONLY:
+        return said(
+            "no daemon runs here; start it: systemctl start syncd. `syncd sync` runs a pipeline without it", Exit.UNAVAILABLE
+        )
+    role = VERBS[question.verb].role
+    if not has(role, roles(peer, config.control)):
+        return said(_refusal(peer, question.verb, role), Exit.NO_PERMISSION, "red")
+    with opened(config) as district:
+        return answered(Visit(question, peer, district, _unknown))
+
+
+def _refusal(peer: Peer, verb: str, role: str) -> str:
+    return f"{peer.actor} may not {verb}: no daemon runs here, and without one that takes the group named in `control.{role}`"
+
+
+def _owner(config: Config) -> int:
+    try:
+        return config.state.stat().st_uid
+    except OSError:
+        return os.geteuid()
+
+
+def _unknown() -> Health:
+    raise EndpointError("daemon", f"does not run, as of {utc_now():%H:%M} UTC", "start it: systemctl start syncd")

@@ -1,0 +1,223 @@
+"""The daemon's end of the socket: it listens, bounded in number, size and time, and asks others what to answer.
+
+Whoever hangs, floods or sends nonsense keeps a place of their own for some seconds, and nobody else's. Anybody on the machine may
+connect, as to the system's message bus: who is in no group is refused before a byte is read.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from syncd import telemetry
+from syncd.control import LONGEST_QUESTION, VERBS, Answer, Malformed, Question, Role, answer_line, has, question_of, said
+from syncd.control.peers import Peer, peer_of
+from syncd.errors import EndpointError
+
+MOST, MOST_OF_ONE = 32, 4
+"""How many are served at once, and how many of one user."""
+ASK_SECONDS = 5.0
+"""How long a question may take to arrive, all of it."""
+TAKE_SECONDS = 30.0
+"""How long an answer may take to be taken."""
+USAGE, TRY_LATER, NO_PERMISSION = 64, 75, 77  # sysexits(3)
+NAME = "control.sock"
+_NO_ROOM_SECONDS = 0.2
+_LONGEST_PATH = 100  # of sun_path's 108 bytes, with room for a partial name
+
+_log = telemetry.logger("control")
+
+Serve = Callable[[Peer, Question], Answer]
+RolesOf = Callable[[Peer], Collection[Role]]
+
+
+def address(path: Path) -> tuple[str, int | None]:
+    """What to bind or connect to: the path itself or, where that is too long for the kernel, the same through its folder's handle.
+
+    The handle, where there is one, is to be closed by the caller. Raises OSError where there is no such folder.
+    """
+    if len(os.fsencode(path)) <= _LONGEST_PATH:
+        return str(path), None
+    handle = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/self/fd/{handle}/{path.name}", handle
+
+
+@contextmanager
+def listening(path: Path, mode: int, roles_of: RolesOf, serve: Serve) -> Iterator[None]:
+    """Serve operators at this path until the end; a file that a dead daemon left there is replaced.
+
+    Raises EndpointError where somebody serves there already, or the place cannot be had.
+    """
+    if _is_served(path):
+        raise EndpointError(
+            "control", f"another daemon serves at {path}", "there is one at a time: look with `systemctl status syncd`"
+        )
+    try:
+        listener = _bound(path, mode)
+    except OSError as error:
+        raise EndpointError(
+            "control", f"cannot listen at {path}: {error.strerror}", "look at the folder, its owner and mode"
+        ) from error
+    mine = path.stat().st_ino
+    server = _Server(listener, roles_of, serve)
+    thread = threading.Thread(target=server.accept, name="control", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.end()
+        thread.join(timeout=1)
+        listener.close()
+        with suppress(OSError):
+            if path.stat().st_ino == mine:  # another daemon may have taken over
+                path.unlink()
+
+
+def _is_served(path: Path) -> bool:
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(1)
+        name, handle = address(path)
+        try:
+            asking.connect(name)
+        finally:
+            if handle is not None:
+                os.close(handle)
+        return True
+    return False
+
+
+def _bound(path: Path, mode: int) -> socket.socket:
+    """A listening socket, put into its place with its mode already right."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OSError(17, "there is something that is no socket")
+    partial = path.with_name(f".{path.name}")
+    partial.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        name, handle = address(partial)
+        try:
+            listener.bind(name)
+        finally:
+            if handle is not None:
+                os.close(handle)
+        partial.chmod(mode)
+        listener.listen(MOST)
+        partial.rename(path)
+    except BaseException:
+        listener.close()
+        partial.unlink(missing_ok=True)
+        raise
+    return listener
+
+
+class _Server:
+    """The connections of one socket."""
+
+    def __init__(self, listener: socket.socket, roles_of: RolesOf, serve: Serve) -> None:
+        self._listener = listener
+        self._roles_of = roles_of
+        self._serve = serve
+        self._ending = threading.Event()
+        self._counting = threading.Lock()
+        self._served: Counter[int] = Counter()  # how many connections of each user
+
+    def end(self) -> None:
+        """Take no more connections."""
+        self._ending.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
+
+    def accept(self) -> None:
+        """Take connections until the end, each into a thread of its own."""
+        while not self._ending.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                if not self._ending.wait(_NO_ROOM_SECONDS):  # no file handle left: others will be closed
+                    continue
+                return
+            try:
+                peer = peer_of(connection)
+                busy = not self._enters(peer.uid)
+            except OSError:
+                connection.close()
+                continue
+            if busy:
+                with connection, suppress(OSError):
+                    connection.settimeout(0)
+                    connection.send(answer_line(said("too many are being served; try again", TRY_LATER)))
+                continue
+            threading.Thread(target=self._attend, args=(connection, peer), name="operator", daemon=True).start()
+
+    def _enters(self, uid: int) -> bool:
+        with self._counting:
+            if self._served.total() >= MOST or self._served[uid] >= MOST_OF_ONE:
+                return False
+            self._served[uid] += 1
+            return True
+
+    def _leaves(self, uid: int) -> None:
+        with self._counting:
+            self._served[uid] -= 1
+            self._served += Counter()  # drops who has none
+
+    def _attend(self, connection: socket.socket, peer: Peer) -> None:
+        try:
+            with connection, suppress(OSError):  # who went away needs no answer
+                answer = self._answer(connection, peer)
+                if answer is not None:
+                    connection.settimeout(TAKE_SECONDS)
+                    connection.sendall(answer_line(answer))
+        finally:
+            self._leaves(peer.uid)
+
+    def _answer(self, connection: socket.socket, peer: Peer) -> Answer | None:
+        roles = self._roles_of(peer)
+        if not roles:
+            _log.warning("control.refused", kind="connection", subject=str(peer.uid))
+            return said(f"{peer.actor} is in none of the groups that `control:` in config/syncd.yaml names", NO_PERMISSION, "red")
+        try:
+            line = _line(connection)
+            if line is None:
+                return None
+            question = question_of(line)
+            role = VERBS[question.verb].role
+            if not has(role, roles):
+                _log.warning("control.refused", kind=question.verb, subject=str(peer.uid))
+                return said(
+                    f"{peer.actor} may not {question.verb}: that takes the group named in `control.{role}`", NO_PERMISSION, "red"
+                )
+            return self._serve(peer, question)
+        except Malformed as error:
+            _log.warning("control.malformed", subject=str(peer.uid))
+            return said(str(error), USAGE)
+
+
+def _line(connection: socket.socket) -> bytes | None:
+    """The line that arrives in time; None where nobody asks anything. Raises Malformed where it is too long or late."""
+    end, got = time.monotonic() + ASK_SECONDS, b""
+    while b"\n" not in got:
+        left = end - time.monotonic()
+        if left <= 0:
+            raise Malformed(f"a question must arrive within {ASK_SECONDS:g} seconds")
+        connection.settimeout(left)
+        try:
+            piece = connection.recv(LONGEST_QUESTION)
+        except TimeoutError:
+            continue
+        got += piece
+        if len(got) > LONGEST_QUESTION:
+            raise Malformed(f"a question is at most {LONGEST_QUESTION:,} bytes long")
+        if not piece:
+            if got:
+                raise Malformed("a question ends with a newline")
+            return None
+    return got.partition(b"\n")[0]
