@@ -39,9 +39,13 @@ class UndoOfTheWrongRun(_Human):
         ground.nights.append(Night(undone, None))
 
     def benign(self, ground: Ground) -> None:
-        """The undo of a run that changed three people's names, which are wrong again then, and are put right by a new roster."""
-        ground.sync()
-        ground.live()
+        """The undo of the night's run, which changed a few names: its plan is made, and nothing of it is held."""
+        self._newest = ground.sync().planned
+
+    def act_benign(self, ground: Ground) -> None:
+        """Only the plan: the names are right as they are."""
+        assert self._newest is not None  # noqa: S101 — the roster is readable
+        ground.nights.append(Night(ground.running.engine.undo(Undoes(self._newest.run)), None))
 
 
 class ApprovedAndThenChanged(_Human):

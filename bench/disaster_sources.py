@@ -80,7 +80,7 @@ class EmptyFile(_Source):
         ground.spoil(lambda bad: bad["users"].rows.clear())
 
     def benign(self, ground: Ground) -> None:
-        """No class has a teacher who changed: enrollments are as they were, only the people's file is new."""
+        """A child left, and the file is a row shorter."""
         _leave(ground, 1)
 
 
@@ -116,12 +116,8 @@ class CampusColumnBlank(_Source):
         ground.spoil(blank)
 
     def benign(self, ground: Ground) -> None:
-        """One child's role was removed."""
-        roles = ground.good["roles"]
-        child = next(iter(ground.good.students_at(HIT)))
-        ground.good.without({child})
-        del roles
-        ground.deliver(ground.good)
+        """One child left."""
+        _leave(ground, 1)
 
 
 class MojibakeEncoding(_Source):
@@ -214,7 +210,7 @@ class CutOverUnannounced(_Source):
         ground.spoil(_renumber_all)
 
     def benign(self, ground: Ground) -> None:
-        """Two children were given other numbers under the keys they have."""
+        """Two children have another telephone number."""
         for key in list(ground.good.students_at(HIT))[-2:]:
             ground.good["users"].put(key, "sms", "+1 956 555 0100")
         ground.deliver(ground.good)
@@ -281,7 +277,7 @@ class DeltaTakenForFull(_Source):
         ground.spoil(few)
 
     def benign(self, ground: Ground) -> None:
-        """A child left and another came."""
+        """A child left."""
         _leave(ground, 1)
 
 

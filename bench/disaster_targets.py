@@ -22,10 +22,6 @@ class _Target(Disaster):
     kind = RECONCILE
 
 
-def _unlock(dn: str) -> str:
-    return f"dn: {dn}\nchangetype: modify\nadd: description\ndescription: looked at by hand\n\n"
-
-
 class ReadRightLost(_Target):
     """An access rule was edited and the bind account may not read any more: the server says success, and no entries."""
 
@@ -103,14 +99,14 @@ class AccountsRenamedByHand(_Target):
         _rename(ground, there[: len(there) * 3 // 4])
 
     def benign(self, ground: Ground) -> None:
-        """Two accounts are renamed."""
-        _rename(ground, ground.accounts()[:0])
+        """Something is written into two accounts that nobody of ours writes."""
+        lines = [f"dn: {dn}\nchangetype: modify\nreplace: roomNumber\nroomNumber: 12\n" for dn in ground.accounts()[:2]]
+        ground.as_admin("ldapmodify", ldif="\n".join(lines))
 
 
 def _rename(ground: Ground, dns: list[str]) -> None:
     lines = [f"dn: {dn}\nchangetype: modrdn\nnewrdn: uid=x{dn[4 : dn.index(',')]}\ndeleteoldrdn: 1\n" for dn in dns]
-    if lines:
-        ground.as_admin("ldapmodify", ldif="\n".join(lines))
+    ground.as_admin("ldapmodify", ldif="\n".join(lines))
 
 
 class BaseMoved(_Target):

@@ -50,32 +50,24 @@ def in_words(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 def write_page(outcomes: Sequence[Outcome], extent: Extent, path: Path) -> None:
     """docs/reference/disasters.md."""
-    kinds = {one.id: type(one) for one in registered()}
+    played = {one.id: one for one in outcomes}
     whole = f"{extent.campuses} campuses, {extent.students:,} students and {extent.staff:,} staff"
     lines = [_HEAD.format(whole=whole)]
     for group in GROUPS:
-        lines += [
-            "",
-            f"## {_TITLES[group]}",
-            "",
-            "| disaster | what it guards against | its twin | held | updated | ok |",
-            "|---|---|---|---:|---:|---|",
-        ]
-        for one in outcomes:
-            if one.group == group:
-                kind = kinds[one.id]
-                updated = f"{one.updated} of {one.to_update}" if one.to_update else "-"
-                cells = (
-                    one.id,
-                    _flat(kind.__doc__),
-                    _flat(kind.benign.__doc__),
-                    str(one.held_cells),
-                    updated,
-                    "yes" if one.ok else "**no**",
-                )
-                lines.append(f"| {' | '.join(cells)} |")
+        lines += ["", f"## {_TITLES[group]}", "", _COLUMNS, "|---|---|---|---:|---:|---|"]
+        for kind in registered():
+            if kind.group == group:
+                texts = (kind.id, _flat(type(kind).__doc__), _flat(type(kind).benign.__doc__))
+                lines.append(f"| {' | '.join((*texts, *_came_of(played.get(kind.id))))} |")
     lines += ["", *(f"- {line}" for line in in_words(outcomes)), ""]
     path.write_text("\n".join(lines), "utf-8")
+
+
+def _came_of(one: Outcome | None) -> tuple[str, str, str]:
+    """Cells held, people updated, and whether all was well; of one that was not played, nothing."""
+    if one is None:
+        return "", "", "not played"
+    return str(one.held_cells), f"{one.updated} of {one.to_update}" if one.to_update else "-", "yes" if one.ok else "**no**"
 
 
 def _flat(text: str | None) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from syncd.core.calendar import Calendar, SchoolYear
-from syncd.core.health import Bounds, Facts, Freshness, Kind, Level, PipelineFacts, RunFacts, age, judge, level_of
+from syncd.core.health import CROWD, Bounds, Facts, Freshness, Kind, Level, PipelineFacts, RunFacts, age, judge, level_of
 
 NOW = datetime(2026, 9, 16, 15, 0, tzinfo=UTC)  # a Wednesday
 TODAY = date(2026, 9, 16)
@@ -179,3 +179,12 @@ def test_the_worst_comes_first() -> None:
 def test_spans_are_said_as_people_say_them(seconds: int, said: str) -> None:
     """In the largest unit of which there are two."""
     assert age(timedelta(seconds=seconds)) == said
+
+
+@pytest.mark.parametrize("kind", ["reject", "disputed", "deleted", "strayed", "disabled by others", "adopted", "quarantined"])
+def test_a_crowd_of_findings_is_told_and_a_few_are_not(kind: str) -> None:
+    """Some rejects are every week's; a whole campus of them is an export that went wrong."""
+    assert reasons(replace(WELL, findings={kind: CROWD - 1})) == []
+    ((level, said),) = reasons(replace(WELL, findings={kind: 1200}))
+    assert level is Level.WARNING
+    assert said.startswith("findings: 1,200 ")
