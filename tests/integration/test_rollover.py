@@ -18,7 +18,7 @@ from syncd.errors import EndpointError
 from tests.fixtures.engine_world import FIRST_DAY, LDAP, MAIN, SIS, World, pupil, roster_of, world
 from tests.fixtures.health_states import health_of
 
-WEEKS = 21  # days of rollover
+DAYS = 10  # days of rollover
 GRACE = 14  # days and more than enough rosters
 
 
@@ -31,8 +31,8 @@ def district(tmp_path: Path) -> Iterator[World]:
 
 
 def started(district: World, *campuses: str) -> None:
-    """Somebody starts a rollover of three weeks."""
-    until = district.clock.today + timedelta(days=WEEKS)
+    """Somebody starts a rollover of some days."""
+    until = district.clock.today + timedelta(days=DAYS)
     rollover.start(district.store, district.clock.today, until, campuses, "the new year is built")
 
 
@@ -57,7 +57,7 @@ def test_missing_students_stay_as_they_are_until_it_ends_and_then_have_their_who
     assert state(district, "s1") == State.GRACE
     started(district)
     district.leave("s2", "s3")
-    nights(district, WEEKS)
+    nights(district, DAYS)
     assert [district.account(key).enabled for key in ("s1", "s2", "s3")] == [True, True, True]
     assert [state(district, key) for key in ("s2", "s3")] == [State.ACTIVE, State.ACTIVE]
     told = rollover.preview(district.config, district.store, district.clock.today)
@@ -89,7 +89,7 @@ def test_it_is_seen_in_the_plan_and_in_health_and_can_be_ended(district: World) 
     (listed,) = [one for one in district.plan().findings if one.kind == "rollover"]
     assert "all campuses; 1 missing students are kept as they are" in listed.why
     assert "rollover" not in {reason.where for reason in health_of(district).reasons}
-    nights(district, WEEKS - 3)
+    nights(district, DAYS - 3)
     assert "rollover" in {reason.where for reason in health_of(district).reasons}
     rollover.end(district.store, district.clock.today, ())
     nights(district, 1)
@@ -98,7 +98,7 @@ def test_it_is_seen_in_the_plan_and_in_health_and_can_be_ended(district: World) 
 
 def test_a_rollover_of_the_calendar_needs_nobody_to_start_it(district: World) -> None:
     """Its days stand in config/calendar.yaml, every year anew."""
-    days = Rollover(FIRST_DAY, FIRST_DAY + timedelta(days=WEEKS))
+    days = Rollover(FIRST_DAY, FIRST_DAY + timedelta(days=DAYS))
     year = SchoolYear(FIRST_DAY + timedelta(days=7), FIRST_DAY + timedelta(days=270), rollover=days)
     district.reopen(replace(district.config, calendar=Calendar((year,))))
     district.leave("s2")
