@@ -97,7 +97,7 @@ def test_whoever_is_as_the_roster_says_was_not_wrongly_touched(district: Distric
         ({"number": ""}, "number"),
     ):
         told = {field: getattr(one, field) for field in one.__dataclass_fields__}
-        assert word in wrongly_touched(before, {**before, native: Seen(**{**told, **harm})}, truth)[native]  # type: ignore[arg-type]  # the loop spells the fields
+        assert word in wrongly_touched(before, {**before, native: Seen(**{**told, **harm})}, truth)[native]
     assert wrongly_touched(before, {key: one for key, one in before.items() if key != native}, truth) == {native: "deleted"}
     assert wrongly_touched(before, {**before, "twin": one}, truth) == {"twin": "made twice"}
 
