@@ -88,6 +88,7 @@ class _Walk:
     missing: list[_Row] = field(default_factory=list)  # rows without contents: an entry must say why
     expired: str = ""  # contents older than this have gone
     forgotten: set[int] = field(default_factory=set)
+    emptied: set[int] = field(default_factory=set)  # entries about others that named somebody forgotten
 
 
 class Audit:
@@ -341,6 +342,8 @@ def _check_decision(row: _Row, walk: _Walk, vault: Vault) -> None:
         walk.missing.append({**row, "begun": row["at"]})
     elif audit.digest(bytes(row["sealed"])) != bytes(row["commitment"]):
         walk.problems.append(f"the contents of entry {row['seq']} ({row['kind']}) are not those that were written")
+    elif row["kind"] == FORGOTTEN:
+        walk.emptied.update(json.loads(vault.open(row["sealed"], _context(row["seq"]))).get("emptied", ()))
     elif row["kind"] == EXPIRED:
         walk.expired = max(walk.expired, json.loads(vault.open(row["sealed"], _context(row["seq"])))["before"])
 
@@ -349,17 +352,19 @@ def _account_for(walk: _Walk) -> int:
     """How many rows lost their contents as an entry says; of any other it is a problem that they are missing."""
     destroyed = walk.destroyed
     for row in walk.missing:
-        if row["person"] in walk.forgotten or row["begun"] < walk.expired:
+        named_them = "link" in row and row["seq"] in walk.emptied
+        if row["person"] in walk.forgotten or row["begun"] < walk.expired or named_them:
             destroyed += 1
         else:
             walk.problems.append(f"the contents of row {row['seq']} of {row['at']} are missing, and no entry says that they went")
     return destroyed
 
 
-def destroy(connection: Connection, person: int) -> None:
-    """Destroy what the chain holds of somebody's contents; every commitment stays."""
+def destroy(connection: Connection, person: int, entries: Collection[int] = ()) -> None:
+    """Destroy what the chain holds of somebody's contents, and of these entries, which name them; every commitment stays."""
     journal, audited = tables.journal, tables.audit
     mine = select(journal.c.seq).where(journal.c.person == person)
     connection.execute(tables.images.delete().where(tables.images.c.seq.in_(mine)))
     connection.execute(tables.outcomes.update().where(tables.outcomes.c.seq.in_(mine)).values(sealed=_GONE))
-    connection.execute(audited.update().where(audited.c.person == person, audited.c.kind != FORGOTTEN).values(sealed=None))
+    theirs = (audited.c.person == person) | audited.c.seq.in_(entries)
+    connection.execute(audited.update().where(theirs, audited.c.kind != FORGOTTEN).values(sealed=None))

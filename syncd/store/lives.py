@@ -50,6 +50,10 @@ DISCLOSED = "disclosed"
 """The kind of audit entry that says who was told everything of a person."""
 
 
+RESOLVING = ("resolution", "resolution withdrawn")
+"""The kinds of audit entry that name two of a person, a record and an account, only one of which the entry is about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened to a person. `told` holds ids and kinds only; `detail` may name them, and is masked (R37)."""
@@ -115,9 +119,10 @@ class Lives:
         """
         with transaction(self._engine) as connection, overwriting(connection):
             _refuse(connection, self._vault, person)
+            naming = _entries_naming(connection, self._vault, person)
             gone = _forget(connection, self._vault, person, now.astimezone(UTC))
-            audit.destroy(connection, number(person))
-            told = {"because": because, "rows": dict(gone.rows), "names": gone.names}
+            audit.destroy(connection, number(person), naming)
+            told = {"because": because, "rows": dict(gone.rows), "names": gone.names, "emptied": naming}
             audit.append(connection, self._vault, audit.FORGOTTEN, actor, told, now, person=person)
         empty_log(self._engine)
         return gone
@@ -129,6 +134,7 @@ class Lives:
 def _rows_about(connection: Connection, person: PersonId) -> Iterator[tuple[Table, list[Row[Any]]]]:
     """The rows about a person, table by table, those that others hang on last."""
     keys = list(connection.execute(select(tables.source_keys).where(tables.source_keys.c.person == number(person))))
+    named = _spellings(connection, person)
     for table in reversed(tables.metadata.sorted_tables):
         if "person" in table.c:
             condition = [table.c.person == number(person)]
@@ -136,13 +142,32 @@ def _rows_about(connection: Connection, person: PersonId) -> Iterator[tuple[Tabl
             yield table, [row for key in keys for row in connection.execute(_keyed(table, key.source, key.key))]
             continue
         elif table.name == "resolutions":  # a decision between two people goes with either of them
-            named = [person, *(f"{key.source}/{key.key}" for key in keys)]
             condition = [table.c.subject.in_(named) | table.c.candidate.in_(named)]
         elif table.name in {"persons", "ledger"}:
             condition = [table.c.seq == number(person) if table.name == "persons" else table.c.holder == person]
         else:
             continue
         yield table, list(connection.execute(select(table).where(*condition).order_by(*table.primary_key)))
+
+
+def _spellings(connection: Connection, person: PersonId) -> list[str]:
+    """What a decision about who somebody is may call a person: our id, a record of theirs, an account of theirs."""
+    keys, links = tables.source_keys, tables.links
+    theirs = connection.execute(select(keys.c.source, keys.c.key).where(keys.c.person == number(person)))
+    linked = connection.execute(select(links.c.target, links.c.native_id).where(links.c.person == number(person)))
+    return [person, *(f"{row.source}/{row.key}" for row in theirs), *(f"{row.target}:{row.native_id}" for row in linked)]
+
+
+def _entries_naming(connection: Connection, vault: Vault, person: PersonId) -> list[int]:
+    """The entries of the chain about others, or about nobody yet, whose contents call this person by any of their spellings."""
+    table, named = tables.audit, set(_spellings(connection, person))
+    query = select(table).where(table.c.kind.in_(RESOLVING), table.c.sealed.is_not(None)).order_by(table.c.seq)
+    found = []
+    for row in connection.execute(query):
+        told = json.loads(vault.open(row.sealed, f"audit {row.seq}"))
+        if named & {told["subject"], told["candidate"]} and row.person != number(person):
+            found.append(row.seq)
+    return found
 
 
 def _keyed(table: Table, source: str, key: str) -> Any:

@@ -16,6 +16,7 @@ from syncd.cli.exits import Exit
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import Account, Change, Kind, NativeId, Outcome, PersonId, Record, Result, SourceKey, SourceName, TargetName
 from syncd.core.naming import IssuedName
+from syncd.core.resolution import Resolution, Verb
 from syncd.errors import ChangeError
 from syncd.store import Acceptance, Finding, Known, KnownKey, Store, lives, tables
 from syncd.store.database import transaction
@@ -62,6 +63,8 @@ def settle(store: Store, *, left: bool = True) -> None:
         run, [(seq, Outcome(one, Result.FAILED, why=f"no {one.reason}")) for seq, one in zip(seqs, refused, strict=True)], NOW
     )
     store.audit.append("locked", "root (uid 0)", {"because": f"parents of {ANA[0]} asked"}, NOW, person=P1)
+    same = (f"{SIS}/{BO[2]}", f"{SIS}/{ANA[2]}"), (f"{SIS}/{BO[2]}", "p99"), ("p2", f"{AD}:{ANA[3]}")
+    store.resolutions.decide([Resolution(Verb.IGNORE, one, other, NOW, "root (uid 0)", "seen both") for one, other in same])
     if left:
         gone = Acceptance(
             keys=(KnownKey(SIS, SourceKey(ANA[2]), P1, NOW.date(), 3),),
@@ -98,7 +101,8 @@ def test_a_disclosure_tells_everything_of_one_person_and_nothing_of_another(stor
     told = store.lives.disclose(P1, "root (uid 0)", NOW)
     text = json.dumps(told)
     assert [word for word in ANA if word not in text] == []
-    assert [word for word in BO if word in text] == []
+    told.pop("resolutions")  # whom they were told from stands in it
+    assert [word for word in BO if word in json.dumps(told)] == []
     assert "t1:secret" not in text
     assert "sealed password" not in text
     expected = {"audit", "dirty", "findings", "journal", "ledger", "links", "names", "passwords", "persons", "quarantine"}
@@ -126,7 +130,8 @@ def test_whoever_is_forgotten_is_nowhere_any_more_and_the_chain_verifies(store: 
     assert (gone.names, gone.accounts) == (1, ((AD, ANA[3]),))
     verified = store.audit.verify(before)
     assert verified.problems == ()
-    assert verified.destroyed == 5  # two images, two outcomes, one decision
+    assert verified.destroyed == 7  # two images, two outcomes, one decision about them, two about others that name them
+    assert [one.candidate for one in store.resolutions.all()] == ["p99"]
     assert store.lives.disclose(P2, "root (uid 0)", NOW) == {**other, "audit": store.lives.disclose(P2, "", NOW)["audit"][:-1]}
 
 
