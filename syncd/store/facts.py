@@ -55,10 +55,10 @@ class Facts:
     def sponsor(self, fact: Fact) -> Fact:
         """Remember a sponsorship of somebody new, who is minted in the same transaction; its person, id and `key` are filled in."""
         with transaction(self._engine) as connection:
-            count = connection.execute(
-                select(func.count()).select_from(tables.source_keys).where(tables.source_keys.c.source == LOCAL)
-            )
-            key = SourceKey(f"sponsored-{count.scalar_one() + 1}")
+            given = connection.execute(select(tables.source_keys.c.key).where(tables.source_keys.c.source == LOCAL)).scalars()
+            # not how many there are: one of them may have been forgotten, and the next would be somebody who is there
+            last = max((int(key.rpartition("-")[2]) for key in given), default=0)
+            key = SourceKey(f"sponsored-{last + 1}")
             person = writing.mint(connection, [(LOCAL, key)])[LOCAL, key]
             return _add(connection, self._vault, replace(fact, person=person, values={**fact.values, "key": key}))
 

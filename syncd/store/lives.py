@@ -259,10 +259,6 @@ def _plans_about(connection: Connection, vault: Vault, person: PersonId) -> dict
     return found
 
 
-def _words(context: Callable[[Row[Any]], str]) -> Opener:
-    return lambda row, vault: vault.open(row.sealed, context(row)).decode()
-
-
 OPENERS: Mapping[tuple[str, str], Opener] = {
     ("records", "sealed"): _record,
     ("links", "sealed"): _account,
@@ -274,7 +270,7 @@ OPENERS: Mapping[tuple[str, str], Opener] = {
         vault.open(row.sealed, f"quarantine {row.target} {row.person} {row.kind} {row.group}")
     ),
     ("facts", "sealed"): lambda row, vault: json.loads(vault.open(row.sealed, f"fact p{row.person} {row.kind}")),
-    ("facts", "sealed_end"): _words(lambda row: f"end of fact p{row.person} {row.kind}"),
+    ("facts", "sealed_end"): lambda row, vault: vault.open(row.sealed_end, f"end of fact p{row.person} {row.kind}").decode(),
     ("resolutions", "sealed"): lambda row, vault: json.loads(vault.open(row.sealed, f"resolution {row.subject} {row.candidate}")),
 }
 """How each sealed column opens."""

@@ -13,6 +13,7 @@ from sqlalchemy import LargeBinary, select
 
 from syncd.cli import main
 from syncd.cli.exits import Exit
+from syncd.core.facts import LOCAL, Fact, FactKind
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import Account, Change, Kind, NativeId, Outcome, PersonId, Record, Result, SourceKey, SourceName, TargetName
 from syncd.core.naming import IssuedName
@@ -63,6 +64,9 @@ def settle(store: Store, *, left: bool = True) -> None:
         run, [(seq, Outcome(one, Result.FAILED, why=f"no {one.reason}")) for seq, one in zip(seqs, refused, strict=True)], NOW
     )
     store.audit.append("locked", "root (uid 0)", {"because": f"parents of {ANA[0]} asked"}, NOW, person=P1)
+    wish = Fact(0, P1, FactKind.OVERRIDE, NOW, "root (uid 0)", f"{ANA[0]} wishes so", "family", values={"value": ANA[0]})
+    store.facts.end([store.facts.add(wish).id], NOW, "root (uid 0)", f"{ANA[0]} wishes no more")
+    store.facts.add(replace(wish, person=P2, because="also", values={"value": "Other"}))
     same = (f"{SIS}/{BO[2]}", f"{SIS}/{ANA[2]}"), (f"{SIS}/{BO[2]}", "p99"), ("p2", f"{AD}:{ANA[3]}")
     store.resolutions.decide([Resolution(Verb.IGNORE, one, other, NOW, "root (uid 0)", "seen both") for one, other in same])
     if left:
@@ -77,8 +81,8 @@ def settle(store: Store, *, left: bool = True) -> None:
 
 def everything_in(store: Store) -> str:
     """All the store holds, opened wherever it opens, as text."""
-    told: list[object] = [store.journal(), store.findings(), store.quarantined(), store.ledger(), store.records()]
-    told += [store.known(AD), store.audit.entries(), store.names(), store.keys_of()]
+    told: list[object] = [store.journal(), store.findings(), store.quarantine.refused(), store.ledger(), store.records()]
+    told += [store.facts.listed(), store.resolutions.all(), store.known(AD), store.audit.entries(), store.names(), store.keys_of()]
     with transaction(store._engine) as connection:
         told += [connection.execute(select(table)).all() for table in tables.metadata.sorted_tables]
     return repr(told)
@@ -130,9 +134,11 @@ def test_whoever_is_forgotten_is_nowhere_any_more_and_the_chain_verifies(store: 
     assert (gone.names, gone.accounts) == (1, ((AD, ANA[3]),))
     verified = store.audit.verify(before)
     assert verified.problems == ()
-    assert verified.destroyed == 7  # two images, two outcomes, one decision about them, two about others that name them
+    assert verified.destroyed == 9  # two images, two outcomes, three decisions about them, two about others that name them
     assert [one.candidate for one in store.resolutions.all()] == ["p99"]
-    assert store.lives.disclose(P2, "root (uid 0)", NOW) == {**other, "audit": store.lives.disclose(P2, "", NOW)["audit"][:-1]}
+    about_both = ("audit", "resolutions")  # what was decided between the two
+    untouched = store.lives.disclose(P2, "root (uid 0)", NOW)
+    assert {**other, **dict.fromkeys(about_both)} == {**untouched, **dict.fromkeys(about_both)}
 
 
 def test_a_forgotten_name_is_never_given_to_anybody(store: Store) -> None:
@@ -166,6 +172,17 @@ def test_a_person_number_is_not_given_again(store: Store) -> None:
     store.lives.forget(P1, "root (uid 0)", "left", NOW)
     assert store.lives.ever(P1)
     assert store.mint([(SIS, SourceKey(ANA[2]))]) == {(SIS, ANA[2]): "p3"}
+
+
+def test_a_sponsored_person_is_never_taken_for_one_who_is_there(store: Store) -> None:
+    """A number that somebody forgotten leaves is nobody's else: the next who is sponsored is somebody new."""
+    wish = Fact(0, P1, FactKind.SPONSOR, NOW, "root (uid 0)", "substitute")
+    first, second = (store.facts.sponsor(wish).person for _ in range(2))
+    (key,) = store.keys_of([first])[first]
+    run = store.begin_run(MAIN, "delta", "timer", NOW)
+    store.accept(run, Acceptance(keys=(KnownKey(LOCAL, key.key, first, NOW.date(), 3),)), NOW)
+    store.lives.forget(first, "root (uid 0)", "left", NOW)
+    assert store.facts.sponsor(wish).person not in {first, second}
 
 
 @pytest.mark.parametrize(
