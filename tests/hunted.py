@@ -32,7 +32,7 @@ from syncd.settings import Config, load
 from tests.conftest import run_as
 from tests.oracle import fold
 from tests.properties.machine_life import Life, Night, differences
-from tests.properties.machine_model import EDITS, Town
+from tests.properties.machine_model import EDITS, One, Town
 from tests.properties.machine_world import Entry, InSlapd, settle
 
 PACE = 0.001  # seconds: about what a change takes
@@ -151,6 +151,13 @@ class TownOfToday(Town):
     """The town in a school year that is running now."""
 
     size = Size()
+
+    def new(self, draw: Random, *, student: bool, start: date | None = None) -> One:
+        """Somebody new; from the hundredth on born on a day of their own, or in a large town too many would resemble each other."""
+        one = super().new(draw, student=student, start=start)
+        if one.birth and self.minted > 100:
+            one.birth = f"{date(2011, 1, 1) + timedelta(days=self.minted)}"
+        return one
 
     def _tables(self) -> dict[str, list[list[str]]]:
         rows = super()._tables()
@@ -363,6 +370,7 @@ class Hunted(Life):
         with looking_on(self.config) as onlooker:
             assert not onlooker.running()
         assert not list(self.config.spools.glob("*/.partial-*"))
+        self.through("audit", "verify")  # the chain of what was intended and what came of it holds (R24)
         names = [row["name"] for row in json.loads(self.through("ledger", "--json"))]
         assert sorted(names) == sorted(fold(entry.uid) for entry in self.directory.entries())
 
