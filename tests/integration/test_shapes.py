@@ -240,8 +240,8 @@ def test_an_old_roster_goes_when_a_human_says_so_and_only_that_one(district: Wor
 
 def approve(district: World, run: RunId) -> None:
     """An administrator has looked at the file."""
-    people, digests = district.engine.approve(run, "administrator", "it is right so")
-    assert (people, digests) == (0, 1)
+    approved = district.engine.approve(run, "administrator", "it is right so")
+    assert (approved.people, approved.changes) == (0, 1)
 
 
 def test_a_roster_that_is_smaller_goes_when_a_human_says_so(district: World) -> None:
