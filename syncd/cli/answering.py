@@ -12,6 +12,7 @@ from syncd.cli.exits import Exit, Nagios, answer_to
 from syncd.cli.plans import applied_lines, code_of, held_lines, lines, people_of
 from syncd.control import Answer, Malformed, said
 from syncd.control.visit import Handler, Visit
+from syncd.core.facts import FactKind
 from syncd.core.health import Level, age
 from syncd.core.model import PersonId, RunId
 from syncd.core.rendering import Filter, Line, kinds_named
@@ -243,6 +244,29 @@ def apply(visit: Visit) -> Answer:
     return Answer(code_of(applied), tuple(applied_lines(applied, masker(district.store, people_of(applied)))))
 
 
+def unlock(visit: Visit) -> Answer:
+    """Give a locked person back what the roster says."""
+    district, because = visit.district, visit.question.text("because").strip()
+    person, why = person_named(district.store, visit.question.text("key"))
+    if person is None:
+        return Answer(Exit.NO_PERSON, tuple(why))
+    if not because:
+        raise Malformed("unlock: say why")
+    who = str(visit.peer.actor)
+    if not district.engine.facts.end(person, FactKind.LOCK, who, because):
+        why_not = "there is a lock of nobody by that key that could end; `syncd facts KEY` lists what was decided"
+        return said(why_not, Exit.NO_INPUT)
+    return Answer(
+        lines=(
+            Line(f"{who} unlocks {person}. The next run does it; at once: syncd sync --person {person}"),
+            Line(
+                "Nobody knows the password the account has now. Where the mapping says `password:`, the run sets a new first one, "
+                "and `syncd letters` hands it out; elsewhere reset it as you always do"
+            ),
+        )
+    )
+
+
 # --- how it is --------------------------------------------------------------------------------------------------------
 
 
@@ -275,5 +299,6 @@ HANDLERS: Mapping[str, Handler] = {
     "shelved": shelved,
     "status": status,
     "undo": undo,
+    "unlock": unlock,
 }
 """What is answered of an open district; the daemon itself answers `reload` and `run-now`."""

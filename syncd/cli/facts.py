@@ -98,16 +98,11 @@ def lock(context: typer.Context, key: Key, *, because: Because) -> None:
 
 def unlock(context: typer.Context, key: Key, *, because: Because) -> None:
     """Give a locked person back what the roster says: the next run enables the accounts that the lock closed."""
-    from syncd.cli.console import say
-    from syncd.core.facts import FactKind
+    from syncd.cli.reach import perform
 
-    with _deciding(context, key, because) as (district, person, who, why):
-        _must_have_ended(district.engine.facts.end(person, FactKind.LOCK, who, why), "a lock")
-    say(f"{who} unlocks {person}. {_NEXT} {person}")
-    say(
-        "Nobody knows the password the account has now. Where the mapping says `password:`, the run sets a new first one, and "
-        "`syncd letters` hands it out; elsewhere reset it as you always do"
-    )
+    if not because.strip():
+        raise typer.BadParameter("say why", param_hint="--because")
+    perform(context.obj, "unlock", key=key, because=because.strip())
 
 
 def sponsor(  # noqa: PLR0913 — a verb's options are its arguments

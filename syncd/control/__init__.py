@@ -53,6 +53,7 @@ VERBS: Mapping[str, Verb] = {
     "run-now": _verb(Role.OPERATE, "pipeline", "reconcile"),
     "undo": _verb(Role.OPERATE, "run", "person", "campus", "kind", "most"),
     "apply": _verb(Role.APPROVE, "run", "first"),
+    "unlock": _verb(Role.UNLOCK, "key", "because"),
     "approve": _verb(Role.APPROVE, "run", "because", "campus"),
 }
 """Everything that can be asked over the socket."""

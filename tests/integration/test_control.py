@@ -168,6 +168,8 @@ def test_operators_undo_reject_and_reload_and_a_killed_daemon_leaves_nothing_in_
     with serving(room.folder) as service:
         assert room.ask(MAIL, "undo", "r2")[0] == Exit.DONE
         assert room.ask(MAIL, "apply", "r3")[0] == Exit.NO_PERMISSION
+        assert room.ask(DAEMON, "unlock", "s1", "--because", "x")[0] == Exit.NO_PERMISSION
+        assert room.ask((0, 0), "unlock", "s1", "--because", "x")[0] == Exit.NO_PERSON  # nobody by that key, but root may ask
         assert "whoever answers for it runs" in room.ask(DAEMON, "apply", "r3")[1]
         code, told = room.ask(MAIL, "reject", "r3", "--because", "it was right")
         assert (code, "plan r3 is rejected" in told) == (Exit.DONE, True), told
