@@ -18,7 +18,7 @@ from syncd.errors import EndpointError
 from tests.fixtures.engine_world import FIRST_DAY, LDAP, MAIN, SIS, World, pupil, roster_of, world
 from tests.fixtures.health_states import health_of
 
-DAYS = 10  # days of rollover
+DAYS = 16  # of rollover: longer than a grace
 GRACE = 14  # days and more than enough rosters
 
 
