@@ -55,6 +55,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 import apscheduler.schedulers.base
 import syncd.daemon
+from syncd import telemetry
 back = timedelta(0)
 class Clock(datetime):
     @classmethod
@@ -62,17 +63,18 @@ class Clock(datetime):
         return datetime.now(tz) - back
 apscheduler.schedulers.base.datetime = Clock
 syncd.daemon.TICK = 0.1
+telemetry.configure()
 daemon = syncd.daemon.Daemon(Path(sys.argv[1]), clock=lambda: Clock.now(UTC))
 def tell():
     jobs = {job.id: job.next_run_time for job in daemon._scheduler.get_jobs()}
     print(json.dumps({"now": str(Clock.now(UTC)), "next": str(jobs["main delta"])}), flush=True)
 def set_back():
     global back
-    while sys.stdin.readline():
-        tell()
-        back = timedelta(seconds=float(sys.argv[2]))
-        time.sleep(1)
-        tell()
+    sys.stdin.readline()
+    tell()
+    back = timedelta(seconds=float(sys.argv[2]))
+    time.sleep(2)
+    tell()
 threading.Thread(target=set_back, daemon=True).start()
 daemon.run()
 """

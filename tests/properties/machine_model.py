@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
+from typing import Self
 
 from tests.oracle import Answer, Expected, Oracle
 
@@ -81,7 +82,7 @@ class Town:
     today: date = FIRST_DAY
 
     @classmethod
-    def founded(cls, size: int = 9) -> Town:
+    def founded(cls, size: int = 9) -> Self:
         """A district with two campuses, two classes, three employees and the rest students."""
         town = cls(
             {"o1": ["001", "Bluebonnet"], "o2": ["012", "Riverside"]},
