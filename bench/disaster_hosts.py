@@ -16,7 +16,6 @@ from bench.truth import Seen
 from syncd.assembly import migrate_store, opened_store
 from syncd.engine import RECONCILE
 from syncd.engine.lock import exclusive
-from syncd.settings import load
 
 
 class _Host(Disaster):
@@ -124,7 +123,7 @@ class WeekOldBackup(_Host):
             ground.live(days=2)
         ground.close()
         shutil.rmtree(ground.folder / "state")
-        config = load(ground.folder)
+        config = ground.config
         migrate_store(config)
         with opened_store(config) as store:
             store.restore(file)

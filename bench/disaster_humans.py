@@ -16,7 +16,6 @@ from syncd.core.model import RunId
 from syncd.demo.slapd import PrivateSlapd
 from syncd.engine import RECONCILE
 from syncd.engine.planned import Undoes
-from syncd.settings import load
 
 
 class _Human(Disaster):
@@ -133,7 +132,7 @@ class StateDeleted(_Human):
         """An empty store in the old one's place."""
         ground.close()
         shutil.rmtree(ground.folder / "state")
-        migrate_store(load(ground.folder))
+        migrate_store(ground.config)
 
     def benign(self, ground: Ground) -> None:
         """Only the copies of rosters are deleted."""
@@ -187,8 +186,7 @@ class LimitsOfAHundredPercent(_Human):
             r"\1: { percent: 100, absolute: 100000, campus_percent: 100 }",
             path.read_text("utf-8"),
         )
-        path.write_text(text, "utf-8")
-        ground.close()
+        ground.rewrite("config/syncd.yaml", text)
         ground.spoil(lambda bad: calamities.campus_vanishes(bad, Scene(HIT, 1.0, ground.clock.now.date(), ground.random)))
 
     def benign(self, ground: Ground) -> None:

@@ -32,7 +32,7 @@ from syncd.engine import DELTA, RECONCILE
 from syncd.engine.health import Health, as_json, health
 from syncd.engine.planned import Applied, Planned
 from syncd.errors import EndpointError, SyncdError
-from syncd.settings import load
+from syncd.settings import Config, load
 
 FIRST_DAY = date(2026, 10, 5)
 """A Monday in the middle of the term."""
@@ -53,7 +53,7 @@ class Extent:
 
 
 FULL = Extent(60, 25_000, 3_000)
-REDUCED = Extent(4, 400, 48)
+REDUCED = Extent(4, 336, 40)
 
 
 @dataclass
@@ -64,6 +64,7 @@ class Site:
     server: PrivateSlapd
     extent: Extent
     district: District = field(init=False)
+    config: Config = field(init=False)  # as nobody has edited it
 
     def __post_init__(self) -> None:
         """Set up the district and apply its first plan."""
@@ -75,7 +76,8 @@ class Site:
         self._write_settings(place)
         Export.of(self.district).write(place / "roster")
         clock = Clock(FIRST_DAY)
-        with opened(load(place), clock=clock) as running:
+        self.config = load(place)
+        with opened(self.config, clock=clock) as running:
             applied = running.engine.apply(running.engine.plan(PIPELINE), first=True)
             if applied is None or applied.failed:
                 raise EndpointError("bench", "the first apply was held or partly refused", "this is a bug")
@@ -169,6 +171,7 @@ class Ground:
         self.nights: list[Night] = []
         self._closing = ExitStack()
         self._running: Running | None = None
+        self._edited = False
 
     def close(self) -> None:
         """Close the store and the connection."""
@@ -179,8 +182,13 @@ class Ground:
     def running(self) -> Running:
         """The open district, opened when it is first asked for. Raises SyncdError where that cannot be."""
         if self._running is None:
-            self._running = self._closing.enter_context(opened(load(self.folder), clock=self.clock))
+            self._running = self._closing.enter_context(opened(self.config, clock=self.clock))
         return self._running
+
+    @property
+    def config(self) -> Config:
+        """The settings, read anew where somebody has edited them. Raises ConfigError where they are wrong."""
+        return load(self.folder) if self._edited else self.site.config
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
@@ -215,7 +223,12 @@ class Ground:
         text = path.read_text("utf-8")
         if old not in text:
             raise EndpointError("bench", f"{file} does not say {old!r}", "this is a bug")
-        path.write_text(text.replace(old, new), "utf-8")
+        self.rewrite(file, text.replace(old, new))
+
+    def rewrite(self, file: str, text: str) -> None:
+        """Another text in a settings or mapping file."""
+        (self.folder / file).write_text(text, "utf-8")
+        self._edited = True
         self.close()
 
     def sync(self, kind: str = DELTA) -> Night:
