@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from syncd.demo.samba import PrivateSamba, missing
-from syncd.store import Store
+from syncd.store import Store, migrations
+from syncd.store.database import connect, transaction
 from syncd.vault import Vault
 from tests.integration.postgres import PrivatePostgres, private_postgres
 from tests.integration.samba import SAMBA_CACHE, Domain
@@ -42,10 +43,38 @@ def store_vault() -> Vault:
     return Vault(b"k" * 32)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What a migrated, empty SQLite store is; migrating takes longer than most tests of a store."""
+    file = tmp_path_factory.mktemp("migrated") / "store.db"
+    _migrate(f"sqlite:///{file}")
+    return file.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PrivatePostgres) -> str:
+    """The name of a migrated, empty database on this test process' server, to be copied."""
+    url = postgres.fresh()
+    _migrate(url)
+    return url.removeprefix("postgresql+psycopg:///").partition("?")[0]
+
+
+def _migrate(url: str) -> None:
+    engine = connect(url)
+    with transaction(engine) as connection:
+        migrations.upgrade(connection)
+    engine.dispose()
+
+
 @pytest.fixture
-def store(url: str, store_vault: Vault) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path, store_vault: Vault, new_url: Callable[[str], str]) -> Iterator[Store]:
     """A migrated, empty store."""
-    opened = Store.open(url, store_vault, migrate=True)
+    if request.node.callspec.params["new_url"] == "sqlite":
+        (tmp_path / "store.db").write_bytes(request.getfixturevalue("migrated_file"))
+        url = new_url("store")
+    else:
+        url = request.getfixturevalue("postgres").fresh(request.getfixturevalue("migrated_database"))
+    opened = Store.open(url, store_vault)
     yield opened
     opened.close()
 

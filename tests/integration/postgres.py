@@ -27,10 +27,14 @@ class PrivatePostgres:
     socket: Path
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def fresh(self) -> str:
-        """The SQLAlchemy URL of a new, empty database."""
+    def fresh(self, template: str = "template0") -> str:
+        """The SQLAlchemy URL of a new database: an empty one, or a copy of one that nobody is connected to."""
         name = f"t{next(self._numbers)}"
-        _run([str(self.binaries / "createdb"), "-h", str(self.socket), "-T", "template0", name])
+        _run([str(self.binaries / "createdb"), "-h", str(self.socket), "-T", template, name])
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        """The SQLAlchemy URL of a database."""
         return f"postgresql+psycopg:///{name}?host={self.socket}&user=postgres"
 
 

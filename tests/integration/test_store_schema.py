@@ -62,17 +62,17 @@ def test_an_unmigrated_store_is_refused_with_the_verb_that_helps(url: str, store
         Store.open(url, store_vault)
 
 
-def test_a_schema_newer_than_the_program_is_refused(url: str, store: Store, store_vault: Vault) -> None:
+def test_a_schema_newer_than_the_program_is_refused(store: Store, store_vault: Vault) -> None:
     """An old program never writes into a newer store, and never migrates it back."""
     with transaction(store._engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for migrate in (False, True):
         with pytest.raises(EndpointError, match="newer than this program"):
-            Store.open(url, store_vault, migrate=migrate)
+            Store.open(store._engine.url.render_as_string(), store_vault, migrate=migrate)
 
 
-def test_another_state_key_is_refused_when_the_store_is_opened(url: str, store: Store) -> None:
+def test_another_state_key_is_refused_when_the_store_is_opened(store: Store) -> None:
     """A wrong key is told at once, not in the middle of a run."""
     assert store.runs() == []
     with pytest.raises(EndpointError, match="state_key"):
-        Store.open(url, Vault(b"x" * 32))
+        Store.open(store._engine.url.render_as_string(), Vault(b"x" * 32))
