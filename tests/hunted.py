@@ -105,8 +105,8 @@ class Process:
         return code
 
     def said(self) -> str:
-        """What it printed."""
-        return self._output.read_text(encoding="utf-8")
+        """What it printed; nothing where it has only just begun."""
+        return self._output.read_text(encoding="utf-8") if self._output.exists() else ""
 
 
 class Processes:

@@ -49,8 +49,8 @@ def test_what_was_troubled_and_is_well_again_is_told_as_well(district: World) ->
         assert [str(reason) for reason in health_of(district).reasons] == [], state.title
 
 
-def test_a_campus_is_as_fresh_as_the_last_roster_that_told_of_somebody_there(district: World) -> None:
-    """Where a campus falls out of the roster its age grows, while the others stay fresh."""
+def test_a_campus_that_falls_out_of_the_roster_is_told_and_no_other(district: World) -> None:
+    """Its people are kept and the campus is critical, with the reason, while the others stay fresh."""
     at_south = [key for key, one in district.roster.students.items() if one.schools == ("o2",)]
     staff = [key for key, one in district.roster.staff.items() if one.schools == ("o2",)]
     for _ in range(2):
@@ -63,7 +63,7 @@ def test_a_campus_is_as_fresh_as_the_last_roster_that_told_of_somebody_there(dis
         district.day(kind="reconcile")  # until grace has ended
     told = [str(reason) for reason in health_of(district).reasons if reason.where.startswith("campus ")]
     assert len(told) == 1
-    assert told[0].startswith("campus 012: its last good data is ")
+    assert told[0].startswith("campus 012: campus 012, students, source sis: 5 have vanished from the roster")
 
 
 def test_a_run_of_one_person_says_nothing_about_the_roster(district: World) -> None:

@@ -18,7 +18,7 @@ from tests.conftest import NIGHTLY, fresh_base
 from tests.hunted import APPLYING, PLANNING, hunt, hunted
 from tests.properties.machine_world import InSlapd
 
-KILLS = 20 if NIGHTLY else 10
+KILLS = 20 if NIGHTLY else 7
 
 
 def test_kills_lose_nothing_and_double_nothing(tmp_path: Path, slapd: PrivateSlapd, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ from syncd.sources import Source, Spool, build, extract, lockstep, oneroster_fol
 from syncd.sources.oneroster_csv import OneRosterCsvConfig
 from syncd.sources.supplement import SupplementConfig
 from syncd.vault import Vault
+from tests.conftest import NIGHTLY
 from tests.fixtures.broken_rosters import NOW, SIS, Delivery, healthy, rows_of
 
 VAULT = Vault(b"a key for tests, nothing else...")
@@ -161,7 +162,7 @@ def _small() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_small")
 @example(seed=40513680, supplemented=False)  # a row about nobody appears
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40 if NIGHTLY else 20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**9), supplemented=st.booleans())
 def test_what_is_followed_is_what_is_read_whole(seed: int, supplemented: bool) -> None:
     """Whatever changes, over several deliveries: the same spool, the same digests, and nobody touched who is not said to be."""
