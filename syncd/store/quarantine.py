@@ -18,6 +18,8 @@ from syncd.store.reading import chunks, number, person_id
 from syncd.vault import Vault
 
 _UNREMARKABLE = frozenset({Failure.STALE, Failure.WAITS})  # not the target's refusal: nothing to set aside
+_ELSEWHERE = frozenset({Failure.NO_SUCH_OBJECT, Failure.NO_CONTAINER})
+"""What was missing may be there with the next run, as a container that a dying server did not make: only then is it left alone."""
 _AT_ONCE = datetime.min.replace(tzinfo=UTC).isoformat()
 
 
@@ -106,7 +108,7 @@ def take(connection: Connection, vault: Vault, outcomes: Sequence[Outcome], now:
                 "count": count,
                 "first": held.first if held is not None and again else now.isoformat(),
                 "last": now.isoformat(),
-                "next": rules.next_try(count, now).isoformat(),
+                "next": (now if count == 1 and outcome.failure in _ELSEWHERE else rules.next_try(count, now)).isoformat(),
                 "sealed": vault.seal(codec.dumps({"words": words}), _context(target, number(person), str(kind), group)),
             }
         )
