@@ -317,7 +317,7 @@ def test_a_daemon_killed_again_and_again_loses_nothing(tmp_path: Path, own_slapd
         service.run_now()
     assert syncd(folder, "plan", "--reconcile", "--detailed-exitcode") == Exit.DONE, capsys.readouterr()
     listed = numbers(own_slapd)
-    assert len(listed) == len(set(listed)) > 350
+    assert len(listed) == len(set(listed)) > 300
 
 
 @pytest.mark.parametrize("trouble", ["kill", "suspend"])

@@ -299,7 +299,7 @@ def test_a_name_that_is_a_formula_is_not_computed(district: World) -> None:
 
 def test_a_killed_bulk_decision_is_whole_row_by_row_and_is_done_again(district: World) -> None:
     """Kill -9 after the first part: of every row all decisions are there or none, and a second reading does the rest."""
-    count = 2_000 if NIGHTLY else 400
+    count = 2_000 if NIGHTLY else 1_500
     run = district.store.begin_run("main", "delta", "test", district.clock.now)
     evidence = '{{"p1": "x", "sis/y{0}": "x"}}'
     listed = tuple(
