@@ -48,7 +48,8 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
     elif fresh or held or ready.kind == "reconcile":
         told += [Freshness(Kind.CAMPUS, code, failed_at=now, why=why) for code, why in held.items()]
         good = {code: count for code, count in store.campus_counts().items() if code not in held}
-        store.set_freshness([*told, *(Freshness(Kind.CAMPUS, code, now, count=count) for code, count in good.items())])
+        told += [Freshness(Kind.CAMPUS, code, now, count=count) for code, count in good.items()]
+        store.set_freshness(told, campuses_failing=held)
     else:
         store.set_freshness(told, campuses_at=now)
 

@@ -491,12 +491,20 @@ class Store:
         with looking(self._engine) as connection:  # a row, for SQLite answers a bare question without its file
             return connection.execute(select(tables.meta.c.key).limit(1)).first() is not None
 
-    def set_freshness(self, told: Collection[Freshness], campuses_at: datetime | None = None) -> None:
+    def set_freshness(
+        self,
+        told: Collection[Freshness],
+        campuses_at: datetime | None = None,
+        campuses_failing: Collection[str] | None = None,
+    ) -> None:
         """Remember how fresh these are; a time that is None leaves the one known before.
 
-        `campuses_at`: at that time everything known of the campuses was found to be as it was.
+        `campuses_at`: at that time everything known of the campuses was found to be as it was. `campuses_failing`: with these
+        something is wrong and with no other, so that one with nobody left is as old as what was last heard of it, and no more.
         """
         with transaction(self._engine) as connection:
+            if campuses_failing is not None:
+                wellbeing.recover(connection, Kind.CAMPUS, campuses_failing)
             wellbeing.set_freshness(connection, told)
             if campuses_at is not None:
                 wellbeing.touch(connection, Kind.CAMPUS, campuses_at.astimezone(UTC))

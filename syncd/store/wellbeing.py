@@ -50,6 +50,13 @@ def _not_ahead(before: Freshness, told: Freshness) -> Freshness:
     return before
 
 
+def recover(connection: Connection, kind: str, failing: Collection[str]) -> None:
+    """Nothing is wrong any more with whatever of this kind is not failing; when it was last good stays."""
+    table = tables.freshness
+    over = table.c.kind == kind, table.c.failed_at.is_not(None), table.c.name.not_in(list(failing))
+    connection.execute(update(table).where(*over).values(failed_at=None, why=""))
+
+
 def touch(connection: Connection, kind: str, at: datetime) -> None:
     """Everything of this kind that somebody belongs to was found as it was."""
     table = tables.freshness

@@ -61,9 +61,30 @@ def test_a_campus_that_falls_out_of_the_roster_is_told_and_no_other(district: Wo
         assert applied is not None, planned.verdict
     for _ in range(16):
         district.day(kind="reconcile")  # until grace has ended
-    told = [str(reason) for reason in health_of(district).reasons if reason.where.startswith("campus ")]
+    told = campuses_told(district)
     assert len(told) == 1
     assert told[0].startswith("campus 012: campus 012, students, source sis: 5 have vanished from the roster")
+
+
+def test_a_campus_is_as_fresh_as_the_last_roster_that_told_of_somebody_there(district: World) -> None:
+    """Where a campus falls out of the roster, and that is approved, its age grows, while the others stay fresh."""
+    at_south = [key for key, one in district.roster.students.items() if one.schools == ("o2",)]
+    staff = [key for key, one in district.roster.staff.items() if one.schools == ("o2",)]
+    district.leave(*at_south, *staff)
+    for day in range(20):  # until grace has ended
+        district.clock.advance()
+        district.students(pupil(31, schools=("o1",), lessons=("h1",), given=f"X{'abcdefghijklmnopqrst'[day]}"))
+        planned, _ = district.engine.sync(MAIN, "reconcile")
+        if planned.verdict.held:
+            district.engine.approve(planned.run, "head (uid 1)", "the campus has closed")
+    told = campuses_told(district)
+    assert len(told) == 1
+    assert told[0].startswith("campus 012: its last good data is ")
+
+
+def campuses_told(district: World) -> list[str]:
+    """What is told of campuses."""
+    return [str(reason) for reason in health_of(district).reasons if reason.where.startswith("campus ")]
 
 
 def test_a_run_of_one_person_says_nothing_about_the_roster(district: World) -> None:
