@@ -20,10 +20,10 @@ from syncd.targets import PasswordOf
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
-from syncd.targets.ldap_apply import Directory
+from syncd.targets.ldap_apply import Directory, drained, without_answer
 from syncd.targets.ldap_errors import ALREADY_EXISTS, NO_SUCH_OBJECT, SUCCESS, failure, words
 from syncd.targets.ldap_groups import GroupRules, Memberships, same_place, strayed
-from syncd.targets.ldap_pipeline import Pipeline, Reply, Unanswered, Unsent, Write
+from syncd.targets.ldap_pipeline import Pipeline, Reply, Write
 
 DISABLED = 0x0002
 """ADS_UF_ACCOUNTDISABLE, [MS-ADTS] 2.2.16, userAccountControl Bits. The other bits belong to whoever set them."""
@@ -74,11 +74,11 @@ class AdWriter:
         pipeline: Pipeline[Change] = Pipeline(directory.wire, self.config.window)
         memberships: list[Change] = []
         for write, reply in pipeline.run(self._writes(changes, password, memberships)):
-            yield from _drained(self._settled)
+            yield from drained(self._settled)
             yield from self._outcome(write, reply)
             if len(self._made) >= _TOGETHER:
                 yield from self._identified()
-        yield from _drained(self._settled)
+        yield from drained(self._settled)
         yield from self._identified()
         yield from self._arrived()
         known: list[Change] = []
@@ -229,7 +229,7 @@ class AdWriter:
     def _outcome(self, write: Write[Change], reply: Reply) -> Iterator[Outcome]:
         change = write.subject
         if not isinstance(reply, ber.Answer):
-            yield _without_answer(change, reply)
+            yield without_answer(change, reply)
         elif reply.code == SUCCESS and change.kind is Kind.CREATE:
             self._made[write.place] = change
         elif reply.code == SUCCESS and change.kind in _PLACES:
@@ -347,15 +347,3 @@ def _differences(before: Account, after: Account, now: Account) -> list[tuple[be
         if into := [value for value in values if value not in held]:
             steps.append((ber.Modify.ADD, name, into))
     return steps
-
-
-def _without_answer(change: Change, reply: Unanswered | Unsent) -> Outcome:
-    if isinstance(reply, Unsent):
-        return Outcome(change, Result.FAILED, failure=Failure.WAITS, why=reply.why)
-    return Outcome(change, Result.UNKNOWN, why=reply.why)
-
-
-def _drained(outcomes: list[Outcome]) -> Iterator[Outcome]:
-    ready = outcomes[:]
-    outcomes.clear()
-    yield from ready

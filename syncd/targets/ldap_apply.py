@@ -82,9 +82,9 @@ class Writer:
         memberships: list[Change] = []
         refused: list[Outcome] = []
         for write, reply in pipeline.run(self._writes(changes, password, memberships, refused)):
-            yield from _drained(refused)
+            yield from drained(refused)
             yield from self._outcome(write, reply)
-        yield from _drained(refused)
+        yield from drained(refused)
         yield from self._judged(pipeline)
         directory = self.directory
         groups = Memberships(self.config, _rules(self.config), directory.tree, directory.wire, directory.ask)
@@ -220,7 +220,7 @@ class Writer:
         """What an answer means; a missed precondition is put aside to be judged when all are in."""
         change = write.subject
         if not isinstance(reply, ber.Answer):
-            yield _without_answer(change, reply)
+            yield without_answer(change, reply)
         elif reply.code == SUCCESS and change.kind in _RENAMES:
             self._renamed.append(change)
         elif reply.code == SUCCESS:
@@ -380,13 +380,15 @@ def _refused(change: Change, reply: ber.Answer) -> Outcome:
     return Outcome(change, Result.FAILED, failure=failure(reply.code, reply.why), why=words(reply.code, reply.why))
 
 
-def _without_answer(change: Change, reply: Unanswered | Unsent) -> Outcome:
+def without_answer(change: Change, reply: Unanswered | Unsent) -> Outcome:
+    """What came of a change whose request was not sent, or was and has no answer (R17)."""
     if isinstance(reply, Unsent):
         return Outcome(change, Result.FAILED, failure=Failure.WAITS, why=reply.why)
     return Outcome(change, Result.UNKNOWN, why=reply.why)
 
 
-def _drained(outcomes: list[Outcome]) -> Iterator[Outcome]:
+def drained(outcomes: list[Outcome]) -> Iterator[Outcome]:
+    """What has come up meanwhile; the list is empty then."""
     ready = outcomes[:]
     outcomes.clear()
     yield from ready
