@@ -241,13 +241,14 @@ def signs_of(
     for person in sorted(asked | (came_from.keys() & people.records.keys())):
         state, records = people.states[person], people.records[person]
         population = state.population or ""
+        # Who moves is told of by both campuses (R11): the rows of the one may be right where those of the other are not.
+        campuses = tuple(sorted({came_from.get(person, state.campus), decided[person].state.campus}))
         if person in asked:
             for source, what in signs.told_otherwise(before.get(person, ()), records):
-                found.append(Sign(source, what, person, (state.campus,), population))
+                found.append(Sign(source, what, person, campuses, population))
             if state.population and decided[person].state.population != state.population:
-                found.append(Sign(records[0].source, POPULATION, person, (state.campus,), population))
+                found.append(Sign(records[0].source, POPULATION, person, campuses, population))
         if person in came_from:
-            campuses = tuple(sorted({came_from[person], decided[person].state.campus}))
             found.append(Sign(records[0].source, CAMPUS, person, campuses, population))
     return found
 

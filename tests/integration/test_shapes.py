@@ -142,6 +142,17 @@ def test_a_human_lets_exactly_that_go(district: World, how: Spoil) -> None:
     assert synced(district)[0].verdict.clear
 
 
+def test_who_comes_that_very_day_to_a_campus_of_which_wrong_things_are_told_waits_with_it(district: World) -> None:
+    """R11: a transfer counts at both campuses, also with what else is told of it."""
+    before = accounts(district, ELSEWHERE + 2)
+    moved = f"s{ELSEWHERE + 2}"
+    arriving = district.roster.students["s1"].schools
+    spoil(district, swapped, *SPOILED)
+    district.students(swapped(replace(district.roster.students[moved], schools=arriving, lessons=())))
+    synced(district)
+    assert accounts(district, ELSEWHERE + 2) == before
+
+
 def test_the_same_of_three_people_is_life(district: World) -> None:
     """The benign twins, day after day: each flows at once."""
     for how in ALL:
