@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 
 from bench.exports import Export
 
@@ -42,6 +43,8 @@ class Due:
     given: str
     domain: str
     left: bool
+    number: str = ""
+    whose: str = ""  # what is theirs under every number: the state's own, or an address
 
 
 def due(good: Export, today: date) -> dict[str, Due]:
@@ -64,14 +67,36 @@ def due(good: Export, today: date) -> dict[str, Due]:
             row[users.at("givenName")],
             DOMAINS.get(grade, "") if student else STAFF_DOMAIN,
             (bool(ends) and ends <= today.isoformat()) or row[users.at("enabledUser")] == "false",
+            number,
+            row[users.at("userIds")] or row[users.at("email")],
         )
     return told
 
 
-def wrongly_touched(before: Mapping[str, Seen], after: Mapping[str, Seen], truth: Mapping[str, Due]) -> dict[str, str]:
-    """The accounts, by the directory's own id, that were touched otherwise than the good roster says, and how."""
+def numbers_of(good: Export) -> dict[str, str]:
+    """Whose each number is in a good roster: by it somebody is known who has another number later."""
+    users = good["users"]
+    number, ids, email = (users.at(name) for name in ("identifier", "userIds", "email"))
+    return {row[number]: row[ids] or row[email] for row in users.rows.values()}
+
+
+def wrongly_touched(
+    before: Mapping[str, Seen],
+    after: Mapping[str, Seen],
+    truth: Mapping[str, Due],
+    earlier: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """The accounts, by the directory's own id, that were touched otherwise than the good roster says, and how.
+
+    `earlier` tells of numbers in earlier good rosters whose they were (`numbers_of`).
+    """
     wrong = {}
-    numbers = {one.number for one in before.values()}
+    theirs = {one.whose: one for one in truth.values() if one.whose}
+
+    def person(number: str) -> Due | None:
+        return truth.get(number) or theirs.get(earlier.get(number, ""))
+
+    has_one = {found.number if (found := person(one.number)) else one.number for one in before.values()}
     for native in before.keys() | after.keys():
         was, now = before.get(native), after.get(native)
         if was == now:
@@ -81,10 +106,10 @@ def wrongly_touched(before: Mapping[str, Seen], after: Mapping[str, Seen], truth
         elif was is None:
             if now.number not in truth:
                 wrong[native] = "made for nobody"
-            elif now.number in numbers:
+            elif now.number in has_one:
                 wrong[native] = "made twice"
         else:
-            why = ", ".join(_differences(was, now, truth.get(was.number)))
+            why = ", ".join(_differences(was, now, person(was.number)))
             if why:
                 wrong[native] = why
     return wrong
@@ -92,7 +117,7 @@ def wrongly_touched(before: Mapping[str, Seen], after: Mapping[str, Seen], truth
 
 def _differences(was: Seen, now: Seen, person: Due | None) -> Iterator[str]:
     gone = person is None or person.left
-    if now.number != was.number:
+    if now.number not in (was.number, person.number if person else was.number):
         yield f"number {was.number} became {now.number or 'empty'}"
     if now.name != was.name:
         yield "renamed"

@@ -22,7 +22,7 @@ from bench import school_life
 from bench.calamities import KINDS, SMALLEST, WHOLE, Scene
 from bench.exports import Export, File, tell_settings
 from bench.school_life import Life
-from bench.truth import Seen, due, wrongly_touched
+from bench.truth import Seen, due, numbers_of, wrongly_touched
 from syncd import sources
 from syncd.assembly import opened_store, vault_of
 from syncd.core.model import Account, PersonId
@@ -123,6 +123,7 @@ class Year:
         self._now = datetime.combine(self._life.first.today, _NIGHT, UTC)
         self._written: dict[str, File] = {}
         self._earlier: list[Export] = []
+        self._whose: dict[str, str] = {}  # by every number that was ever told
         self._config: Config
         self._store: Store
         self._engine: Engine
@@ -186,6 +187,7 @@ class Year:
             else:
                 export.follow(district.roster, day.roster)
             district = day
+            self._whose |= numbers_of(export)
             self.score.school_days += school_life.is_school_day(day.today)
             disaster = planned.get(day.today)
             if disaster is not None:
@@ -258,7 +260,7 @@ class Year:
         bad.write(self._folder / "roster", self._written)
         before = self._seen()
         planned, _ = self._run()
-        wrong = wrongly_touched(before, self._seen(), due(export, district.today))
+        wrong = wrongly_touched(before, self._seen(), due(export, district.today), self._whose)
         loose, how = self._loose(planned, hit)
         size = 1.0 if kind in WHOLE else share
         touched = Counter(wrong.values())

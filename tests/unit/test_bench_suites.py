@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from random import Random
@@ -14,7 +15,7 @@ from bench.calamities import KINDS, Scene
 from bench.disasters import Outcome, registered
 from bench.exports import Export, slim
 from bench.school_life import FIRST_DAY, LAST_DAY, Life, is_school_day
-from bench.truth import Seen, due, wrongly_touched
+from bench.truth import Seen, due, numbers_of, wrongly_touched
 from bench.year import SCORING, Held, Planted, Score, Size
 from syncd.demo.district import District
 
@@ -100,6 +101,21 @@ def test_whoever_is_as_the_roster_says_was_not_wrongly_touched(district: Distric
         assert word in wrongly_touched(before, {**before, native: Seen(**{**told, **harm})}, truth)[native]
     assert wrongly_touched(before, {key: one for key, one in before.items() if key != native}, truth) == {native: "deleted"}
     assert wrongly_touched(before, {**before, "twin": one}, truth) == {"twin": "made twice"}
+
+
+def test_whoever_has_another_number_in_the_good_roster_was_not_wrongly_given_it(district: District) -> None:
+    """By the state's number they are who they were: theirs may follow, no other's may, and nobody gets a second account."""
+    good = Export.of(district)
+    before, earlier = seen_of(good), numbers_of(good)
+    key, row = next((key, row) for key, row in good["users"].rows.items() if row[good["users"].at("userIds")])
+    old = row[good["users"].at("identifier")]
+    good["users"].put(key, "identifier", "987654")
+    truth, one = due(good, DAY), before[old]
+    assert wrongly_touched(before, {**before, old: replace(one, number="987654")}, truth, earlier) == {}
+    assert "number" in wrongly_touched(before, {**before, old: replace(one, number="987654")}, truth)[old]
+    assert "number" in wrongly_touched(before, {**before, old: replace(one, number="123")}, truth, earlier)[old]
+    assert "disabled" in wrongly_touched(before, {**before, old: replace(one, enabled=False)}, truth, earlier)[old]
+    assert wrongly_touched(before, {**before, "new": replace(one, number="987654")}, truth, earlier) == {"new": "made twice"}
 
 
 def test_the_rows_of_the_disasters_are_the_promised_ones(tmp_path: Path) -> None:
