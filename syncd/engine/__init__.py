@@ -51,6 +51,7 @@ from syncd.vault import Vault
 DELTA = "delta"  # trusts the store about targets, looks only at who is dirty
 EVERYTHING = "everything"  # trusts the store about targets, looks at everybody
 RECONCILE = "reconcile"  # reads the targets, looks at everybody
+PERSON = "person"  # what a run is called that is for one person alone: it says nothing of the others
 
 _WAITS = frozenset({"planned", "held"})  # what a run is called whose plan waits for somebody
 _WROTE = frozenset({"applying", "interrupted", "done", "partly failed"})  # what a run is called once it may have written
@@ -139,7 +140,7 @@ class Engine:
         now, store = self._clock(), self._store
         if kind == DELTA and (self._judge.needs_reconcile(pipeline) or not all(map(store.has_history, parts.targets))):
             kind = RECONCILE  # first contact, and after a restore: the target itself is read (R14, R25)
-        run = store.begin_run(pipeline, kind, trigger, now)
+        run = store.begin_run(pipeline, PERSON if person else kind, trigger, now)
         with self._told_of_failure(run):
             return self._planned(run, pipeline, kind, person, spools, mapped_on, trigger, stopped, stored=stored)
 

@@ -123,7 +123,7 @@ def _facts(
         targets=_of(Kind.TARGET, config.targets, known),
         campuses={one.name: one for one in found.freshness if one.kind == Kind.CAMPUS},
         pipelines={
-            name: PipelineFacts(_runs(found.runs[name]), bool(schedules[name]), next_runs.get(name, {}))
+            name: PipelineFacts(run_facts(found.runs[name]), bool(schedules[name]), next_runs.get(name, {}))
             for name in config.pipelines
         },
         unchanged_after={name: each.stale_after for name, each in config.sources.items()},
@@ -149,7 +149,7 @@ def _of(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Freshne
     return {name: known.get((kind, name), Freshness(kind, name)) for name in names}
 
 
-def _runs(rows: Iterable[RunRow]) -> tuple[RunFacts, ...]:
+def run_facts(rows: Iterable[RunRow]) -> tuple[RunFacts, ...]:
     """The runs that were meant; a plan that was only tried, or that somebody rejected, says nothing of how it is."""
     return tuple(
         RunFacts(row.id, row.kind, row.status, row.started, row.ended, row.held, row.summary)
