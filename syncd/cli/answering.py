@@ -19,6 +19,7 @@ from syncd.core.rendering import Filter, Line, kinds_named
 from syncd.engine.approving import HeldCell
 from syncd.engine.health import Health, as_json, in_words, run_facts
 from syncd.engine.planned import Undoes
+from syncd.engine.shapes import is_rise
 from syncd.errors import SyncdError
 from syncd.store import Store
 
@@ -74,7 +75,8 @@ def _cell(visit: Visit, cell: HeldCell) -> Iterator[Line]:
     if cell.cell is not None:
         at = [f"campus {cell.cell.campus or '(none)'}", cell.cell.population or "people"] if cell.cell.campus else ["everywhere"]
         where = ", ".join([cell.cell.operation, *at, f"on {cell.cell.target}"])
-    what = ", ".join(f"{number:,} {kind}" for kind, number in cell.kinds.items()) or "missing from the roster"
+    unmoved = "kept as they are" if is_rise(cell.cell) else "missing from the roster"
+    what = ", ".join(f"{number:,} {kind}" for kind, number in cell.kinds.items()) or unmoved
     yield Line(f"  {where}: {len(cell.persons):,} people, {cell.digests:,} to decide ({what})")
     for number, (approval, count) in enumerate(cell.approvals, 1):
         stands = f"{min(number, needed)} of {needed}" if needed > 1 else "goes with the next run"

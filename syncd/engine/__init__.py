@@ -195,6 +195,7 @@ class Engine:
             today,
             mapped_on=mapped_on,
             local=local,
+            lets_go=lambda digest: bool(store.decisions.approved([digest], now)),
         )
         # Where nobody is to be looked at, a delta run asks nothing more: what a district costs is what changed in it.
         asleep = kind == DELTA and not people.everybody

@@ -118,10 +118,11 @@ class Approving:
         changes = [change for one in kept.plans.values() for change in one.changes if change.person in persons]
         chosen = {change.person for change in changes if change.person and (not campuses or change.campus in campuses)}
         told = {plan.digest(change): change.person for change in changes if change.person in chosen and change.person}
-        # Whoever is held without a change has vanished from a roster: what is decided about is that they are gone.
+        # Whoever is held without a change has vanished from a roster, or would become staff: that is what is decided about.
         gone = self._store.persons((kept.held & frozenset(persons)) - {change.person for change in changes})
         absent = sorted(person for person, state in gone.items() if not campuses or state.campus in campuses)
-        return told | {shapes.vanish_digest(person): person for person in absent}
+        rises = shapes.rise_digests(kept.cells)
+        return told | {rises.get(person) or shapes.vanish_digest(person): person for person in absent}
 
     # --- two humans ---------------------------------------------------------------------------------------------------
 
@@ -173,7 +174,8 @@ class Approving:
     def _held_in(self, cell: Cell | None, persons: frozenset[PersonId], changes: Mapping[PersonId, list[Change]]) -> HeldCell:
         mine = [change for person in persons for change in changes.get(person, ())]
         digests = {plan.digest(change) for change in mine}
-        digests |= {shapes.vanish_digest(person) for person in persons if person not in changes}
+        rises = shapes.rise_digests([(cell, persons)])
+        digests |= {rises.get(person) or shapes.vanish_digest(person) for person in persons if person not in changes}
         now, decisions = self._clock(), self._store.decisions
         given: Counter[Approval] = Counter(one for each in decisions.approvals(digests, now).values() for one in each)
         return HeldCell(

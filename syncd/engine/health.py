@@ -13,6 +13,7 @@ from syncd.core.health import Bounds, Facts, Freshness, Kind, Level, PipelineFac
 from syncd.core.rollover import Rolling
 from syncd.engine.planned import Applied, Planned
 from syncd.engine.rollover import going
+from syncd.engine.shapes import is_rise
 from syncd.errors import EndpointError, SyncdError
 from syncd.settings import Config
 from syncd.store import RunRow, Store, Wellbeing
@@ -42,7 +43,11 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
             told.append(Freshness(Kind.TARGET, target, failed_at=now, why=f"{why}; see `syncd quarantine`"))
         elif ready.kind == "reconcile" or report.results.total():
             told.append(Freshness(Kind.TARGET, target, now, now if report.results.total() else None, count=store.accounts(target)))
-    held = {finding.cell.campus: str(finding) for finding in applied.findings if finding.cell and finding.cell.campus}
+    held = {
+        finding.cell.campus: str(finding)
+        for finding in applied.findings
+        if finding.cell and finding.cell.campus and not is_rise(finding.cell)  # which says nothing of the campus
+    }
     if applied.unread:
         store.set_freshness(told)  # an old roster stands in: no campus has been heard of anew
     elif fresh or held or ready.kind == "reconcile":
