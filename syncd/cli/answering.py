@@ -164,14 +164,17 @@ def reject(visit: Visit) -> Answer:
     drops = row is not None and row.status in _WAITS and not campuses and not persons
     with visit.alone():
         names = district.engine.reject(run) if drops else 0  # first, for what waits for nobody is refused
-    people, changes = district.engine.approving.reject(run, kept, who, because, campuses, persons)
-    if changes:
+        done = district.engine.approving.reject(run, kept, who, because, campuses, persons)
+    names += done.names
+    if done.changes:
         told.append(
-            f"{who} turns {changes:,} changes of {people:,} people down, for {district.config.approvals.rejected_for} days or "
-            "until they are others; `syncd release KEY` offers them again"
+            f"{who} turns {done.changes:,} changes of {done.people:,} people down, for "
+            f"{district.config.approvals.rejected_for} days or until they are others; `syncd release KEY` offers them again"
         )
     if drops:
         told.append(f"plan {run} is rejected; {names:,} names it had reserved are free again")
+    elif names:
+        told.append(f"{names:,} names that were reserved for them are free again")
     if not told:
         return said(f"plan {run} holds nobody back there; see `syncd holds`", Exit.UNAVAILABLE)
     return Answer(lines=tuple(map(Line, told)))

@@ -64,9 +64,11 @@ class Desire:
         mapped_on: date | None = None,
         local: Local | None = None,
         lets_go: Callable[[str], bool] = lambda _: False,
+        last: Collection[PersonId] = (),
     ) -> None:
-        """`lets_go` tells whether a human approved what has this digest."""
+        """`lets_go` tells whether a human approved what has this digest; `last` choose their names behind everybody else."""
         self._lets_go = lets_go
+        self._last = frozenset(last)
         self._local = local or Local(today)
         self._store = store
         self._mapping = mapping
@@ -99,8 +101,8 @@ class Desire:
         linked: Collection[PersonId],
         unopened: Collection[PersonId],
     ) -> dict[PersonId, Decided]:
-        """Everybody in `people`, in the order of their first key: names are given out in that order."""
-        order = sorted(people.everybody, key=lambda person: _first_key(people, person))
+        """Everybody in `people`, in the order of their first key, but for whom it was said to be last: so names are given out."""
+        order = sorted(people.everybody, key=lambda person: (person in self._last, _first_key(people, person)))
         key_person = self._key_person(people)
         built: dict[PersonId, date | None] = {}
         for person_id in order:
@@ -355,6 +357,14 @@ class Desire:
                 one.blocked = f"the name {name} stands on a target already, on an account of somebody else"
                 self._find("disputed", person_id, one.blocked)
             if others or person_id in nameless:
+                lost.add(person_id)
+        return self.nameless(decided, lost)
+
+    def nameless(self, decided: Mapping[PersonId, Decided], persons: Collection[PersonId]) -> set[PersonId]:
+        """Take from these persons the names they were given in this run: somebody else may have them (R9). Whoever had one."""
+        lost: set[PersonId] = set()
+        for name, person_id in self.reserved.items():
+            if person_id in persons and (one := decided.get(person_id)) is not None:
                 one.names = {kind: kept for kind, kept in one.names.items() if naming.ledger_key(kept.value) != name}
                 lost.add(person_id)
         return lost

@@ -71,7 +71,16 @@ class Ruling:
 class Judge:
     """Judges the plans of one district."""
 
-    def __init__(self, config: Config, store: Store, clock: Callable[[], datetime], staff: Collection[str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        clock: Callable[[], datetime],
+        staff: Collection[str],
+        unnamed: Callable[[Change], str],
+    ) -> None:
+        """`unnamed` tells what an account to be made is known by, whatever it would be called."""
+        self._unnamed = unnamed
         self._config = config
         self._staff = frozenset(staff)
         self._store = store
@@ -112,7 +121,7 @@ class Judge:
         asked |= shapes.rise_digests((one.cell, one.persons) for one in risen)
         verdict = Verdict(tuple(found))
         wanted = _digests(change for one in plans.values() for change in one.changes)
-        rejected, stays, lapsed = self._turned_down(wanted, asked, moving, readings, run.decided)
+        rejected, stays, lapsed = self._turned_down(wanted, plans, asked, readings, run.decided)
         waits = verdict.held & moving
         released = self._approved(wanted, waits) - rejected if waits else frozenset[PersonId]()
         verdict = verdict.released(released | rejected | stays)
@@ -128,15 +137,24 @@ class Judge:
     def _turned_down(
         self,
         wanted: Mapping[PersonId, set[str]],
+        plans: Mapping[TargetName, Plan],
         asked: Mapping[PersonId, str],
-        moving: Collection[PersonId],
         readings: Mapping[SourceName, Reading],
         decided: Collection[PersonId],
     ) -> tuple[frozenset[PersonId], frozenset[PersonId], frozenset[str]]:
         """Who has a change that somebody turned down, whose absence or rise somebody did, and what is not wanted any more."""
         told = self._store.decisions.rejections(self._clock())
-        gone = {digest: person for person, digest in asked.items() if person not in moving}
-        rejected = frozenset(one.person for one in told if one.digest in wanted.get(one.person, ()))
+        if not told:
+            return frozenset(), frozenset(), frozenset()
+        gone = {digest: person for person, digest in asked.items() if person not in wanted}
+        theirs = {one.person for one in told}
+        made = [
+            change for one in plans.values() for change in one.changes if change.kind is Kind.CREATE and change.person in theirs
+        ]
+        unnamed = {(change.person, self._unnamed(change)) for change in made}
+        rejected = frozenset(
+            one.person for one in told if one.digest in wanted.get(one.person, ()) or (one.person, one.digest) in unnamed
+        )
         read = bool(readings) and all(one.fresh and one.failed is None for one in readings.values())
         lapsed = frozenset(
             one.digest

@@ -100,7 +100,7 @@ def test_a_rise_that_is_turned_down_is_not_held_and_not_made(district: World) ->
     hired(district, "s1")
     planned, _ = synced(district)
     kept = district.engine.stored_plan(planned.run)
-    assert district.engine.approving.reject(planned.run, kept, ALICE, "a mistyped role") == (1, 1)
+    assert district.engine.approving.reject(planned.run, kept, ALICE, "a mistyped role") == (1, 1, 0)
     for _ in range(2):
         district.clock.advance()
         planned, applied = synced(district)
