@@ -13,17 +13,17 @@ from syncd.cli.plans import applied_lines, code_of, held_lines, lines, people_of
 from syncd.control import Answer, Malformed, said
 from syncd.control.visit import Handler, Visit
 from syncd.core.facts import FactKind
-from syncd.core.health import Level, age
+from syncd.core.health import Level, PipelineFacts, age
 from syncd.core.model import PersonId, RunId
 from syncd.core.rendering import Filter, Line, kinds_named
 from syncd.engine.approving import HeldCell
-from syncd.engine.health import Health, as_json, in_words
+from syncd.engine.health import Health, as_json, in_words, run_facts
 from syncd.engine.planned import Undoes
+from syncd.engine.shapes import is_rise
 from syncd.errors import SyncdError
-from syncd.store import RunRow, Store
+from syncd.store import Store
 
 _WAITS = frozenset({"planned", "held"})
-_NOT_MEANT = frozenset({"tried", "rejected"})
 _MOST_PERSONS = 500
 
 
@@ -44,34 +44,29 @@ def answered(visit: Visit) -> Answer:
 def holds(visit: Visit) -> Answer:
     """What is held back now, by pipeline and cell, who has approved it, and what was turned down. 3 where something is held."""
     store, config = visit.district.store, visit.district.config
-    meant = {
-        name: tuple(row for row in rows if row.status not in _NOT_MEANT)
-        for name, rows in store.wellbeing(config.pipelines, {}).runs.items()
-    }
     told: list[Line] = []
-    for name, rows in sorted(meant.items()):
-        if rows and rows[0].held:
-            told += _held(visit, name, rows)
+    for name, rows in sorted(store.wellbeing(config.pipelines, {}).runs.items()):
+        told += _held(visit, name, PipelineFacts(run_facts(rows)))
     code = Exit.HELD if told else Exit.DONE
     told = told or [Line("nothing is held back")]
     return Answer(code, (*told, *_turned_down(visit)))
 
 
-def _held(visit: Visit, pipeline: str, rows: tuple[RunRow, ...]) -> Iterator[Line]:
-    row, now = rows[0], visit.district.engine.now()
-    for why in row.held:
-        yield Line(f"{pipeline}, run {row.id}: {why}", "red")
-    since = row.started
-    for one in rows:
-        if not one.held:
-            break
-        since = one.started
-    yield Line(f"  held for {age(now - since)}, since {since:%Y-%m-%d %H:%M} UTC")
-    if visit.district.store.plan(row.id) is not None:
-        for cell in visit.district.engine.approving.cells(visit.district.engine.stored_plan(row.id)):
-            yield from _cell(visit, cell)
-    yield Line(f"  let them go with: syncd approve {row.id} --because '…'  (--campus CODE for some)")
-    yield Line(f"  or turn them down with: syncd reject {row.id} --because '…'  (--campus CODE, --person KEY for some)")
+def _held(visit: Visit, pipeline: str, facts: PipelineFacts) -> Iterator[Line]:
+    now, engine = visit.district.engine.now(), visit.district.engine
+    for run in facts.holding:
+        if not run.held:  # a first apply: it holds no cell, and `syncd apply PLAN --first` is said where it was planned
+            continue
+        for why in run.held:
+            yield Line(f"{pipeline}, run {run.id}: {why}", "red")
+        since = facts.held_since(run)
+        yield Line(f"  held for {age(now - since)}, since {since:%Y-%m-%d %H:%M} UTC")
+        kept = RunId(run.id)
+        if visit.district.store.plan(kept) is not None:
+            for cell in engine.approving.cells(engine.stored_plan(kept)):
+                yield from _cell(visit, cell)
+        yield Line(f"  let them go with: syncd approve {run.id} --because '…'  (--campus CODE for some)")
+        yield Line(f"  or turn them down with: syncd reject {run.id} --because '…'  (--campus CODE, --person KEY for some)")
 
 
 def _cell(visit: Visit, cell: HeldCell) -> Iterator[Line]:
@@ -80,7 +75,8 @@ def _cell(visit: Visit, cell: HeldCell) -> Iterator[Line]:
     if cell.cell is not None:
         at = [f"campus {cell.cell.campus or '(none)'}", cell.cell.population or "people"] if cell.cell.campus else ["everywhere"]
         where = ", ".join([cell.cell.operation, *at, f"on {cell.cell.target}"])
-    what = ", ".join(f"{number:,} {kind}" for kind, number in cell.kinds.items()) or "missing from the roster"
+    unmoved = "kept as they are" if is_rise(cell.cell) else "missing from the roster"
+    what = ", ".join(f"{number:,} {kind}" for kind, number in cell.kinds.items()) or unmoved
     yield Line(f"  {where}: {len(cell.persons):,} people, {cell.digests:,} to decide ({what})")
     for number, (approval, count) in enumerate(cell.approvals, 1):
         stands = f"{min(number, needed)} of {needed}" if needed > 1 else "goes with the next run"
@@ -168,14 +164,17 @@ def reject(visit: Visit) -> Answer:
     drops = row is not None and row.status in _WAITS and not campuses and not persons
     with visit.alone():
         names = district.engine.reject(run) if drops else 0  # first, for what waits for nobody is refused
-    people, changes = district.engine.approving.reject(run, kept, who, because, campuses, persons)
-    if changes:
+        done = district.engine.approving.reject(run, kept, who, because, campuses, persons)
+    names += done.names
+    if done.changes:
         told.append(
-            f"{who} turns {changes:,} changes of {people:,} people down, for {district.config.approvals.rejected_for} days or "
-            "until they are others; `syncd release KEY` offers them again"
+            f"{who} turns {done.changes:,} changes of {done.people:,} people down, for "
+            f"{district.config.approvals.rejected_for} days or until they are others; `syncd release KEY` offers them again"
         )
     if drops:
         told.append(f"plan {run} is rejected; {names:,} names it had reserved are free again")
+    elif names:
+        told.append(f"{names:,} names that were reserved for them are free again")
     if not told:
         return said(f"plan {run} holds nobody back there; see `syncd holds`", Exit.UNAVAILABLE)
     return Answer(lines=tuple(map(Line, told)))

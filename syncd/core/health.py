@@ -59,6 +59,10 @@ class Freshness:
         return self.failed_at is not None and (self.good_at is None or self.failed_at > self.good_at)
 
 
+WHOLE = ("delta", "everything", "reconcile")
+"""The kinds of runs that judge everybody. An undo, or a run for one person, says nothing of the others."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """A run as far as health goes. `held` says why it waits for somebody, a sentence for each limit."""
@@ -75,6 +79,16 @@ class RunFacts:
     def seconds(self) -> float | None:
         """How long it took; None while it runs."""
         return None if self.ended is None else (self.ended - self.started).total_seconds()
+
+    @property
+    def judged(self) -> bool:
+        """Whether it came to a verdict about everybody: it neither ended before, nor was about some people only."""
+        return self.kind in WHOLE and (bool(self.counts) or self.status not in ("planning", "failed", "interrupted"))
+
+    @property
+    def waits(self) -> bool:
+        """Whether it, or a part of it, waits for somebody."""
+        return self.status == "held" or bool(self.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +110,32 @@ class PipelineFacts:
         return next((run for run in self.runs if run.status in ("done", "partly failed") and run.ended), None)
 
     @property
+    def holding(self) -> tuple[RunFacts, ...]:
+        """The runs by which something waits for somebody now, newest first.
+
+        That is the newest one that judged everybody, and what was asked for since beside it and still waits, such as an undo.
+        """
+        found: list[RunFacts] = []
+        for place, run in enumerate(self.runs):
+            if run.waits and (run.judged or place == 0 or run.status in ("planned", "held")):
+                found.append(run)
+            if run.judged:
+                break
+        return tuple(found)
+
+    def held_since(self, run: RunFacts) -> datetime:
+        """Since when something has waited without a break, as of this run: since the first of the runs before it that held, too."""
+        since = run.started
+        for one in self.runs[self.runs.index(run) :] if run.judged else ():
+            if one.judged and not one.held:
+                break
+            since = one.started if one.judged else since
+        return since
+
+    @property
     def held(self) -> tuple[str, ...]:
-        """Why the newest run, or a part of it, waits for somebody."""
-        return self.newest.held if self.newest else ()
+        """Why something waits for somebody."""
+        return tuple(why for run in self.holding for why in run.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +238,10 @@ def _runs(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
         if newest is None:
             yield Reason(Level.WARNING, where, "has never run")
             continue
-        if newest.status == "held" or newest.held:
-            for why in newest.held or ("the next apply must be explicit",):
-                yield Reason(Level.CRITICAL, where, f"run {newest.id} is held: {why}")
-        elif newest.status in ("failed", "interrupted"):
+        for run in pipeline.holding:
+            for why in run.held or ("the next apply must be explicit",):
+                yield Reason(Level.CRITICAL, where, f"run {run.id} is held: {why}")
+        if newest.status in ("failed", "interrupted") and not newest.waits:
             yield Reason(Level.WARNING, where, f"run {newest.id} {newest.status}; `syncd show {newest.id}` tells more")
         if good is None or (good.ended is not None and now - good.ended > bounds.stale_after):
             since = "ever" if good is None or good.ended is None else f"for {age(now - good.ended)}"

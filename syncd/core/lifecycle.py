@@ -253,6 +253,27 @@ def rises_to_staff(before: str | None, after: str | None, staff: Collection[str]
     return before is not None and after in staff and before not in staff
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Rise:
+    """That somebody known as one of a population would become one of another, which is staff."""
+
+    before: str
+    after: str
+
+    def digest(self, person: PersonId) -> str:
+        """What an approval of this person's rise is known by (R15): it says nothing of any other person or population."""
+        return f"{self.operation} {person} {self.before}"
+
+    @property
+    def operation(self) -> str:
+        """As it is called where it is counted."""
+        return f"{BECOME} {self.after}"
+
+
+BECOME = "become"
+"""How the operation of a cell begins whose people would become staff."""
+
+
 def _before(previous: PersonState | None, *, has_account: bool, unopened: bool) -> State:
     state = State.PENDING if previous is None else State(previous.state)
     if state is not State.PENDING or not has_account:

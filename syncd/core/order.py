@@ -6,7 +6,7 @@ changes of one person never share a wave. Knows nothing of what a change costs o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from syncd.core.model import KIND_ORDER, Account, Change, Kind
@@ -120,13 +120,11 @@ def _place(account: Account) -> Place:
     return account.container.casefold(), account.rdn.casefold()
 
 
-def _break_cycles(changes: Iterable[Change]) -> list[Change]:
-    """The changes, with one step of every ring of renames replaced by two: to a temporary rdn, and from there home (R10)."""
-    steps = list(changes)
-    moves = {index: step for index, step in enumerate(steps) if step.kind in (Kind.MOVE, Kind.PARK)}
-    by_start = {_place(step.before): index for index, step in moves.items() if step.before}
+def rings(changes: Sequence[Change]) -> Iterator[list[int]]:
+    """Every ring of renames among these changes, by their places in the list: each takes the place that the next one frees."""
+    moves = {index: change for index, change in enumerate(changes) if change.kind in (Kind.MOVE, Kind.PARK)}
+    by_start = {_place(change.before): index for index, change in moves.items() if change.before}
     seen: set[int] = set()
-    broken: set[int] = set()
     for start in moves:
         path: list[int] = []
         at: int | None = start
@@ -136,8 +134,13 @@ def _break_cycles(changes: Iterable[Change]) -> list[Change]:
             after = moves[at].after
             at = by_start.get(_place(after)) if after else None
         if at in path and len(path) - path.index(at) > 1:
-            broken.add(at)
-    return [part for index, step in enumerate(steps) for part in (_aside(step) if index in broken else [step])]
+            yield path[path.index(at) :]
+
+
+def _break_cycles(changes: Sequence[Change]) -> list[Change]:
+    """The changes, with one step of every ring of renames replaced by two: to a temporary rdn, and from there home (R10)."""
+    broken = {ring[0] for ring in rings(changes)}
+    return [part for index, step in enumerate(changes) for part in (_aside(step) if index in broken else [step])]
 
 
 def _aside(move: Change) -> list[Change]:

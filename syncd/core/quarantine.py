@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from syncd.core import order
 from syncd.core.model import Account, Change, Kind, PersonId, TargetName
 
 BACK_OFF = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=3), timedelta(days=7))
@@ -133,32 +134,49 @@ def sort_out(
     """What of these changes of one target is sent, and what is left alone because it was refused lately.
 
     A refused change is tried again when its time comes, when something else is wanted in its place, when the same person has
-    something else to be changed, or when the mapping was `edited`. `decided` is whose wants are known: only of them can it be said
-    that something is not wanted any more.
+    something else to be changed, or when the mapping was `edited`. A ring of renames is tried as a whole, when nothing of it waits.
+    `decided` is whose wants are known: only of them can it be said that something is not wanted any more.
     """
     known = {one.slot: one for one in refused}
     if not known:
         return Sorted(tuple(changes))
     people = {one.person for one in known.values()}
+    rings = [ring for ring in _rings(changes) if people & {change.person for change in ring}]
+    asked = people | {change.person for ring in rings for change in ring}
     mine: dict[PersonId, list[Change]] = {}
     for change in changes:
-        if change.person in people:
+        if change.person is not None and change.person in asked:
             mine.setdefault(change.person, []).append(change)
-    aside: list[Change] = []
-    retried: set[PersonId] = set()
-    for person, theirs in mine.items():
-        again = [change for change in theirs if _is_same(change, known)]
-        early = [] if edited else [change for change in again if known[_slot(change)].next > now]
-        waiting = _with_followers(theirs, early)
-        if all(change in waiting or change in again for change in theirs):
-            aside += waiting
-            again = [change for change in again if change not in waiting]
-        if again:
-            retried.add(person)
+    again = {person: [change for change in theirs if _is_same(change, known)] for person, theirs in mine.items()}
+    waiting = {
+        person: _with_followers(theirs, [] if edited else [change for change in again[person] if known[_slot(change)].next > now])
+        for person, theirs in mine.items()
+    }
+    awake = {
+        person
+        for person in people & mine.keys()
+        if not all(change in waiting[person] or change in again[person] for change in mine[person])
+    }
+    for ring in rings:
+        if any(change.person in awake for change in ring):
+            awake |= {change.person for change in ring if change.person}
+        elif any(change in waiting[person] for change in ring if (person := change.person)):
+            for change in ring:
+                if person := change.person:
+                    waiting[person] = _with_followers(mine[person], [*waiting[person], change])
+    aside = [change for person in mine if person not in awake for change in waiting[person]]
+    retried = {person for person in mine if any(person in awake or change not in waiting[person] for change in again[person])}
+    for ring in rings:  # they go together, or one of them finds its place taken
+        if any(change.person in retried for change in ring):
+            retried |= {change.person for change in ring if change.person}
     gone = set(map(id, aside))
     there = {slot(change) for change in changes}
     obsolete = tuple(key for key, one in sorted(known.items()) if one.person in decided and key not in there)
     return Sorted(tuple(change for change in changes if id(change) not in gone), tuple(aside), frozenset(retried), obsolete)
+
+
+def _rings(changes: Sequence[Change]) -> list[list[Change]]:
+    return [[changes[index] for index in ring] for ring in order.rings(changes)]
 
 
 def _is_same(change: Change, known: dict[Slot, Refused]) -> bool:

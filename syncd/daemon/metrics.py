@@ -88,7 +88,7 @@ class _FromHealth(Collector):
             [((name,), ended.timestamp()) for name, ended in good.items() if ended],
         )  # fmt: skip
         held = [((name,), len(one.held)) for name, one in facts.pipelines.items()]
-        yield _gauge("syncd_held", "Reasons for which the last run is held.", ("pipeline",), held)
+        yield _gauge("syncd_held", "Reasons for which something is held.", ("pipeline",), held)
         for kind, known in (("source", facts.sources), ("target", facts.targets), ("campus", facts.campuses)):
             yield _gauge(
                 f"syncd_{kind}_good_timestamp_seconds", f"When the {kind} last gave good data.", (kind,),

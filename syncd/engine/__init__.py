@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from threading import Event
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,7 @@ from syncd.core.local import Local
 from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
 from syncd.engine import explain, gather, health, planned, shapes
-from syncd.engine.approving import Approved, Approving
+from syncd.engine.approving import Approved, Approving, unnamed
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
 from syncd.engine.deciding import Deciding
@@ -51,6 +52,7 @@ from syncd.vault import Vault
 DELTA = "delta"  # trusts the store about targets, looks only at who is dirty
 EVERYTHING = "everything"  # trusts the store about targets, looks at everybody
 RECONCILE = "reconcile"  # reads the targets, looks at everybody
+PERSON = "person"  # what a run is called that is for one person alone: it says nothing of the others
 
 _WAITS = frozenset({"planned", "held"})  # what a run is called whose plan waits for somebody
 _WROTE = frozenset({"applying", "interrupted", "done", "partly failed"})  # what a run is called once it may have written
@@ -83,8 +85,9 @@ class Engine:
             for name, settings in config.sources.items()
         }
         self._spools = config.state / "spools"
-        self._judge = Judge(config, store, clock, self._people.staff)
-        self.approving = Approving(config, store, clock)
+        nameless = partial(unnamed, self._mappings)
+        self._judge = Judge(config, store, clock, self._people.staff, nameless)
+        self.approving = Approving(config, store, clock, nameless)
         self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
         self.facts = LocalFacts(config, store, vault, clock, self._people, self._mappings, targets)
         self._stopping = Event()
@@ -139,7 +142,7 @@ class Engine:
         now, store = self._clock(), self._store
         if kind == DELTA and (self._judge.needs_reconcile(pipeline) or not all(map(store.has_history, parts.targets))):
             kind = RECONCILE  # first contact, and after a restore: the target itself is read (R14, R25)
-        run = store.begin_run(pipeline, kind, trigger, now)
+        run = store.begin_run(pipeline, PERSON if person else kind, trigger, now)
         with self._told_of_failure(run):
             return self._planned(run, pipeline, kind, person, spools, mapped_on, trigger, stopped, stored=stored)
 
@@ -194,6 +197,8 @@ class Engine:
             today,
             mapped_on=mapped_on,
             local=local,
+            lets_go=lambda digest: bool(store.decisions.approved([digest], now)),
+            last={one.person for one in store.decisions.rejections(now)},
         )
         # Where nobody is to be looked at, a delta run asks nothing more: what a district costs is what changed in it.
         asleep = kind == DELTA and not people.everybody
@@ -218,15 +223,16 @@ class Engine:
         self._may_stop()
         plans = {name: Plan(name, tuple(sorted(one.changes, key=planned.order_key))) for name, one in matched.items()}
         nameless = set(desire.foreign).union(*(one.nameless for one in matched.values()))
-        unnamed = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
-        plans, shelved, shelf = self._undoing.hold(planned.without_all(plans, unnamed), matched, decided)
+        given_back = desire.unnamed(decided, nameless, [one.found for one in matched.values()])
+        plans, shelved, shelf = self._undoing.hold(planned.without_all(plans, given_back), matched, decided)
         plans, aside = set_aside(plans, matched, decided, store, now, fingerprints, asked_for=person is not None)
-        reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in unnamed}
         came_from = planned.transfers(people, decided)
         judged = planned.without_all(plans, local.kept_out)  # a lock asks no limit
         ruling = self._judge.verdict(pipeline, accesses, readings, Judged(people, decided, judged, matched, came_from), ground)
         verdict, doubt = self._judge.doubted(ruling.verdict, pipeline, today)
         plans, turned_down = ruling.without_rejected(plans, matched)
+        given_back |= desire.nameless(decided, ruling.rejected)
+        reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in given_back}
         result = Planned(
             run=run,
             pipeline=pipeline,
@@ -274,7 +280,7 @@ class Engine:
         if not stored:
             store.set_run(run, "tried", now)
             return
-        store.reserve(run, result.reserved, begun)
+        store.reserve(run, result.reserved, begun, again=result.promised)
         status = "planned" if result.verdict.clear else "held"
         store.save_plan(run, planned.dump(result, mapped_on), result.summary, status, result.waits)
         if result.unread or result.stopped:

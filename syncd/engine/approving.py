@@ -9,15 +9,17 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from os import strerror
+from typing import NamedTuple
 
 from syncd import telemetry
 from syncd.core import plan
 from syncd.core.actor import human_in
 from syncd.core.guard import Cell
-from syncd.core.model import Change, PersonId, RunId
+from syncd.core.mapping import TargetMapping
+from syncd.core.model import Change, Kind, PersonId, PopulationName, RunId, TargetName
 from syncd.engine import shapes
 from syncd.engine.planned import StoredPlan
 from syncd.errors import EndpointError
@@ -49,6 +51,14 @@ class Approved:
         return self.given >= self.needed
 
 
+class Rejected(NamedTuple):
+    """What a rejection came to: of how many people and changes, and how many names are free again that were never sent (R9)."""
+
+    people: int = 0
+    changes: int = 0
+    names: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class HeldCell:
     """What a plan holds in one cell: of whom, how much of what, and who has approved how many of the changes so far."""
@@ -64,7 +74,9 @@ class HeldCell:
 class Approving:
     """The decisions about the held changes of one district."""
 
-    def __init__(self, config: Config, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, config: Config, store: Store, clock: Callable[[], datetime], unnamed: Callable[[Change], str]) -> None:
+        """`unnamed` tells what an account to be made is known by, whatever it would be called."""
+        self._unnamed = unnamed
         self._config = config
         self._store = store
         self._clock = clock
@@ -99,29 +111,35 @@ class Approving:
         because: str,
         campuses: Collection[str] = (),
         persons: Collection[PersonId] = (),
-    ) -> tuple[int, int]:
-        """Turn changes of this plan down: what it holds, or whatever it has of some persons. How many people, and changes.
+    ) -> Rejected:
+        """Turn changes of this plan down: what it holds, or whatever it has of some persons.
 
         They are not made and not offered again until they are others, until somebody releases them, or for as long as
         `approvals.rejected_for` says.
         """
         told = self._chosen(kept, frozenset(persons) or kept.held, campuses)
-        if told:
-            now = self._clock()
-            rejection = Approval(run, now, now + timedelta(days=self._config.approvals.rejected_for), actor, because)
-            self._store.decisions.reject(rejection, told)
-            _log.info("plan.rejected", run=run, persons=len(set(told.values())), changes=len(told))
-        return len(set(told.values())), len(told)
+        if not told:
+            return Rejected()
+        now, whose = self._clock(), set(told.values())
+        rejection = Approval(run, now, now + timedelta(days=self._config.approvals.rejected_for), actor, because)
+        made = [
+            change for one in kept.plans.values() for change in one.changes if change.kind is Kind.CREATE and change.person in whose
+        ]
+        unnamed = {self._unnamed(change): change.person for change in made if change.person}
+        names = self._store.decisions.reject(rejection, told | unnamed, set(unnamed.values()))
+        _log.info("plan.rejected", run=run, persons=len(whose), changes=len(told))
+        return Rejected(len(whose), len(told), names)
 
     def _chosen(self, kept: StoredPlan, persons: Collection[PersonId], campuses: Collection[str]) -> dict[str, PersonId]:
         """The digests of what a plan has of these people, each with whose it is."""
         changes = [change for one in kept.plans.values() for change in one.changes if change.person in persons]
         chosen = {change.person for change in changes if change.person and (not campuses or change.campus in campuses)}
         told = {plan.digest(change): change.person for change in changes if change.person in chosen and change.person}
-        # Whoever is held without a change has vanished from a roster: what is decided about is that they are gone.
+        # Whoever is held without a change has vanished from a roster, or would become staff: that is what is decided about.
         gone = self._store.persons((kept.held & frozenset(persons)) - {change.person for change in changes})
         absent = sorted(person for person, state in gone.items() if not campuses or state.campus in campuses)
-        return told | {shapes.vanish_digest(person): person for person in absent}
+        rises = shapes.rise_digests(kept.cells)
+        return told | {rises.get(person) or shapes.vanish_digest(person): person for person in absent}
 
     # --- two humans ---------------------------------------------------------------------------------------------------
 
@@ -173,7 +191,8 @@ class Approving:
     def _held_in(self, cell: Cell | None, persons: frozenset[PersonId], changes: Mapping[PersonId, list[Change]]) -> HeldCell:
         mine = [change for person in persons for change in changes.get(person, ())]
         digests = {plan.digest(change) for change in mine}
-        digests |= {shapes.vanish_digest(person) for person in persons if person not in changes}
+        rises = shapes.rise_digests([(cell, persons)])
+        digests |= {rises.get(person) or shapes.vanish_digest(person) for person in persons if person not in changes}
         now, decisions = self._clock(), self._store.decisions
         given: Counter[Approval] = Counter(one for each in decisions.approvals(digests, now).values() for one in each)
         return HeldCell(
@@ -184,6 +203,22 @@ class Approving:
             tuple(sorted(given.items(), key=lambda pair: (pair[0].at, pair[0].actor))),
             len(decisions.approved(digests, now)),
         )
+
+
+def unnamed(mappings: Mapping[TargetName, TargetMapping], change: Change) -> str:
+    """What an account to be made is known by, whatever it would be called and on whatever day it is made.
+
+    Somebody who was turned down has no name any more, and may have another one in the next plan (R9).
+    """
+    rules, after = mappings.get(change.target), change.after
+    if rules is None or after is None:
+        return plan.digest(change)
+    own = rules.accounts.get(PopulationName(change.population))
+    once = {name for name, policy in own.policies.items() if policy == "initial"} if own is not None else set[str]()
+    aside = {name.casefold() for name in rules.carriers | once}
+    told = {name: values for name, values in after.attributes.items() if name.casefold() not in aside}
+    place = replace(after, rdn="" if rules.rdn_carries else after.rdn, attributes=told)
+    return f"unnamed {plan.digest(replace(change, after=place))}"
 
 
 def _refused(why: str, remedy: str) -> EndpointError:

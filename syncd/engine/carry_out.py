@@ -101,6 +101,7 @@ class CarryOut:
         self._log = _log.bind(run=run, target=target.name)
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
+        self._moves: dict[PersonId, Change] = {}  # as they are meant: one of a ring is sent in two steps
         self._missing: dict[PersonId, list[Change]] = {}  # what has not landed of somebody: what depends on it is not sent
         self.report = Report()
 
@@ -156,6 +157,8 @@ class CarryOut:
         *,
         last: bool = False,
     ) -> None:
+        moves = (change for change in changes if change.kind in (Kind.MOVE, Kind.PARK))
+        self._moves |= {change.person: change for change in moves if change.person is not None}
         for wave in order.waves(changes):
             if self._stopping():
                 self.report.cut_short = True
@@ -236,7 +239,7 @@ class CarryOut:
                     unknown.append(Intention(seq, self._run, outcome.change))
                     continue
                 final = self._second_miss(outcome) if last else outcome
-                done.append((seq, final))
+                done.append((seq, self._as_meant(final)))
                 self._note(final)
                 told(final)
                 if len(done) >= BATCH:  # the last answers come when everything has been sent, and no next batch takes them along
@@ -244,7 +247,7 @@ class CarryOut:
         finally:
             flush()
         for seq, outcome in resolve(self._target, self._scope, unknown, self._store):
-            done.append((seq, outcome))
+            done.append((seq, self._as_meant(outcome)))
             self._note(outcome)
             told(outcome)
         flush()
@@ -259,6 +262,14 @@ class CarryOut:
             self._note(outcome)
             return outcome
         return None
+
+    def _as_meant(self, outcome: Outcome) -> Outcome:
+        """What came of a step, as it is remembered: where the way out of a ring was refused, so was the move it was a part of."""
+        change = outcome.change
+        whole = self._moves.get(change.person) if change.person is not None else None
+        if outcome.landed or whole is None or change.kind is not whole.kind or change.after == whole.after:
+            return outcome
+        return replace(outcome, change=whole)
 
     def _second_miss(self, outcome: Outcome) -> Outcome:
         if outcome.failure is Failure.STALE:

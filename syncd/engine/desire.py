@@ -7,7 +7,7 @@ last good records.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -15,7 +15,7 @@ from datetime import date
 from syncd.core import correlate, lifecycle, naming
 from syncd.core.facts import FOUND
 from syncd.core.identify import likeness
-from syncd.core.lifecycle import PersonState, Presence, Standing, State
+from syncd.core.lifecycle import PersonState, Presence, Rise, Standing, State
 from syncd.core.local import Local, without_overrides
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
 from syncd.core.model import Person, PersonId, PopulationName, Record, SourceKey, SourceName, TargetName
@@ -37,6 +37,7 @@ class Decided:
     wanted: dict[TargetName, Wanted] = field(default_factory=dict)
     refs: Collection[tuple[SourceName, SourceKey]] = ()  # some of them twice, maybe
     blocked: str = ""  # why nothing of this person may change in this run
+    rise: Rise | None = None  # they would become staff, and no human has looked yet (R40)
     stages: Mapping[str, Standing] = field(default_factory=dict)  # by target, where leaving goes at different speeds (R36)
 
     @property
@@ -62,7 +63,12 @@ class Desire:
         *,
         mapped_on: date | None = None,
         local: Local | None = None,
+        lets_go: Callable[[str], bool] = lambda _: False,
+        last: Collection[PersonId] = (),
     ) -> None:
+        """`lets_go` tells whether a human approved what has this digest; `last` choose their names behind everybody else."""
+        self._lets_go = lets_go
+        self._last = frozenset(last)
         self._local = local or Local(today)
         self._store = store
         self._mapping = mapping
@@ -95,8 +101,8 @@ class Desire:
         linked: Collection[PersonId],
         unopened: Collection[PersonId],
     ) -> dict[PersonId, Decided]:
-        """Everybody in `people`, in the order of their first key: names are given out in that order."""
-        order = sorted(people.everybody, key=lambda person: _first_key(people, person))
+        """Everybody in `people`, in the order of their first key, but for whom it was said to be last: so names are given out."""
+        order = sorted(people.everybody, key=lambda person: (person in self._last, _first_key(people, person)))
         key_person = self._key_person(people)
         built: dict[PersonId, date | None] = {}
         for person_id in order:
@@ -189,21 +195,21 @@ class Desire:
         previous = people.states.get(person_id)
         person = self._people.get(person_id) if person_id in people.records else None
         population = PopulationName(previous.population) if previous and previous.population else None
-        blocked, unsure = "", False
+        blocked, unsure, rise = "", False, None
         if person is not None:
             try:
                 population = self._population(person)
             except MappingFailure as failure:
                 blocked, unsure = self._quarantine(person_id, failure), True
-            if previous and lifecycle.rises_to_staff(previous.population, population, self._mapping.staff):
-                blocked = f"was {previous.population}, would become {population}: a human looks first"
+            if (rise := self._rise(person_id, previous, population)) is not None:
+                blocked = f"was {rise.before}, would become {rise.after}: a human looks first"
                 self._find("disputed", person_id, blocked)
-                population = PopulationName(previous.population or "")
+                population = PopulationName(rise.before)
         presence = self._presence(person_id, person, people, readings)
         for fact in self._local.of(person_id):
             self._find(FOUND[fact.kind], person_id, fact.told)
         if (held := self._local.holding(person_id)) is not None:
-            presence = replace(presence, shielded=True)
+            presence, rise = replace(presence, shielded=True), None
             population = PopulationName(previous.population) if previous and previous.population else None
         spec = self._mapping.lifecycle.get(population, lifecycle.LifecycleSpec()) if population else lifecycle.LifecycleSpec()
         standing = lifecycle.decide(
@@ -223,6 +229,7 @@ class Desire:
             population,
             names,
             blocked=blocked,
+            rise=rise,
             stages=stages,
         )
         if person is not None:
@@ -237,6 +244,14 @@ class Desire:
     def _rule(self, person: Person) -> PopulationName | None:
         """The population as it was said of somebody whom no roster tells of, else as the rules have it."""
         return self._local.population(person) or self._mapping.population(person)
+
+    def _rise(self, person: PersonId, previous: PersonState | None, population: PopulationName | None) -> Rise | None:
+        """That somebody would become staff, unless a human let exactly that go (R15, R40)."""
+        before = previous.population if previous else None
+        if before is None or population is None or not lifecycle.rises_to_staff(before, population, self._mapping.staff):
+            return None
+        rise = Rise(before, population)
+        return None if self._lets_go(rise.digest(person)) else rise
 
     def _stages(
         self, spec: lifecycle.LifecycleSpec, standing: Standing, person_id: PersonId, person: Person | None
@@ -342,6 +357,14 @@ class Desire:
                 one.blocked = f"the name {name} stands on a target already, on an account of somebody else"
                 self._find("disputed", person_id, one.blocked)
             if others or person_id in nameless:
+                lost.add(person_id)
+        return self.nameless(decided, lost)
+
+    def nameless(self, decided: Mapping[PersonId, Decided], persons: Collection[PersonId]) -> set[PersonId]:
+        """Take from these persons the names they were given in this run: somebody else may have them (R9). Whoever had one."""
+        lost: set[PersonId] = set()
+        for name, person_id in self.reserved.items():
+            if person_id in persons and (one := decided.get(person_id)) is not None:
                 one.names = {kind: kept for kind, kept in one.names.items() if naming.ledger_key(kept.value) != name}
                 lost.add(person_id)
         return lost

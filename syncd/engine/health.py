@@ -13,6 +13,7 @@ from syncd.core.health import Bounds, Facts, Freshness, Kind, Level, PipelineFac
 from syncd.core.rollover import Rolling
 from syncd.engine.planned import Applied, Planned
 from syncd.engine.rollover import going
+from syncd.engine.shapes import is_rise
 from syncd.errors import EndpointError, SyncdError
 from syncd.settings import Config
 from syncd.store import RunRow, Store, Wellbeing
@@ -42,7 +43,11 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
             told.append(Freshness(Kind.TARGET, target, failed_at=now, why=f"{why}; see `syncd quarantine`"))
         elif ready.kind == "reconcile" or report.results.total():
             told.append(Freshness(Kind.TARGET, target, now, now if report.results.total() else None, count=store.accounts(target)))
-    held = {finding.cell.campus: str(finding) for finding in applied.findings if finding.cell and finding.cell.campus}
+    held = {
+        finding.cell.campus: str(finding)
+        for finding in applied.findings
+        if finding.cell and finding.cell.campus and not is_rise(finding.cell)  # which says nothing of the campus
+    }
     if applied.unread:
         store.set_freshness(told)  # an old roster stands in: no campus has been heard of anew
     elif fresh or held or ready.kind == "reconcile":
@@ -123,7 +128,7 @@ def _facts(
         targets=_of(Kind.TARGET, config.targets, known),
         campuses={one.name: one for one in found.freshness if one.kind == Kind.CAMPUS},
         pipelines={
-            name: PipelineFacts(_runs(found.runs[name]), bool(schedules[name]), next_runs.get(name, {}))
+            name: PipelineFacts(run_facts(found.runs[name]), bool(schedules[name]), next_runs.get(name, {}))
             for name in config.pipelines
         },
         unchanged_after={name: each.stale_after for name, each in config.sources.items()},
@@ -149,7 +154,7 @@ def _of(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Freshne
     return {name: known.get((kind, name), Freshness(kind, name)) for name in names}
 
 
-def _runs(rows: Iterable[RunRow]) -> tuple[RunFacts, ...]:
+def run_facts(rows: Iterable[RunRow]) -> tuple[RunFacts, ...]:
     """The runs that were meant; a plan that was only tried, or that somebody rejected, says nothing of how it is."""
     return tuple(
         RunFacts(row.id, row.kind, row.status, row.started, row.ended, row.held, row.summary)

@@ -71,7 +71,16 @@ class Ruling:
 class Judge:
     """Judges the plans of one district."""
 
-    def __init__(self, config: Config, store: Store, clock: Callable[[], datetime], staff: Collection[str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        clock: Callable[[], datetime],
+        staff: Collection[str],
+        unnamed: Callable[[Change], str],
+    ) -> None:
+        """`unnamed` tells what an account to be made is known by, whatever it would be called."""
+        self._unnamed = unnamed
         self._config = config
         self._staff = frozenset(staff)
         self._store = store
@@ -97,39 +106,55 @@ class Judge:
         found = shapes.broken_shapes(accesses, readings, self._store, ground)
         found += shapes.waiting_creates(found, _creates(plans), min((one.shape.campus_at_least for one in accesses), default=0))
         found += self._protected(changes)
-        found += self._signs(accesses, told, people_at, ground)
+        risen = shapes.rises(run.people, run.decided)
+        found += risen
+        rising = {person for one in risen for person in one.persons}
+        # Of whoever is kept as they are for that, what else the roster tells is asked when they have been let go.
+        found += self._signs(accesses, [one for one in told if one.person not in rising], people_at, ground)
         # A limit of a target that would hold nobody more is not said: the roster's says why.
         held = {person for finding in found for person in finding.persons}
         limits = guard.judge(changes, known, people_at, run.came_from, season).findings
         found += (one for one in limits if not one.persons <= held)
         moving = {change.person for one in plans.values() for change in one.changes if change.person is not None}
-        absent = {person for finding in found if _is_of(finding, VANISH) for person in finding.persons}
+        # Nothing is to be done to these, and yet there is something to decide: whether they are gone, or have become staff.
+        asked = {person: shapes.vanish_digest(person) for one in found if _is_of(one, VANISH) for person in one.persons}
+        asked |= shapes.rise_digests((one.cell, one.persons) for one in risen)
         verdict = Verdict(tuple(found))
         wanted = _digests(change for one in plans.values() for change in one.changes)
-        rejected, stays, lapsed = self._turned_down(wanted, absent - moving, readings, run.decided)
+        rejected, stays, lapsed = self._turned_down(wanted, plans, asked, readings, run.decided)
         waits = verdict.held & moving
         released = self._approved(wanted, waits) - rejected if waits else frozenset[PersonId]()
         verdict = verdict.released(released | rejected | stays)
         # A sign of people to whom nothing would be done holds nobody.
-        telling = tuple(one for one in verdict.findings if one.cell is None or not one.persons.isdisjoint(moving | absent))
+        telling = tuple(one for one in verdict.findings if one.cell is None or not one.persons.isdisjoint(moving | asked.keys()))
         first = tuple(sorted(name for name, one in plans.items() if one.changes and self.is_first(pipeline, name)))
         verdict = replace(verdict, findings=telling, first=first)
         waiting = verdict.held | released | rejected | stays
         believed = Counter(cell for sign in told if sign.person not in waiting for cell in sign.cells)
-        verdict = replace(verdict, idle=frozenset(verdict.held - moving - absent), believed=believed)
+        verdict = replace(verdict, idle=frozenset(verdict.held - moving - asked.keys()), believed=believed)
         return Ruling(verdict, released, rejected, lapsed)
 
     def _turned_down(
         self,
         wanted: Mapping[PersonId, set[str]],
-        absent: Collection[PersonId],
+        plans: Mapping[TargetName, Plan],
+        asked: Mapping[PersonId, str],
         readings: Mapping[SourceName, Reading],
         decided: Collection[PersonId],
     ) -> tuple[frozenset[PersonId], frozenset[PersonId], frozenset[str]]:
-        """Who has a change that somebody turned down, whose absence somebody turned down, and what is not wanted any more."""
+        """Who has a change that somebody turned down, whose absence or rise somebody did, and what is not wanted any more."""
         told = self._store.decisions.rejections(self._clock())
-        gone = {shapes.vanish_digest(person): person for person in absent}
-        rejected = frozenset(one.person for one in told if one.digest in wanted.get(one.person, ()))
+        if not told:
+            return frozenset(), frozenset(), frozenset()
+        gone = {digest: person for person, digest in asked.items() if person not in wanted}
+        theirs = {one.person for one in told}
+        made = [
+            change for one in plans.values() for change in one.changes if change.kind is Kind.CREATE and change.person in theirs
+        ]
+        unnamed = {(change.person, self._unnamed(change)) for change in made}
+        rejected = frozenset(
+            one.person for one in told if one.digest in wanted.get(one.person, ()) or (one.person, one.digest) in unnamed
+        )
         read = bool(readings) and all(one.fresh and one.failed is None for one in readings.values())
         lapsed = frozenset(
             one.digest

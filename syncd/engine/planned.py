@@ -16,6 +16,7 @@ from syncd.core.guard import Cell, Verdict
 from syncd.core.guard import Finding as Broken
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import KIND_ORDER, Change, Kind, Outcome, PersonId, Result, RunId, SourceName, Subject, SubjectKey, TargetName
+from syncd.core.naming import ledger_key
 from syncd.core.plan import Plan, without_orphans
 from syncd.engine.carry_out import Report
 from syncd.engine.desire import Decided, Desire
@@ -119,13 +120,22 @@ class Planned:
         blocked = {person for person, one in self.decided.items() if one.blocked}
         return {person for person in self.verdict.held | blocked if is_known(self.people.states.get(person))}
 
+    @property
+    def promised(self) -> dict[str, PersonId]:
+        """The names of everybody for whom an account would be made, given to them in this run or before (R9)."""
+        made = {
+            change.person for one in self.plans.values() for change in one.changes if change.kind is Kind.CREATE and change.person
+        }
+        return {ledger_key(name.value): person for person in made for name in self.decided[person].names.values()}
+
     def acceptance(self) -> Acceptance:
         """What becomes true when the plan is applied, before its first change is sent: one transaction."""
         people = self.people
         moving = self.moving() | self.aside.owing
         doubted = self.doubted()
         whole = not self.one_person
-        names = {person: dict(one.names) for person, one in self.decided.items() if one.names}
+        # Of whom no account was worked out nothing new is known: what they were promised before may be over meanwhile (R9).
+        names = {person: dict(one.names) for person, one in self.decided.items() if one.names and one.wanted}
         for one in self.matched.values():
             for person, kept in one.names.items():
                 names[person] = {**names.get(person, {}), **kept}

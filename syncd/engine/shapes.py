@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from syncd.core import guard, signs
 from syncd.core.calendar import Calendar, Now
 from syncd.core.guard import VANISH, Cell, Finding
-from syncd.core.lifecycle import IN_USE, PersonState
+from syncd.core.lifecycle import BECOME, IN_USE, PersonState, Rise
 from syncd.core.model import PersonId, Record, Reject, RowRef, SourceKey, SourceName, Subject, SubjectKey, TargetName
 from syncd.core.rollover import Rolling, keeping
 from syncd.core.signs import CAMPUS, POPULATION, Sign
@@ -214,6 +214,45 @@ def _absent(access: SourceAccess, reading: Reading, store: Store) -> set[SourceK
     told = {key.key for key in reading.changed} | {reject.key for reject in reading.rejects}
     gone = {key.key for key in reading.gone if key.subject is Subject.PERSON}
     return canaries - told - (store.present(access.name, canaries) - gone)
+
+
+# --- who would become staff -------------------------------------------------------------------------------------------
+
+
+def rises(people: People, decided: Mapping[PersonId, Decided]) -> list[Finding]:
+    """Whoever would become staff, however few they are (R40): by source, campus and population."""
+    cells: dict[Cell, set[PersonId]] = {}
+    for person, one in decided.items():
+        if one.rise is not None and not one.standing.frozen:
+            source, campus = people.records[person][0].source, people.states[person].campus
+            cells.setdefault(Cell(TargetName(source), one.rise.operation, campus, one.rise.before), set()).add(person)
+    return [_risen(cell, frozenset(who)) for cell, who in sorted(cells.items())]
+
+
+def _risen(cell: Cell, who: frozenset[PersonId]) -> Finding:
+    at = f"campus {cell.campus}, " if cell.campus else ""
+    return Finding(
+        f"{at}{cell.population}, source {cell.target}",
+        f"{len(who):,} would {cell.operation}, which waits for a human however few they are: a mistyped role would open doors. "
+        "They are kept as they are; everybody else goes on. If it is right, approve it. See them with: syncd holds --persons",
+        cell,
+        who,
+    )
+
+
+def is_rise(cell: Cell | None) -> bool:
+    """Whether people are held there because they would become staff."""
+    return cell is not None and cell.operation.startswith(f"{BECOME} ")
+
+
+def rise_digests(cells: Iterable[tuple[Cell | None, Collection[PersonId]]]) -> dict[PersonId, str]:
+    """What an approval of each rise in these cells is known by."""
+    return {
+        person: Rise(cell.population, cell.operation.removeprefix(f"{BECOME} ")).digest(person)
+        for cell, persons in cells
+        if cell is not None and is_rise(cell)
+        for person in persons
+    }
 
 
 # --- signs ------------------------------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ from syncd.store.rows import (
 )
 from syncd.vault import Vault
 
+NO_NAMES: Mapping[str, PersonId] = MappingProxyType({})
 NOTHING_SPENT: Mapping[Cell, int] = MappingProxyType({})
 
 
@@ -310,10 +311,16 @@ class Store:
         with transaction(self._engine) as connection:
             return writing.mint(connection, keys)
 
-    def reserve(self, run: RunId, names: Mapping[str, PersonId], now: datetime) -> None:
-        """Names for persons (R9). Raises ChangeError where somebody else has one."""
+    def reserve(
+        self, run: RunId, names: Mapping[str, PersonId], now: datetime, *, again: Mapping[str, PersonId] = NO_NAMES
+    ) -> None:
+        """Names for persons (R9). Raises ChangeError where somebody else has one.
+
+        What of `again` was promised before is promised by this run from now on.
+        """
         with transaction(self._engine) as connection:
             writing.reserve(connection, self._vault, run, names, now.astimezone(UTC))
+            writing.promise_again(connection, run, again)
 
     def mark(self, persons: Collection[PersonId]) -> None:
         """Marks: these persons must be looked at (R5)."""
@@ -391,7 +398,7 @@ class Store:
         with transaction(self._engine) as connection:
             connection.execute(delete(tables.plans).where(tables.plans.c.run == _number(run)))
             connection.execute(rejected)
-            return writing.release(connection, tables.ledger.c.run == _number(run))
+            return writing.give_back(connection, tables.ledger.c.run == _number(run))
 
     def accept(self, run: RunId, acceptance: Acceptance, now: datetime) -> None:
         """Everything a clear plan makes true before its first change is sent."""

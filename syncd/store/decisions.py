@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row, delete, func, select, update
 
 from syncd.core.actor import human_in
 from syncd.core.model import PersonId, RunId
-from syncd.store import tables
+from syncd.store import tables, writing
 from syncd.store.audit import append
 from syncd.store.database import looking, transaction
 from syncd.store.reading import chunks, number, person_id
@@ -90,8 +90,11 @@ class Decisions:
                     found.setdefault(row.digest, []).append(_approval(row))
         return found
 
-    def reject(self, rejection: Approval, told: Mapping[str, PersonId]) -> None:
-        """Somebody turned the changes with these digests down, each with whose it is; whoever had approved one is overruled."""
+    def reject(self, rejection: Approval, told: Mapping[str, PersonId], newcomers: Collection[PersonId] = ()) -> int:
+        """Somebody turned the changes with these digests down, each with whose it is; whoever had approved one is overruled.
+
+        Names that were promised to the `newcomers` among them, and never sent, are free again (R9): how many.
+        """
         approvals, rejections = tables.approvals, tables.rejections
         rows = [{"digest": digest, "person": number(person), **_told(rejection)} for digest, person in told.items()]
         with transaction(self._engine) as connection:
@@ -101,6 +104,8 @@ class Decisions:
                 connection.execute(delete(rejections).where(rejections.c.digest.in_(piece)))
             if rows:
                 connection.execute(rejections.insert(), rows)
+            mine = [writing.give_back(connection, tables.ledger.c.holder.in_(piece)) for piece in chunks(newcomers)]
+            return sum(mine)
 
     def _audited(self, connection: Connection, kind: str, told: Approval, digests: Collection[str]) -> None:
         """Put a decision on the chain (R24), with exactly what it was about."""

@@ -182,7 +182,7 @@ def expire(connection: Connection, vault: Vault, now: datetime, plans_before: da
     late = tables.passwords.c.expires <= now.isoformat()
     connection.execute(update(tables.passwords).where(late).values(sealed=None))
     old_runs = select(tables.runs.c.seq).where(tables.runs.c.started < plans_before.isoformat())
-    writing.release(connection, tables.ledger.c.run.in_(old_runs))
+    writing.give_back(connection, tables.ledger.c.run.in_(old_runs))
     gone = connection.execute(delete(tables.plans).where(tables.plans.c.run.in_(old_runs))).rowcount
     expired = _expire_images(connection, images_before)
     if expired:

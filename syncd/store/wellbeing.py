@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, select, update
 
-from syncd.core.health import Freshness
+from syncd.core.health import WHOLE, Freshness
 from syncd.core.lifecycle import IN_USE, State
 from syncd.core.model import SourceKey, SourceName
 from syncd.store import statements, tables
@@ -84,7 +84,9 @@ def _runs_of(connection: Connection, pipeline: str) -> list[RunRow]:
     table = tables.runs
     mine = select(table).where(table.c.pipeline == pipeline).order_by(table.c.seq.desc())
     good = mine.where(table.c.status == "done")
-    asked = (mine.limit(_NEWEST), good.where(table.c.kind == "reconcile").limit(_WHOLE), good.limit(1))
+    # What is held is told by the newest that judged everybody, however many failed or were about somebody since.
+    judged = mine.where(table.c.kind.in_(WHOLE), table.c.summary != "{}", table.c.status.not_in(["tried", "rejected"]))
+    asked = (mine.limit(_NEWEST), judged.limit(1), good.where(table.c.kind == "reconcile").limit(_WHOLE), good.limit(1))
     found = {row.seq: row for query in asked for row in connection.execute(query)}
     return [run_row(found[seq]) for seq in sorted(found, reverse=True)]
 

@@ -139,6 +139,18 @@ def reserve(connection: Connection, vault: Vault, run: RunId | None, wanted: Map
             connection.execute(update(tables.ledger).where(*promised).values(run=int(run[1:])))
 
 
+def promise_again(connection: Connection, run: RunId, names: Mapping[str, PersonId]) -> None:
+    """What of these names is promised to these persons already, and was never sent, is promised by this run from now on (R9)."""
+    table = tables.ledger
+    promised = table.c.state == "reserved", table.c.run.is_not(None), table.c.run != int(run[1:])
+    mine: list[str] = []
+    for piece in chunks(names):
+        query = select(table.c.name, table.c.holder).where(table.c.name.in_(piece), *promised)
+        mine += (row.name for row in connection.execute(query) if row.holder == names[row.name])
+    for piece in chunks(mine):
+        connection.execute(update(table).where(table.c.name.in_(piece), *promised).values(run=int(run[1:])))
+
+
 def release(connection: Connection, of: ColumnElement[bool]) -> int:
     """Give up those of these reserved names that were never sent and that their holders are not called; how many (R9)."""
     table = tables.ledger
@@ -152,6 +164,23 @@ def release(connection: Connection, of: ColumnElement[bool]) -> int:
     for piece in chunks(gone):
         connection.execute(delete(table).where(table.c.name.in_(piece), table.c.state == "reserved"))
     return len(gone)
+
+
+def give_back(connection: Connection, of: ColumnElement[bool]) -> int:
+    """As release(), but whoever has no account anywhere is called so no more: what was promised to them was never sent (R9)."""
+    table = tables.ledger
+    query = select(table.c.name, table.c.holder).where(table.c.state == "reserved", table.c.run.is_not(None), of)
+    promised: dict[int, set[str]] = {}
+    for row in connection.execute(query):
+        promised.setdefault(number(PersonId(row.holder)), set()).add(row.name)
+    for piece in chunks(promised):
+        linked = set(connection.execute(select(tables.links.c.person).where(tables.links.c.person.in_(piece))).scalars())
+        called = connection.execute(select(tables.names).where(tables.names.c.person.in_(set(piece) - linked)))
+        for row in called.all():
+            if ledger_key(row.value) in promised[row.person]:
+                mine = tables.names.c.person == row.person, tables.names.c.kind == row.kind
+                connection.execute(delete(tables.names).where(*mine))
+    return release(connection, of)
 
 
 def _refuse_forgotten(connection: Connection, vault: Vault, keys: Collection[str]) -> None:

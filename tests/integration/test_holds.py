@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from syncd.core.guard import Cell, Limit
+from syncd.cli import main
+from syncd.cli.exits import Exit
+from syncd.core.guard import Cell, Limit, Limits
 from syncd.core.model import Kind, RunId
-from syncd.engine.planned import Applied, Planned
+from syncd.engine.health import as_json
+from syncd.engine.planned import Applied, Planned, Undoes
 from syncd.errors import EndpointError
 from tests.fixtures.engine_world import LDAP, MAIN, World, pupil, roster_of, world
 from tests.fixtures.health_states import health_of
@@ -93,6 +96,47 @@ def test_what_is_held_is_told_until_it_is_well(district: World) -> None:
     district.clock.advance()
     synced(district)
     assert not {"campus 012", "pipeline main"} & {reason.where for reason in health_of(district).reasons}
+
+
+def test_what_is_held_is_told_whatever_else_was_asked_for_since(district: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan that takes another run back, a run for one person, one that failed, and one under way say nothing of what waits."""
+    exits(district, 1, 3, 5, 7)
+    planned, _ = synced(district)
+    [why] = [f"run {planned.run} is held: {finding}" for finding in planned.verdict.findings]
+    assert held_told(district) == [why]
+    asked = district.engine.undo(Undoes(RunId("r1"), kinds=frozenset({Kind.UPDATE}))).run
+    assert held_told(district) == [why]
+    district.engine.sync(MAIN, person="s40")
+    assert held_told(district) == [why]
+    for _ in range(25):
+        district.store.set_run(
+            district.store.begin_run(MAIN, "delta", "schedule", district.clock.now), "failed", district.clock.now
+        )
+    district.store.begin_run(MAIN, "delta", "schedule", district.clock.now)
+    assert held_told(district) == [why]
+    assert as_json(health_of(district))["held"] == 1
+    assert main(["--config", str(district.folder), "holds"]) == Exit.HELD
+    told = capsys.readouterr().out
+    assert (f"syncd approve {planned.run}" in told, f"syncd approve {asked}" in told) == (True, False)
+
+
+def held_told(district: World) -> list[str]:
+    """What health says is held."""
+    return [reason.why for reason in health_of(district).reasons if " is held: " in reason.why]
+
+
+def test_an_undo_that_is_held_is_told_beside_what_is_held(district: World) -> None:
+    """Both wait for somebody; whoever rejects the undo leaves the other as it is."""
+    exits(district, 1, 3, 5, 7)
+    planned, _ = synced(district)
+    narrow = replace(district.config.targets[LDAP], limits=Limits(disable=Limit(percent=1, at_least=1)))
+    district.reopen(replace(district.config, targets={LDAP: narrow}))
+    undo = district.engine.undo(Undoes(RunId("r1"), kinds=frozenset({Kind.CREATE})))
+    assert not undo.verdict.clear
+    told = held_told(district)
+    assert {one.split()[1] for one in told} == {planned.run, undo.run}
+    district.engine.reject(undo.run)
+    assert {one.split()[1] for one in held_told(district)} == {planned.run}
 
 
 def test_an_approval_lets_exactly_what_was_seen_go(district: World) -> None:

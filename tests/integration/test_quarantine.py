@@ -12,6 +12,7 @@ import pytest
 from syncd.core.health import Kind as Of
 from syncd.core.model import Change, Failure, Kind, Outcome, Result
 from tests.fixtures.engine_world import FIRST_DAY, LDAP, World, found, kinds, pupil, world
+from tests.integration.test_engine_identity import with_own_names
 from tests.integration.test_engine_plans import Server, only, server
 
 
@@ -211,3 +212,50 @@ def test_what_was_refused_is_not_sent_twice_in_one_run(district: World) -> None:
     district.sync()
     assert tried.count(Kind.UPDATE) == 1
     assert tried.count(Kind.ADD_MEMBER) == 2
+
+
+SAME = {"schools": ("o1",), "lessons": ("h1",), "grade": "05"}
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Iterator[World]:
+    """Two accounts called after their owners, who are told of under each other's names now; the directory renames nobody."""
+    with world(tmp_path, connect=lambda _: Server()) as made:
+        with_own_names(made)
+        one, two = pupil(1, given="Ann", family="Lee", **SAME), pupil(2, given="Bea", family="May", **SAME)
+        made.roster = made.roster.with_students(one, two)
+        made.begin()
+        server(made).meet = refuse(Kind.MOVE)
+        made.students(replace(one, given="Bea", family="May"), replace(two, given="Ann", family="Lee"))
+        made.sync()
+        yield made
+
+
+def test_a_refused_ring_of_renames_is_left_alone_like_anything_refused(ring: World) -> None:
+    """R10: its first step, to a temporary name, is what was refused; both wait, ever longer, and are tried together."""
+    assert later(ring, minutes=30) == []
+    assert len(found(ring.plan(), "set aside")) > 0
+    tried = later(ring, minutes=31)
+    assert tried.count(Kind.MOVE) == len(tried) > 0
+    assert later(ring, hours=3, minutes=58) == []
+    assert {one.count for one in ring.store.quarantine.refused()} == {2}
+    server(ring).meet = lambda _: None
+    assert len(later(ring, minutes=3)) == 3
+    assert [ring.account(key).rdn for key in ("s1", "s2")] == ["Bea May", "Ann Lee"]
+    assert ring.store.quarantine.refused() == []
+    assert kinds(ring.day(kind="reconcile")) == []
+
+
+def test_a_ring_goes_when_one_of_it_has_something_else_to_be_changed(ring: World) -> None:
+    """As for any refused change: and all of it goes, or the place would be taken."""
+    server(ring).meet = lambda _: None
+    ring.students(replace(ring.roster.students["s1"], number="10099"))
+    assert later(ring, minutes=1).count(Kind.MOVE) == 3
+    assert [ring.account(key).rdn for key in ("s1", "s2")] == ["Bea May", "Ann Lee"]
+
+
+def test_a_ring_of_which_one_half_is_refused_waits_as_a_whole(ring: World) -> None:
+    """Only one of the two is refused: the other, which is not, does not run against the taken place in every run."""
+    server(ring).meet = only(Kind.MOVE, ring.person("s1"))
+    later(ring, hours=1)
+    assert later(ring, minutes=30) == []

@@ -30,10 +30,19 @@ Said = pytest.CaptureFixture[str]
 ADA = pupil(1)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """The URL of the store on PostgreSQL; empty for a file in the district's folder."""
+    if request.param == "sqlite":
+        return ""
+    url: str = request.getfixturevalue("postgres").fresh(request.getfixturevalue("migrated_database"))
+    return url
+
+
 @pytest.fixture
-def district(tmp_path: Path) -> Iterator[World]:
-    """Six students and three staff, with their accounts."""
-    with world(tmp_path) as made:
+def district(tmp_path: Path, database: str) -> Iterator[World]:
+    """Six students and three staff, with their accounts; on both databases."""
+    with world(tmp_path, database=database) as made:
         made.begin()
         yield made
 
