@@ -104,6 +104,31 @@ class RefersToAccounts(Protocol):
         """What such an attribute holds when it names this account, spelled as read() reports it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a target tells of accounts since an earlier look, and the bookmark from which the next look goes on.
+
+    `accounts` are those told of that are in scope, as they stand now, changed or not; `elsewhere` are ids of others told of: moved
+    out of scope. A deletion may not be told. With `whole` everything was read: who is not among `accounts` is not in scope.
+    """
+
+    accounts: tuple[Observed, ...]
+    elsewhere: frozenset[NativeId]
+    bookmark: str
+    whole: bool = False
+
+
+@runtime_checkable
+class TellsChanges(Protocol):
+    """A target that tells what others changed since an earlier look, without being read whole."""
+
+    def bookmark(self) -> str:
+        """Where the target stands at this moment: taken before a read, it misses nothing. Empty where it cannot say."""
+
+    def changed_since(self, bookmark: str, scope: Scope) -> Changes:
+        """What changed since the bookmark; where that means nothing to the target any more, everything, as read() tells it."""
+
+
 @runtime_checkable
 class LimitsWrites(Protocol):
     """A target that knows of changes it must never be sent: outside the configured containers, or about privileged accounts."""
@@ -148,6 +173,7 @@ __all__ = [
     "ByAttribute",
     "ById",
     "ByLocation",
+    "Changes",
     "Connector",
     "LimitsWrites",
     "ManagesContainers",
@@ -157,6 +183,7 @@ __all__ = [
     "RefersToAccounts",
     "Scope",
     "Target",
+    "TellsChanges",
     "build",
     "config_type",
 ]

@@ -125,15 +125,10 @@ class LdapDirectory:
 
     def _elsewhere(self, questions: Sequence[ById], fields: _Fields) -> Iterator[tuple[Question, Observed]]:
         """Those that are on this server, but no longer below the base. Nobody, where we may not read there."""
-        if self._context is None:
-            root = self._wires["ask"].entry("", ["namingContexts"])
-            contexts = (_text(value) for value in (root[1] if root else {}).get("namingcontexts", ()))
-            base = names.fold(self._tree.base)
-            holding = [context for context in contexts if base[len(base) - len(top := names.fold(names.parse(context))) :] == top]
-            self._context = max(holding, key=len, default=self.config.base)
         condition = ber.some(map(self._condition, questions))
+        context = self._whole_context()
         try:
-            entries = list(self._wires["ask"].search_here(self._context, condition, fields.ask))
+            entries = list(self._wires["ask"].search_here(context, condition, fields.ask))
         except EndpointError:
             return
         anywhere = names.Places(names.Tree((), self._tree.naming))
@@ -142,6 +137,25 @@ class LdapDirectory:
             if spot is not None:
                 observed = self._observed(dn, raw, fields, spot)
                 yield ById(observed.native_id), observed
+
+    def _with_ids(self, wire: Wire, ids: Sequence[NativeId], fields: _Fields) -> Iterator[Observed]:
+        """Those of the accounts with these ids that stand below the base."""
+        for start in range(0, len(ids), _BATCH):
+            condition = ber.every([self._accounts, ber.some(map(self._dialect.id_is, ids[start : start + _BATCH]))])
+            for dn, raw in wire.search_here(self.config.base, condition, fields.ask):
+                spot = self._places.of(dn)
+                if spot is not None:
+                    yield self._observed(dn, raw, fields, spot)
+
+    def _whole_context(self) -> str:
+        """The part of the server's tree that holds the base."""
+        if self._context is None:
+            root = self._wires["ask"].entry("", ["namingContexts"])
+            contexts = (_text(value) for value in (root[1] if root else {}).get("namingcontexts", ()))
+            base = names.fold(self._tree.base)
+            holding = [context for context in contexts if base[len(base) - len(top := names.fold(names.parse(context))) :] == top]
+            self._context = max(holding, key=len, default=self.config.base)
+        return self._context
 
     def _ask(self, questions: Sequence[Question], fields: _Fields) -> Iterator[tuple[Question, Observed]]:
         for dn, raw in self._matching(questions, fields):

@@ -11,14 +11,16 @@ import struct
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from syncd.core.model import Account, Change, NativeId, Outcome
 from syncd.errors import ChangeError, EndpointError
-from syncd.targets import PasswordOf
+from syncd.targets import Changes, PasswordOf, Scope, ldap_ad_changes
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap import LdapDirectory
 from syncd.targets.ldap_ad_apply import DISABLED, AdWriter, native_id
+from syncd.targets.ldap_ad_changes import Bookmark, outermost
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
 from syncd.targets.ldap_apply import Directory
 from syncd.targets.ldap_dialect import Raw
@@ -44,10 +46,29 @@ _GROUP_CLASS = b"group"
 
 
 class ActiveDirectory(LdapDirectory):
-    """The connector for one domain."""
+    """The connector for one domain. Satisfies TellsChanges, too."""
 
     def __init__(self, name: str, config: ActiveDirectoryConfig, credentials: Credentials) -> None:
         super().__init__(name, config, credentials, AdDialect(config))
+
+    def bookmark(self) -> str:
+        """Where the controller stands; empty where it does not say who it is."""
+        standing = ldap_ad_changes.here(self._wires["read"], self._whole_context())
+        return str(standing) if standing is not None else ""
+
+    def changed_since(self, bookmark: str, scope: Scope) -> Changes:
+        """Accounts of which something in scope changed, as the controller of the bookmark tells it; from any other, everybody."""
+        wire, then, fields = self._wires["read"], Bookmark.of(bookmark), self._fields(scope)  # one wire: one controller
+        told = ldap_ad_changes.since(wire, self._whole_context(), then, fields.ask) if then is not None else None
+        if told is None:
+            now = self.bookmark()
+            return Changes(tuple(self.read(scope)), frozenset(), now, whole=True)
+        inside, elsewhere = set[NativeId](), set[NativeId]()
+        below = (wire.search_here(container, self._accounts, ["objectGUID"]) for container in outermost(told.containers))
+        for dn, raw in (*told.users, *chain.from_iterable(below)):
+            (elsewhere if self._places.of(dn) is None else inside).add(self._native_id(dn, raw))
+        found = {one.native_id: one for one in self._with_ids(wire, sorted(inside), fields)}
+        return Changes(tuple(found.values()), frozenset(elsewhere | inside - found.keys()), str(told.bookmark))
 
 
 @dataclass(frozen=True, slots=True)

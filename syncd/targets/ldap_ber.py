@@ -15,6 +15,7 @@ from functools import lru_cache
 ASSERTION = "1.3.6.1.1.12"  # RFC 4528
 POST_READ = "1.3.6.1.1.13.2"  # RFC 4527
 PAGED = "1.2.840.113556.1.4.319"  # RFC 2696
+DIRSYNC = "1.2.840.113556.1.4.841"  # [MS-ADTS] 3.1.1.3.4.1.3, LDAP_SERVER_DIRSYNC_OID
 LONGEST = 16 * 1024 * 1024
 """No answer to a write is this long: a longer one is no LDAP."""
 
@@ -131,6 +132,11 @@ def equal(attribute: str, value: str | bytes) -> bytes:
     return tlv(0xA3, _name(attribute) + (_text(value) if isinstance(value, str) else tlv(0x04, value)))
 
 
+def at_least(attribute: str, value: str) -> bytes:
+    """The filter (attribute>=value)."""
+    return tlv(0xA5, _name(attribute) + _text(value))
+
+
 def present(attribute: str) -> bytes:
     """The filter (attribute=*)."""
     return _text(attribute, 0x87)
@@ -168,6 +174,11 @@ def post_read(*attributes: str) -> bytes:
 def page(size: int, cookie: bytes) -> bytes:
     """A control that asks for the next so many entries; an empty cookie asks for the first (RFC 2696 §2)."""
     return tlv(0x30, _text(PAGED) + tlv(0x04, tlv(0x30, _number(size) + tlv(0x04, cookie))))
+
+
+def dirsync(flags: int, most: int, cookie: bytes) -> bytes:
+    """A critical control that asks for what changed since the cookie, so many bytes at a time; an empty one asks for everything."""
+    return tlv(0x30, _text(DIRSYNC) + b"\x01\x01\xff" + tlv(0x04, tlv(0x30, _number(flags) + _number(most) + tlv(0x04, cookie))))
 
 
 def message(message_id: int, operation: bytes, controls: Sequence[bytes] = ()) -> bytes:

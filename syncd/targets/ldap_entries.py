@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from syncd.targets.ldap_ber import PAGED, Answer, Malformed, answer, sequence
+from syncd.targets.ldap_ber import DIRSYNC, PAGED, Answer, Malformed, answer, sequence
 
 Entry = tuple[str, dict[str, list[bytes]]]
 """A name as the server spells it, and raw values under attribute names in lower case."""
@@ -146,6 +146,18 @@ def done(data: bytes) -> tuple[Answer, bytes]:
     if control is None:
         return told, b""
     return told, sequence(control, _INTEGER, _OCTETS)[1]
+
+
+def synced(told: Answer) -> tuple[bytes, bool]:
+    """Of how a search for changes ended: the cookie to go on from, now or another day, and whether there is more to be told now.
+
+    [MS-ADTS] 3.1.1.3.4.1.3. Raises Malformed where the server did not say.
+    """
+    control = told.controls.get(DIRSYNC)
+    if control is None:
+        raise Malformed("an answer to a search for changes does not say where to go on")
+    more, _, cookie = sequence(control, _INTEGER, _INTEGER, _OCTETS)[:3]
+    return cookie, any(more)
 
 
 def _decoded(raw: bytes) -> str:

@@ -103,12 +103,16 @@ def failure(code: int, why: str) -> Failure:
     return FAILURES.get(code, Failure.OTHER)
 
 
+class RefusalError(EndpointError):
+    """A server answered, and said no: whoever knows another way to ask may try that."""
+
+
 def refusal(endpoint: str, doing: str, code: int, why: str) -> SyncdError:
     """The error for an answer that refuses the whole call, not one change."""
     told = f"{doing}: {words(code, why)}"
     if code in TRANSIENT:
         return TransientError(f"{endpoint}: {told}")
-    return EndpointError(endpoint, told, ad.bind_remedy(why) or _REMEDIES.get(code, "the server's words above say what it wants"))
+    return RefusalError(endpoint, told, ad.bind_remedy(why) or _REMEDIES.get(code, "the server's words above say what it wants"))
 
 
 def broken(endpoint: str, doing: str, error: Exception) -> SyncdError:

@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -30,6 +31,9 @@ _TOGETHER = 16384  # bytes of writes that leave at once: what one TLS record hol
 _AHEAD = 4 * 1024 * 1024  # bytes of a page held before its entries are told, though the page goes on
 _ASKED = 50  # entries asked for at once: a server that is told too much at a time hangs up
 _EMPTY_PAGES = 100  # in a row: a server may send one where it ran out of time, but not for ever
+_EMPTY_CHANGES = 10_000  # in a row: a server looks at so many entries and tells only those that match
+_CHANGES = 4 * 1024 * 1024  # bytes of changes in one answer, if the server lets us choose
+_OBJECT_SECURITY = 1  # [MS-ADTS] 3.1.1.3.4.1.3, LDAP_DIRSYNC_OBJECT_SECURITY: what an ordinary account may read anyway
 _ANYTHING = ber.present("objectClass")
 
 
@@ -54,6 +58,62 @@ class Dialled(Protocol):
     def receive_timeout(self) -> int: ...  # noqa: D102 — documented where it is configured
     @property
     def page_size(self) -> int: ...  # noqa: D102 — documented where it is configured
+
+
+class _Turns(Protocol):
+    """How a search that is told in several turns goes on."""
+
+    patience: int  # turns in a row that may tell nothing
+
+    def controls(self) -> list[bytes]: ...  # of the next request
+    def goes_on(self, told: ber.Answer, cookie: bytes) -> bool: ...  # whether there is one; `cookie` is that of a page
+
+
+@dataclass(slots=True)
+class _Once:
+    """Everything at once: an entry by its name."""
+
+    patience: int = _EMPTY_PAGES
+
+    def controls(self) -> list[bytes]:
+        return []
+
+    def goes_on(self, told: ber.Answer, cookie: bytes) -> bool:
+        del told, cookie
+        return False
+
+
+@dataclass(slots=True)
+class _Paged:
+    """So many entries at a time (RFC 2696)."""
+
+    size: int
+    cookie: bytes = b""
+    patience: int = _EMPTY_PAGES
+
+    def controls(self) -> list[bytes]:
+        return [ber.page(self.size, self.cookie)]
+
+    def goes_on(self, told: ber.Answer, cookie: bytes) -> bool:
+        del told
+        self.cookie = cookie
+        return bool(cookie)
+
+
+@dataclass(slots=True)
+class _Since:
+    """What changed since a cookie ([MS-ADTS] 3.1.1.3.4.1.3)."""
+
+    cookie: bytes
+    patience: int = _EMPTY_CHANGES
+
+    def controls(self) -> list[bytes]:
+        return [ber.dirsync(_OBJECT_SECURITY, _CHANGES, self.cookie)]
+
+    def goes_on(self, told: ber.Answer, cookie: bytes) -> bool:
+        del cookie
+        self.cookie, more = entries.synced(told)
+        return more
 
 
 class _VerifiedTls(Tls):
@@ -288,7 +348,7 @@ class Wire:
             raise self._elsewhere(doing, entries.reference(message, start, stop))
         if operation != entries.DONE:
             raise ber.Malformed(f"0x{operation:02x} is no answer to a search")
-        self._next(doing, ber.Reach.BASE, message)
+        self._ended(doing, ber.Reach.BASE, message)
         return message_id, None, True
 
     def search(self, base: str, condition: bytes, attributes: Sequence[str]) -> Iterator[Entry]:
@@ -299,12 +359,31 @@ class Wire:
         """As search(), but only of what this server holds itself: parts on other servers are passed over."""
         return self._search(base, ber.Reach.SUBTREE, condition, attributes, whole=False)
 
+    def changes(self, context: str, condition: bytes, attributes: Sequence[str], cookie: bytes) -> tuple[list[Entry], bytes]:
+        """What changed in a naming context since the cookie, each entry with those of the attributes that did, and the next cookie.
+
+        Active Directory's DirSync. What we may not read is not told of, and so no deletion. Raises RefusalError where the server
+        will not: another cookie than its own, or not the name of a context.
+        """
+        since = _Since(cookie)
+        told = list(self._search(context, ber.Reach.SUBTREE, condition, attributes, since, whole=False))
+        return told, since.cookie
+
     def _search(
-        self, base: str, reach: ber.Reach, condition: bytes, attributes: Sequence[str], *, whole: bool = True
+        self,
+        base: str,
+        reach: ber.Reach,
+        condition: bytes,
+        attributes: Sequence[str],
+        turns: _Turns | None = None,
+        *,
+        whole: bool = True,
     ) -> Iterator[Entry]:
         request = ber.search(base, reach, condition, attributes)
         known = self._names_of_one if reach is ber.Reach.BASE else self._names
-        with self._doing(f"search below {base}") as doing, closing(self._pages(doing, request, reach)) as pages:
+        if turns is None:
+            turns = _Once() if reach is ber.Reach.BASE else _Paged(self._dial.page_size)
+        with self._doing(f"search below {base}") as doing, closing(self._pages(doing, request, reach, turns)) as pages:
             for data, found in pages:
                 for operation, start, end in found:
                     if operation == entries.ENTRY:
@@ -327,42 +406,40 @@ class Wire:
         why = f"{doing}: a part of it lies on another server ({', '.join(urls)}), which is not followed"
         return EndpointError(self.endpoint, why, "choose a base without referrals below it")
 
-    def _pages(self, doing: str, request: bytes, reach: ber.Reach) -> Generator[tuple[bytes, list[entries.Span]]]:
+    def _pages(self, doing: str, request: bytes, reach: ber.Reach, turns: _Turns) -> Generator[tuple[bytes, list[entries.Span]]]:
         """What each page holds, once its successor is asked for: so the server works while we read."""
-        size = 0 if reach is ber.Reach.BASE else self._dial.page_size
         if self._owed:  # a search that nobody listened to until its end: its answers must not meet this one
             self.close()
         self.open()
         connection, more, empty = self._connection, True, 0
         try:
-            self._owed = self.send(request, [ber.page(size, b"")] if size else ())
+            self._owed = self.send(request, turns.controls())
             self._flush()
             while more:
                 if self._connection is not connection:
                     raise TransientError(f"{self.endpoint}: {doing}: the connection was closed meanwhile")
                 data, found, end = self._batch()
                 empty = 0 if found else empty + 1
-                if empty > _EMPTY_PAGES:
-                    raise Lost(f"the server gave {_EMPTY_PAGES} empty pages and no end")
+                if empty > turns.patience:
+                    raise Lost(f"the server gave {turns.patience} empty pages and no end")
                 if end is not None:
                     self._owed = 0
-                    cookie = self._next(doing, reach, end)
-                    more = bool(cookie and size)
+                    more = turns.goes_on(*self._ended(doing, reach, end))
                     if more:
-                        self._owed = self.send(request, [ber.page(size, cookie)])
+                        self._owed = self.send(request, turns.controls())
                         self._flush()
                 yield data, found
         finally:
             if self._owed and self._connection is connection:  # given up in the middle
                 self.close()
 
-    def _next(self, doing: str, reach: ber.Reach, end: bytes) -> bytes:
-        """The cookie of the next page, or the empty one. Raises where the search did not succeed."""
+    def _ended(self, doing: str, reach: ber.Reach, end: bytes) -> tuple[ber.Answer, bytes]:
+        """How a search ended, and the cookie of the next page, or the empty one. Raises where it did not succeed."""
         told, cookie = entries.done(end)
         absent = told.code == NO_SUCH_OBJECT and reach is ber.Reach.BASE
         if told.code != SUCCESS and not absent:
             raise refusal(self.endpoint, doing, told.code, told.why)
-        return cookie
+        return told, cookie
 
     def _batch(self) -> tuple[bytes, list[entries.Span], bytes | None]:
         """Bytes, the entries and references in them, and the message that ends the page, or None where the page goes on.

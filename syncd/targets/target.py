@@ -17,7 +17,18 @@ from tenacity.wait import wait_random_exponential
 
 from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, Result, TargetName
 from syncd.errors import ChangeError, EndpointError, TransientError
-from syncd.targets import Connector, LimitsWrites, ManagesContainers, ManagesGroups, PasswordOf, Question, RefersToAccounts, Scope
+from syncd.targets import (
+    Changes,
+    Connector,
+    LimitsWrites,
+    ManagesContainers,
+    ManagesGroups,
+    PasswordOf,
+    Question,
+    RefersToAccounts,
+    Scope,
+    TellsChanges,
+)
 
 if TYPE_CHECKING:
     from pyrate_limiter import Limiter
@@ -39,10 +50,11 @@ class Target:
         rate: float | None = None,
         error_budget: int = 50,
         patience: float = 30.0,
+        may_be_empty: Collection[str] = (),
         on_state: Callable[[str, str], None] | None = None,
         on_call: Callable[[str, float], None] | None = None,
     ) -> None:
-        """`rate` is changes per second; `patience` the longest pause.
+        """`rate` is changes per second; `patience` the longest pause; who stood in `may_be_empty` may be gone, all at once.
 
         `on_state(target, state)` hears of the breaker, `on_call(target, seconds)` of every question that was answered.
         """
@@ -51,6 +63,7 @@ class Target:
         self._budget = error_budget
         self._failed = 0
         self._patience = patience
+        self._may_be_empty = tuple(may_be_empty)
         self._on_call = on_call
         self._limiter = _limiter(rate) if rate else None
         self.breaker = pybreaker.CircuitBreaker(
@@ -76,6 +89,19 @@ class Target:
                     if observed.native_id not in seen:
                         seen.add(observed.native_id)
                         yield observed
+
+    def may_be_empty(self) -> frozenset[str]:
+        """Containers of which others may delete every account, as the target spells them."""
+        return frozenset(map(self.canonical_group, self._may_be_empty))
+
+    def bookmark(self) -> str:
+        """Where the target stands at this moment, for changed_since(); empty where it never says, or cannot now."""
+        return self._call(self.connector.bookmark) if isinstance(self.connector, TellsChanges) else ""
+
+    def changed_since(self, bookmark: str, scope: Scope) -> Changes | None:
+        """What others changed since the bookmark; None where the target does not tell changes."""
+        connector = self.connector
+        return self._call(lambda: connector.changed_since(bookmark, scope)) if isinstance(connector, TellsChanges) else None
 
     def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
         """Each account that answers a question; no pair for a question means that there surely is none in scope."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import struct
+import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from syncd.targets.ldap_ad_apply import quoted
 
 SAMBA_CACHE = Path.home() / ".cache" / "syncd" / "samba"
 """Where the archive of a domain is kept, which takes ten seconds to make."""
+_MASKS = {"LC": 0x04, "LCRP": 0x14}  # list children, read property: [MS-ADTS] 5.1.3.2, Access Rights
 _RIGHTS_ONLY = ("1.2.840.113556.1.4.801", True, b"\x30\x03\x02\x01\x04")  # [MS-ADTS] 3.1.1.3.4.1.11: the DACL, no owner
 
 
@@ -65,22 +68,22 @@ class Domain:
 
     @contextmanager
     def denied(self, dn: str, rights: str) -> Iterator[None]:
-        """While it lasts, syncd's account is denied these rights (as SDDL spells them) on the entry and all below it."""
-        sid = sid_text(self.entry(f"CN={SERVICE.partition('@')[0]},CN=Users,{SUFFIX}", "objectSid")["objectSid"][0])
-        before = (
-            self.server.tool("dsacl", "get", f"--objectdn={dn}", *self._there())
-            .split("descriptor for", 1)[1]
-            .splitlines()[1]
-            .strip()
-        )
+        """While it lasts, syncd's account is denied these rights (as SDDL spells them) on the entry; the server runs on.
+
+        What stands below it already keeps its own rights: this Samba hands nothing down afterwards.
+        """
+        service = self.entry(f"CN={SERVICE.partition('@')[0]},CN=Users,{SUFFIX}", "objectSid")["objectSid"][0]
         self.does(self.admin.search(dn, "(objectClass=*)", "BASE", attributes=["nTSecurityDescriptor"], controls=[_RIGHTS_ONLY]))
         before = self.admin.response[0]["raw_attributes"]["nTSecurityDescriptor"][0]
-        self.server.tool("dsacl", "set", f"--objectdn={dn}", f"--sddl=(D;CI;{rights};;;{sid})", *self._there())
+        self._set_rights(dn, _with_denial(before, _MASKS[rights], service))
         try:
             yield
         finally:
-            self.does(self.admin.modify(dn, {"nTSecurityDescriptor": [(MODIFY_REPLACE, [before])]}, controls=[_RIGHTS_ONLY]))
-            assert before
+            self._set_rights(dn, before)
+
+    def _set_rights(self, dn: str, descriptor: bytes) -> None:
+        told = {"nTSecurityDescriptor": [(MODIFY_REPLACE, [descriptor])]}
+        self.does(self.admin.modify(dn, told, controls=[_RIGHTS_ONLY]))
 
     def _there(self) -> tuple[str, ...]:
         return "-H", f"{self.server.folder}/private/sam.ldb"
@@ -106,3 +109,42 @@ class Domain:
     def close(self) -> None:
         """Hang up."""
         self.admin.unbind()
+
+
+def _with_denial(descriptor: bytes, mask: int, sid: bytes) -> bytes:
+    """A security descriptor that holds a list of rights only, with one denial in front: [MS-DTYP] 2.4.6, 2.4.5 and 2.4.4.4."""
+    ace = struct.pack("<BBHI", 1, 2, 8 + len(sid), mask) + sid
+    (at,) = struct.unpack_from("<I", descriptor, 16)
+    revision, size, count = struct.unpack_from("<HHH", descriptor, at)
+    return descriptor[:at] + struct.pack("<HHHH", revision, size + len(ace), count + 1, 0) + ace + descriptor[at + 8 :]
+
+
+def restored(server: PrivateSamba) -> None:
+    """The stopped controller is another one from now on, as after a restore: it goes by another invocationId.
+
+    Raises AssertionError with the complaint of Samba's own modules.
+    """
+    words = [str(server.folder / "smb.conf"), f"{server.folder}/private/sam.ldb", str(uuid.uuid4())]
+    ended = subprocess.run(
+        ["/usr/bin/python3", "-c", _REBORN, *words], env={"PATH": "/usr/bin"}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+# Run by the system's Python, which has Samba's modules.
+_REBORN = """
+import sys, ldb
+from samba.auth import system_session
+from samba.dcerpc import misc
+from samba.ndr import ndr_pack
+from samba.param import LoadParm
+from samba.samdb import SamDB
+configuration, place, identity = sys.argv[1:]
+loaded = LoadParm()
+loaded.load(configuration)
+sam = SamDB(place, session_info=system_session(), lp=loaded)
+message = ldb.Message(ldb.Dn(sam, sam.get_dsServiceName()))
+told = ndr_pack(misc.GUID(identity))
+message["invocationId"] = ldb.MessageElement(told, ldb.FLAG_MOD_REPLACE, "invocationId")
+sam.modify(message, ["relax:0"])
+"""

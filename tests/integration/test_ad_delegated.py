@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ldap3 import MODIFY_REPLACE
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Outcome, PersonId, Result, TargetName
 from syncd.demo.samba import SUFFIX
 from syncd.targets import Scope
 from syncd.targets.ldap_ad import ActiveDirectory
+from syncd.targets.ldap_ad_changes import Bookmark
 from syncd.vault import Credentials
 from tests.conftest import write_secret
 from tests.contract.target_contract import place
@@ -86,6 +88,19 @@ def test_the_documented_rights_are_enough(connector: ActiveDirectory, room: str)
     does(Kind.DELETE, native_id=native_id, before=away)
     assert [told_of for told_of in done if told_of[1] is not Result.DONE] == []
     assert len(done) == 11
+
+
+def test_the_documented_rights_are_enough_to_be_told_what_changed(connector: ActiveDirectory, domain: Domain, room: str) -> None:
+    """DirSync is refused to an ordinary account, but for what it may read anyway: that is asked for, over the whole domain."""
+    dn = f"CN=altered,OU=Students,{room}"
+    domain.does(domain.admin.add(dn, "user", {"givenName": "A"}))
+    bookmark = connector.bookmark()
+    domain.does(domain.admin.modify(dn, {"givenName": [(MODIFY_REPLACE, ["B"])]}))
+    told = connector.changed_since(bookmark, Scope(frozenset({"givenName"})))
+    assert not told.whole
+    assert [(one.account.rdn, one.account.attributes["givenName"]) for one in told.accounts] == [("altered", ("B",))]
+    for each in (bookmark, told.bookmark):
+        assert (Bookmark.of(each) or Bookmark("", 0)).cookie, "by number only"
 
 
 def test_elsewhere_the_domain_refuses_it(connector: ActiveDirectory, domain: Domain, room: str) -> None:

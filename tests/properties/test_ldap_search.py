@@ -13,6 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from ldap3 import BASE, DEREF_ALWAYS, SUBTREE
 from ldap3.operation.search import search_operation, search_result_entry_response_to_dict_fast
+from ldap3.protocol.controls import build_control
+from ldap3.protocol.microsoft import DirSyncControlResponseValue, dir_sync_control
 from ldap3.protocol.rfc2696 import paged_search_control
 from ldap3.protocol.rfc4511 import (
     URI,
@@ -41,6 +43,7 @@ def _joined(sign: str, how: Callable[[list[bytes]], bytes]) -> Callable[[list[tu
 
 SIMPLE = st.one_of(
     st.builds(lambda name, value: (f"({name}={escaped(value)})", ber.equal(name, value)), NAMES, TEXTS.filter(bool)),
+    st.builds(lambda name, value: (f"({name}>={escaped(value)})", ber.at_least(name, value)), NAMES, TEXTS.filter(bool)),
     st.builds(lambda name: (f"({name}=*)", ber.present(name)), NAMES),
 )
 CONDITIONS = st.recursive(
@@ -77,6 +80,15 @@ def test_a_search_is_byte_for_byte_the_library_s(
     ours = ber.search(base, reach[1], condition[1], attributes)
     expected = theirs(message_id, "searchRequest", request, controls)
     assert expected == ber.message(message_id, ours, [ber.page(*page)] if page else ())
+
+
+@given(IDS, st.integers(0, 2**31 - 1), st.one_of(st.binary(max_size=40), st.just(b"c" * 70_000)))
+def test_a_search_for_changes_is_byte_for_byte_the_library_s(message_id: int, most: int, cookie: bytes) -> None:
+    """Critical, so that a server that does not know it does not tell everything instead."""
+    request = search_operation("dc=t", "(cn=a)", SUBTREE, DEREF_ALWAYS, ["cn"], 0, 0, False, False, False)  # noqa: FBT003 — the library's order
+    control = dir_sync_control(True, True, False, False, False, most, cookie)  # type: ignore[no-untyped-call]  # noqa: FBT003 — as above
+    ours = ber.search("dc=t", ber.Reach.SUBTREE, ber.equal("cn", "a"), ["cn"])
+    assert theirs(message_id, "searchRequest", request, [control]) == ber.message(message_id, ours, [ber.dirsync(1, most, cookie)])
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------
@@ -149,6 +161,17 @@ def test_the_end_of_a_page_is_what_the_library_wrote(message_id: int, code: int,
     assert (answer.message_id, answer.code, answer.why, cookie) == (message_id, code, why, page[1] if page else b"")
 
 
+@given(IDS, st.integers(-1, 2**31 - 1), st.integers(0, 2**31 - 1), st.binary())
+def test_the_end_of_a_search_for_changes_is_what_the_library_wrote(message_id: int, more: int, unused: int, cookie: bytes) -> None:
+    """The cookie to go on from, and whether to go on at once: any number but nought says so."""
+    told = SearchResultDone()
+    told["resultCode"], told["matchedDN"], told["diagnosticMessage"] = 0, "", ""
+    value = DirSyncControlResponseValue()
+    value["MoreResults"], value["unused"], value["CookieServer"] = more, unused, cookie
+    message = theirs(message_id, "searchResDone", told, [build_control(ber.DIRSYNC, False, value)])  # type: ignore[no-untyped-call]  # noqa: FBT003 — the library's order
+    assert entries.synced(entries.done(message)[0]) == (cookie, more != 0)
+
+
 # --- broken and hostile bytes -------------------------------------------------------------------------------------------
 
 
@@ -164,7 +187,7 @@ def decoded(data: bytes, names: entries.Names) -> None:
         elif operation == entries.REFERENCE:
             entries.reference(data, start, end)
         elif operation == entries.DONE:
-            entries.done(data[:length])
+            entries.synced(entries.done(data[:length])[0])
         else:
             ber.answer(data[:length])
     except ber.Malformed:
@@ -187,11 +210,12 @@ SAMPLES = (
     as_sent(2**31 - 1, "", {}),
     ber.message(7, ber.tlv(entries.REFERENCE, ber.tlv(0x04, b"ldap://elsewhere/") * 2)),
     ber.message(7, ber.tlv(entries.DONE, b"\x0a\x01\x00\x04\x00\x04\x00"), [ber.page(500, b"cookie")]),
+    ber.message(7, ber.tlv(entries.DONE, b"\x0a\x01\x00\x04\x00\x04\x00"), [ber.dirsync(0, 0, b"cookie")]),
     ber.message(0, ber.tlv(0x78, b"\x0a\x01\x34\x04\x00\x04\x03bye\x8a\x03\x31\x2e\x33")),
 )
 
 
-@pytest.mark.parametrize("message", SAMPLES, ids=["entry", "empty entry", "reference", "end", "goodbye"])
+@pytest.mark.parametrize("message", SAMPLES, ids=["entry", "empty entry", "reference", "end", "end of changes", "goodbye"])
 def test_a_message_cut_at_any_byte_is_awaited_and_one_that_lies_about_it_is_malformed(message: bytes) -> None:
     """Half a message is no message yet; and half a message in a whole frame is none."""
     header = 2 if message[1] < 0x80 else 2 + (message[1] & 0x7F)
