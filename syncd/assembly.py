@@ -89,6 +89,7 @@ class _Targets(Mapping[TargetName, Target]):
                 connector,
                 rate=each.rate,
                 error_budget=each.error_budget,
+                may_be_empty=each.may_be_empty,
                 on_state=self._watch.on_state,
                 on_call=self._watch.on_call,
             )

@@ -33,6 +33,7 @@ from syncd.engine.judging import BEGUN, ENDED, Judge, Judged
 from syncd.engine.laps import Laps
 from syncd.engine.lock import Lease, exclusive
 from syncd.engine.matching import Matched, Matching, match_all
+from syncd.engine.observing import Sight, look
 from syncd.engine.planned import Applied, Planned, StoredPlan, Undoes
 from syncd.engine.resolve import resolve
 from syncd.engine.rollover import paused
@@ -44,7 +45,6 @@ from syncd.settings import Config, extra_fields
 from syncd.sources import Source
 from syncd.sources.spool import purge
 from syncd.store import Store
-from syncd.store.facts import LOCK
 from syncd.targets import Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
@@ -55,7 +55,6 @@ RECONCILE = "reconcile"  # reads the targets, looks at everybody
 PERSON = "person"  # what a run is called that is for one person alone: it says nothing of the others
 
 _WAITS = frozenset({"planned", "held"})  # what a run is called whose plan waits for somebody
-_WROTE = frozenset({"applying", "interrupted", "done", "partly failed"})  # what a run is called once it may have written
 
 Told = Callable[[Outcome], None]
 _log = telemetry.logger("engine")
@@ -180,12 +179,16 @@ class Engine:
             replace(one, shape=one.shape.in_season(ground.season.season)) for one in map(self._accesses.__getitem__, parts.sources)
         ]
         readings = {access.name: self._read(access, spools.get(access.name), ground) for access in accesses}
+        usable = [name for name in parts.targets if name not in stopped]
+        looks = () if kind == RECONCILE or person else usable  # a reconcile reads them whole
+        sights = look(looks, self._targets, self._mappings, store, stopped)
         laps.end("read")
         self._may_stop()
         fingerprints = self._fingerprints(parts.targets)
         everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
         asked = store.find_person(person) if person else []
-        told = gather.people(accesses, readings, store, today, everyone=everyone, also=asked)
+        also = {*asked, *(owner for seen in sights.values() for owner in seen.persons)}
+        told = gather.people(accesses, readings, store, today, everyone=everyone, also=also)
         people, local = self.facts.joined(paused(told, ground.rolling, ground.staff), today)
         laps.end("resolve")
         self._may_stop()
@@ -211,12 +214,15 @@ class Engine:
             decided = {owner: one for owner, one in decided.items() if owner in chosen}
         laps.end("desire")
         self._may_stop()
-        usable = [name for name in parts.targets if name not in stopped]
+        usable = [name for name in usable if name not in stopped]
         matched = (
-            {name: Matched(name) for name in usable}
+            {name: Matched(name, bookmark=sights[name].bookmark if name in sights else "") for name in usable}
             if asleep
             else match_all(
-                [self._matching(name, desire.foreign, local) for name in usable], decided, stopped, reconcile=kind == RECONCILE
+                [self._matching(name, desire.foreign, local, sights.get(name)) for name in usable],
+                decided,
+                stopped,
+                reconcile=kind == RECONCILE,
             )
         )
         laps.end("match")
@@ -306,10 +312,11 @@ class Engine:
         people = f"{self._people.fingerprint} {self._config.district.display}"
         return {"people": people, **{f"target {name}": self._mappings[name].fingerprint for name in targets}}
 
-    def _matching(self, name: TargetName, foreign: Mapping[PersonId, str], local: Local) -> Matching:
+    def _matching(self, name: TargetName, foreign: Mapping[PersonId, str], local: Local, sight: Sight | None) -> Matching:
         target, rules = self._targets[name], self._mappings[name]
         makes = self._config.targets[name].create_containers
-        return Matching(target, rules, self._store, self._people.lifecycle, foreign, create_containers=makes, local=local)
+        lives = self._people.lifecycle
+        return Matching(target, rules, self._store, lives, foreign, create_containers=makes, local=local, sight=sight)
 
     def is_first(self, pipeline: str, target: TargetName) -> bool:
         """Whether the next apply to a target must be explicit: never written to (R14), or not read since a restore (R25)."""
@@ -342,7 +349,7 @@ class Engine:
             return None
         store, run = self._store, ready.run
         lease.renew()
-        self._must_be_newest(run)
+        self._judge.must_be_newest(run)
         altered = ready.moving() - set(only) if only is not None else set()
         held = altered | ready.verdict.held
         whole = not ready.one_person and not altered
@@ -396,14 +403,6 @@ class Engine:
         if restored:
             left = self._config.pipelines.keys() - {pipeline, *done}
             self._store.set_meta("needs_reconcile", " ".join([restored, *sorted({pipeline, *done})]) if left else "")
-
-    def _must_be_newest(self, run: RunId) -> None:
-        """Raises EndpointError where a later run has written: what this one planned from is not so any more."""
-        later = [
-            row.id for row in self._store.runs(100) if row.status in _WROTE and row.kind != LOCK and int(row.id[1:]) > int(run[1:])
-        ]
-        if later:
-            raise EndpointError(f"plan {run}", f"{later[0]} has been applied since", "plan again")
 
     def _settle(self, ready: Planned, reports: Mapping[TargetName, Report], held: Collection[PersonId]) -> None:
         """Take the marks of everybody whose changes have landed, and remember the states that are true now (R5)."""

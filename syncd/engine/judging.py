@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from syncd.core import clock, guard, plan, signs
 from syncd.core.guard import VANISH, Cell, Finding, Verdict
-from syncd.core.model import Change, Kind, PersonId, SourceName, TargetName
+from syncd.core.model import Change, Kind, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
 from syncd.core.protected import Protected, judge_protected, judge_required
 from syncd.core.signs import Sign
@@ -23,12 +23,15 @@ from syncd.engine.matching import Matched
 from syncd.engine.planned import Planned, without
 from syncd.engine.rollover import under_way
 from syncd.engine.shapes import Ground
+from syncd.errors import EndpointError
 from syncd.settings import Config
 from syncd.store import Finding as Noted
 from syncd.store import Store
+from syncd.store.facts import LOCK
 
 BEGUN, ENDED = "begun", "ended"  # the explicit first apply to a target, which may take more than one run (R14)
 _REJECTED = "turned down by a human: not made and not offered again until it is another change; see `syncd holds`"
+_WROTE = frozenset({"applying", "interrupted", "done", "partly failed"})  # what a run is called once it may have written
 _ABOUT = timedelta(days=7)
 _LONG_AGO = date(2000, 1, 1)
 _NOT_SPENT: tuple[dict[Cell, int], dict[Cell, int]] = ({}, {})
@@ -90,6 +93,13 @@ class Judge:
         """What is known of this day besides rosters and plans."""
         calendar = self._config.calendar
         return Ground(self._clock(), today, calendar.now(today), calendar, under_way(self._config, self._store, today), self._staff)
+
+    def must_be_newest(self, run: RunId) -> None:
+        """Raises EndpointError where a later run has written: what this one planned from is not so any more."""
+        rows = self._store.runs(100)
+        later = [row.id for row in rows if row.status in _WROTE and row.kind != LOCK and int(row.id[1:]) > int(run[1:])]
+        if later:
+            raise EndpointError(f"plan {run}", f"{later[0]} has been applied since", "plan again")
 
     def verdict(
         self, pipeline: str, accesses: Collection[SourceAccess], readings: Mapping[SourceName, Reading], run: Judged, ground: Ground

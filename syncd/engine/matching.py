@@ -22,6 +22,7 @@ from syncd.core.naming import IssuedName, ledger_key
 from syncd.core.plan import Desired, Holding
 from syncd.core.resolution import Verb, account_of
 from syncd.engine.desire import Decided
+from syncd.engine.observing import Sight, read
 from syncd.engine.places import placed
 from syncd.errors import ChangeError, EndpointError, TransientError
 from syncd.store import Finding, Known, Store
@@ -46,6 +47,8 @@ class Matched:
     nameless: set[PersonId] = field(default_factory=set)  # adopted or disputed: a name chosen in this run is not theirs (R34, R35)
     waiting: set[PersonId] = field(default_factory=set)  # who must be looked at again whatever lands (R5)
     accounts: int = 0
+    bookmark: str = ""  # up to where the target was looked at
+    gone: frozenset[NativeId] | None = None  # linked accounts that a whole read did not find; None where there was none
 
 
 class Matching:
@@ -61,8 +64,10 @@ class Matching:
         *,
         create_containers: bool = True,
         local: Local | None = None,
+        sight: Sight | None = None,
     ) -> None:
         self._target = target
+        self._sight = sight
         self._name = TargetName(mapping.target)
         self._mapping = mapping
         self._store = store
@@ -106,12 +111,21 @@ class Matching:
         return ""
 
     def match(self, decided: Mapping[PersonId, Decided], *, reconcile: bool) -> Matched:
-        """The changes for everybody decided, in a stable order. `reconcile` reads the whole target, else the store is trusted."""
-        known = self._store.known(self._name, None if reconcile else decided.keys())
+        """The changes for everybody decided, in a stable order.
+
+        `reconcile` reads the whole target; else the store is trusted of all whom the target did not tell to be otherwise.
+        """
+        seen = self._sight
+        known = self._store.known(self._name, None if reconcile else {*decided, *(seen.persons if seen else ())})
         self._result.accounts = self._store.accounts(self._name)
-        listing = self._read(known) if reconcile else None
-        blocked = self._lost(known, listing) if listing is not None else set()
-        holdings = self._holdings(known, listing)
+        if reconcile:
+            seen = read(self._target, self._scope, known, self._store)
+        listing = seen.listing if seen is not None and reconcile else None
+        blocked = self._lost(known, seen) if seen is not None else set()
+        holdings = self._holdings(known, seen, trusting=not reconcile)
+        if seen is not None:
+            self._result.bookmark, self._result.gone = seen.bookmark, seen.gone
+            self._result.waiting |= seen.persons - decided.keys()
         creatable = [
             (person, one.wanted[self._name], one)
             for person, one in decided.items()
@@ -142,44 +156,30 @@ class Matching:
 
     # --- what is there ------------------------------------------------------------------------------------------------
 
-    def _read(self, known: Mapping[PersonId, Known]) -> dict[NativeId, Observed]:
-        listing = {observed.native_id: observed for observed in self._target.read(self._scope)}
-        if known and not listing:
-            raise EndpointError(
-                self._name,
-                f"reported no account at all, but {len(known):,} are linked",
-                "check the read rights of the account syncd binds with; nothing was planned",
-            )
-        return listing
-
-    def _lost(self, known: Mapping[PersonId, Known], listing: Mapping[NativeId, Observed]) -> set[PersonId]:
-        """Linked accounts the listing does not hold: strayed out of the base, or deleted by others. Neither is recreated (R8)."""
-        missing = {one.native_id: person for person, one in known.items() if one.native_id not in listing}
-        strayed: set[NativeId] = set()
-        for question, _ in self._target.lookup([ById(native_id) for native_id in missing], self._scope) if missing else ():
-            if isinstance(question, ById):
-                strayed.add(question.native_id)
+    def _lost(self, known: Mapping[PersonId, Known], seen: Sight) -> set[PersonId]:
+        """Whose linked account is not to be seen: strayed out of the base, or deleted by others. Neither is recreated (R8)."""
+        missing = {one.native_id: person for person, one in known.items() if one.native_id in seen.missing}
         for native_id, person in missing.items():
             kind, why = (
-                ("strayed", "is outside the configured base") if native_id in strayed else ("deleted", "was deleted by others")
+                ("strayed", "is outside the configured base") if native_id in seen.strayed else ("deleted", "was deleted by others")
             )
             self._find(kind, person, f"the linked account {known[person].account.rdn} {why}; it is left alone")
         return set(missing.values())
 
-    def _holdings(self, known: Mapping[PersonId, Known], listing: Mapping[NativeId, Observed] | None) -> dict[PersonId, Holding]:
-        if listing is None:
-            return {
-                person: Holding(one.native_id, one.account, one.account.enabled or one.disabled_by_us)
-                for person, one in known.items()
-            }
-        owned = {group for one in known.values() for group in one.account.groups}
+    def _holdings(self, known: Mapping[PersonId, Known], seen: Sight | None, *, trusting: bool) -> dict[PersonId, Holding]:
+        """What everybody holds: as it was seen, or, `trusting`, as it was last known of whom nothing was told."""
+        owned = {group for one in known.values() for group in one.account.groups} if not trusting else set()
         members = {group.name: group.members for group in self._target.read_groups(owned)} if owned else {}
         holdings: dict[PersonId, Holding] = {}
         for person, one in known.items():
-            observed = listing.get(one.native_id)
+            observed = seen.listing.get(one.native_id) if seen is not None else None
             if observed is None:
+                if trusting and (seen is None or one.native_id not in seen.missing):
+                    holdings[person] = Holding(one.native_id, one.account, one.account.enabled or one.disabled_by_us)
                 continue
-            groups = frozenset(name for name in one.account.groups if one.native_id in members.get(name, ()))
+            groups = one.account.groups
+            if not trusting:
+                groups = frozenset(name for name in groups if one.native_id in members.get(name, ()))
             account = replace(observed.account, groups=groups)
             ours = one.disabled_by_us
             if not account.enabled and one.account.enabled:

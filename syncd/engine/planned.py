@@ -160,6 +160,8 @@ class Planned:
             fingerprints=self.fingerprints if whole else {},
             findings=self.findings if whole else None,
             believed=self.verdict.believed,
+            bookmarks={name: one.bookmark for name, one in self.matched.items() if one.bookmark and whole},
+            gone={name: one.gone for name, one in self.matched.items() if one.gone is not None and whole},
         )
 
 

@@ -223,6 +223,9 @@ def _target_out_of_range(above: Steps, target: TargetSettings) -> Iterator[Troub
         yield (*above, "rate"), "must be more than 0; leave the line out for no limit"
     if target.error_budget < 0:
         yield (*above, "error_budget"), "must be 0 or more"
+    for rank, name in enumerate(target.may_be_empty):
+        if not _is_place(name):
+            yield (*above, "may_be_empty", rank), _no_place(name)
     for operation in keys_of(type(target.limits)):
         limit = getattr(target.limits, operation.attribute)
         for key in keys_of(type(limit)):

@@ -104,6 +104,13 @@ class TargetSettings:
             "doc": "Whether missing containers are made. `false`: whoever needs one is listed and waits until somebody made it."
         },
     )
+    may_be_empty: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "doc": "Containers of which others may delete every account. Elsewhere, a branch that shows none of five or more "
+            "linked accounts any more is taken for a read right that was lost, and the target sits the run out."
+        },
+    )
     rate: float | None = field(default=None, metadata={"doc": "Requests per second at most; unset: as fast as it answers."})
     error_budget: int = field(
         default=25, metadata={"doc": "After this many refused changes the target is left alone for the rest of the run."}

@@ -6,6 +6,7 @@ database that is locked, full, read-only or gone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -357,6 +358,14 @@ class Store:
         """How many accounts are linked."""
         with transaction(self._engine) as connection:
             return reading.accounts(connection, target)
+
+    def bookmark(self, target: TargetName) -> str:
+        """Up to where a target was looked at and nothing of it is forgotten, in the target's own words; empty where never."""
+        return self.meta(reading.bookmark_key(target))
+
+    def gone(self, target: TargetName) -> set[NativeId]:
+        """The linked accounts that the last whole read of a target did not find anywhere."""
+        return {NativeId(one) for one in json.loads(self.meta(reading.gone_key(target)) or "[]")}
 
     def has_history(self, target: TargetName) -> bool:
         """Whether its explicit first apply was ever begun (R14); one person synced alone is none."""

@@ -331,6 +331,16 @@ def opened(connection: Connection, target: TargetName, wanted: Collection[Person
     return {person_id(row.person): not row.disabled_by_us for row in _rows(connection, query, table.c.person, numbers)}
 
 
+def bookmark_key(target: TargetName) -> str:
+    """Under which key it is remembered up to where a target was looked at."""
+    return f"bookmark {target}"
+
+
+def gone_key(target: TargetName) -> str:
+    """Under which key the linked accounts are remembered that a whole read of a target did not find."""
+    return f"gone {target}"
+
+
 def accounts(connection: Connection, target: TargetName) -> int:
     """How many accounts are linked."""
     query = select(func.count()).select_from(tables.links).where(tables.links.c.target == target)

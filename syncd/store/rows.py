@@ -187,7 +187,8 @@ class Acceptance:
     (R4). `dirty` are marks to add (R5). `names` replaces a person's names by kind. `links` are accounts adopted, or seen to be
     other than we knew, and `found` the names seen on targets, with their holders: in one transaction with the marks, so that what
     was seen is never known unmarked. `findings` replaces the current ones of the pipeline. `believed` are signs of the rosters that
-    nobody is held for, counted by cell.
+    nobody is held for, counted by cell. `bookmarks` say up to where targets were looked at: what was seen there is among the rest.
+    `gone` are the linked accounts that a whole read of a target did not find anywhere.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
@@ -203,3 +204,5 @@ class Acceptance:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] | None = None
     believed: Mapping[Cell, int] = field(default_factory=dict)
+    bookmarks: Mapping[TargetName, str] = field(default_factory=dict)
+    gone: Mapping[TargetName, Collection[NativeId]] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, Sub
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
 from syncd.store import codec, holding, roster, tables, tombstones
-from syncd.store.reading import chunks, closed_by_lock, number, person_id
+from syncd.store.reading import bookmark_key, chunks, closed_by_lock, gone_key, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
 from syncd.vault import Vault
@@ -268,6 +268,9 @@ def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, n
     found_names(connection, vault, told.found, now)
     put_known(connection, vault, told.links)
     upsert(connection, tables.meta, ({"key": f"fingerprint {name}", "value": value} for name, value in told.fingerprints.items()))
+    seen = {bookmark_key(target): value for target, value in told.bookmarks.items()}
+    seen |= {gone_key(target): codec.dumps(sorted(ids)).decode() for target, ids in told.gone.items()}
+    upsert(connection, tables.meta, ({"key": key, "value": value} for key, value in seen.items()))
     if told.findings is not None:
         pipeline = select(tables.runs.c.pipeline).where(tables.runs.c.seq == int(run[1:])).scalar_subquery()
         of_pipeline = select(tables.runs.c.seq).where(tables.runs.c.pipeline == pipeline)

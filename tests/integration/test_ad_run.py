@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,19 +9,17 @@ import pytest
 from ldap3 import MODIFY_REPLACE
 
 from syncd.assembly import opened
-from syncd.cli import main
 from syncd.cli.exits import Exit
 from syncd.core.model import Outcome
 from syncd.demo.district import District
-from syncd.demo.samba import DOMAIN, SERVICE, PrivateSamba
-from syncd.demo.tour import PIPELINE, settle_in, write_roster
+from syncd.demo.samba import PrivateSamba
+from syncd.demo.tour import PIPELINE, write_roster
 from syncd.settings import load
-from tests.conftest import write_secret
+from tests.integration.ad_district import run, settle
 from tests.integration.samba import SAMBA_CACHE, Domain
 
 DISPUTED = 4
 """People of this made-up district who resemble each other so much that nobody gets an account before somebody has looked."""
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "active-directory.md"
 
 
 @pytest.fixture
@@ -50,33 +47,8 @@ def base(own_domain: Domain) -> str:
 def folder(tmp_path: Path, own_domain: Domain, district: District, base: str) -> Path:
     """Its settings as documented, but for the places and the server."""
     folder = tmp_path / "district"
-    folder.mkdir()
-    settle_in(folder, None, district, lambda _: None)
-    shown = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    target, mapping = (next(text for text in shown if text.startswith(begin)) for begin in ("targets:\n  ad:\n", "target: ad\n"))
-    (folder / "mappings" / "ldap.yaml").unlink()
-    (folder / "mappings" / "ad.yaml").write_text(mapping.replace("@district.example", f"@{DOMAIN}"))
-    people = folder / "mappings" / "people.yaml"
-    people.write_text(people.read_text().replace("unique_in: [uid]", "unique_in: [sAMAccountName]"))
-    server = own_domain.server
-    for old, new in (
-        (r"urls: .*", f'urls: ["{server.secure_url}"]'),
-        (r"ca_file: .*", f"ca_file: {server.ca_file}"),
-        (r"bind_dn: .*", f"bind_dn: {SERVICE}"),
-        (r"base: .*", f'base: "{base}"\n    receive_timeout: 30'),
-    ):
-        target = re.sub(old, new, target)
-    settings = folder / "config" / "syncd.yaml"
-    before, _, rest = settings.read_text().partition("targets:\n  ldap:\n")
-    limits = "    # How much may change in 24 hours." + rest.partition("    # How much may change in 24 hours.")[2]
-    settings.write_text(f"{before}{target}{limits.replace('[ldap]', '[ad]')}")
-    write_secret(folder / "credentials" / "ad_bind", server.password())
+    settle(folder, district, own_domain.server, base)
     return folder
-
-
-def run(folder: Path, *words: str) -> int:
-    """One call of `syncd` about that folder."""
-    return main(["--config", str(folder), *words])
 
 
 def people(domain: Domain, base: str) -> dict[str, str]:

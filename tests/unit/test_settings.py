@@ -239,6 +239,7 @@ def test_a_column_of_the_districts_own_may_be_read_once_a_source_tells_it(folder
         (PEOPLE, "days: 10", "days: 99999999999", "must be from 0 to 36500"),
         (PEOPLE, "snapshots: 3", "snapshots: 2", "must be at least 3: one bad roster proves nothing"),
         (PEOPLE, '"ou=Disabled"', '"Disabled"', "'Disabled' is no place in a directory: write `type=value`"),
+        (SYNCD, "    error_budget: 25", '    may_be_empty: ["ou=A", "B"]\n    error_budget: 25', "'B' is no place in a directory"),
         (PEOPLE, "unique_in: [uid]", 'unique_in: [uid, "user name"]', "unique_in: 'user name' is not the name of an attribute"),
         (PEOPLE, "max_length: 20", "max_lenght: 20", "unknown key 'max_lenght' in names.username; did you mean 'max_length'?"),
         (PEOPLE, "max_length: 20", "max_length: 20\n    max_length: 21", "the key 'max_length' stands twice"),
