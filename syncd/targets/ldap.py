@@ -26,6 +26,7 @@ __all__ = ["Ldap", "LdapConfig", "LdapDirectory"]
 
 _BATCH = 50  # questions in one filter
 _SOME = 20  # accounts remembered of each container
+_NOBODY = ber.negation(ber.present("objectClass"))
 _FEW = 500  # members resolved by asking; more are resolved by one read
 
 
@@ -49,7 +50,7 @@ class LdapDirectory:
         self._id = dialect.id_attribute
         self._id_found = dialect.id_attribute.lower()  # as a search tells it
         self._references = frozenset(map(str.lower, config.reference_attributes))
-        self._special = self._references | dialect.respelt  # whose values are not told as they are
+        self._special = self._references | dialect.respelt | dialect.binary  # whose values are not told as they are
         self._accounts = dialect.accounts
         route = Route(config.urls)
         self._wires = {
@@ -186,6 +187,12 @@ class LdapDirectory:
                     return ber.equal(self._dialect.place_attribute, self._tree.account(container, rdn))
                 except names.NotADn as error:
                     raise ChangeError("invalid value", str(error)) from error
+            case _ if question.attribute.lower() in self._dialect.binary:
+                try:
+                    value = self._dialect.sent(question.attribute.lower(), question.value)
+                except ChangeError:
+                    return _NOBODY  # what spells no bytes is nobody's
+                return ber.every([self._accounts, ber.equal(question.attribute, value)])
             case _:
                 return ber.every([self._accounts, ber.equal(question.attribute, question.value)])
 
@@ -197,11 +204,9 @@ class LdapDirectory:
                 there = (names.canonical(container), names.fold_value(rdn))
                 return (observed.account.container, names.fold_value(observed.account.rdn)) == there
             case _:
-                wanted = names.fold_value(question.value)
-                is_account = self._is_account(raw)
-                return is_account and any(
-                    names.fold_value(_text(value)) == wanted for value in raw.get(question.attribute.lower(), ())
-                )
+                wanted, lower = names.fold_value(question.value), question.attribute.lower()
+                told = self._texts(lower, raw.get(lower, ()))
+                return self._is_account(raw) and any(names.fold_value(value) == wanted for value in told)
 
     def _fields(self, scope: Scope, also: Iterable[str] = ()) -> _Fields:
         naming = self._tree.naming
@@ -227,6 +232,8 @@ class LdapDirectory:
                 continue
             if len(values) == 1 and values[0] and lower not in self._special:  # nearly all: said here, for a third of the time
                 attributes[spelt] = (values[0].decode("utf-8", "backslashreplace"),)
+            elif lower in self._dialect.binary:
+                attributes[spelt] = tuple(sorted(set(self._texts(lower, values))))
             else:
                 attributes[spelt] = self._values(lower, map(_text, values))
         enabled = self._dialect.is_enabled(raw)
@@ -243,6 +250,12 @@ class LdapDirectory:
         if not ids:
             raise EndpointError(self._name, f"{dn} shows no {self._id}", "give the account we bind as the right to read it")
         return self._dialect.native_id(ids[0])
+
+    def _texts(self, lower: str, values: Iterable[bytes]) -> Iterator[str]:
+        """Raw values as a mapping spells them."""
+        if lower in self._dialect.binary:
+            return (self._dialect.told(lower, value) for value in values)
+        return map(_text, values)
 
     def _values(self, lower: str, values: Iterable[str]) -> tuple[str, ...]:
         kept = {value for value in values if value}

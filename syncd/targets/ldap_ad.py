@@ -7,7 +7,6 @@ was seen with 4.17.12 in 2026-11. What is written is `ldap_ad_apply`'s.
 from __future__ import annotations
 
 import re
-import struct
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,9 +18,10 @@ from syncd.targets import Changes, PasswordOf, Scope, ldap_ad_changes
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap import LdapDirectory
-from syncd.targets.ldap_ad_apply import DISABLED, AdWriter, native_id
+from syncd.targets.ldap_ad_apply import DISABLED, AdWriter
 from syncd.targets.ldap_ad_changes import Bookmark, outermost
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_ad_values import BINARY, native_id, sent, sid_text, told
 from syncd.targets.ldap_apply import Directory
 from syncd.targets.ldap_dialect import Raw
 from syncd.targets.ldap_wire import Wire
@@ -85,6 +85,7 @@ class AdDialect:
     members_by_name: bool = field(default=True, init=False)
     never_read: frozenset[str] = field(default=frozenset({"unicodepwd", "userpassword"}), init=False)
     respelt: frozenset[str] = field(default=frozenset({"objectclass"}), init=False)
+    binary: frozenset[str] = field(default=BINARY, init=False)
     stops_at_references: bool = field(default=False, init=False)
     """A domain refers to its DNS zones and to child domains, which are other parts of the directory: [MS-ADTS] 3.1.1.1.9."""
 
@@ -114,12 +115,22 @@ class AdDialect:
         return bool(counted) or b"TRUE" in raw.get("iscriticalsystemobject", ())
 
     def spelt(self, attribute: str, values: Iterable[str]) -> Iterable[str]:
-        """Object classes without those that come by themselves: a directory tells them all, a mapping the last."""
+        """Object classes without those that come by themselves: a directory tells them all, a mapping the last. Bytes one way."""
+        if attribute in BINARY:
+            return [told(attribute, sent(attribute, value)) for value in values]
         if attribute != "objectclass":
             return values
-        told = {value.lower(): value for value in values}
-        hidden = _ABOVE | ({"user"} if "inetorgperson" in told else set())
-        return [value for lower, value in told.items() if lower not in hidden]
+        classes = {value.lower(): value for value in values}
+        hidden = _ABOVE | ({"user"} if "inetorgperson" in classes else set())
+        return [value for lower, value in classes.items() if lower not in hidden]
+
+    def told(self, attribute: str, value: bytes) -> str:
+        """See `ldap_ad_values`."""
+        return told(attribute, value)
+
+    def sent(self, attribute: str, value: str) -> bytes:
+        """See `ldap_ad_values`."""
+        return sent(attribute, value)
 
     def must_fit(self, account: Account) -> None:
         """Raises ChangeError for a name that is too long, an impossible sAMAccountName, or an attribute not a mapping's."""
@@ -196,13 +207,6 @@ class AdDialect:
     def apply(self, directory: Directory, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """Reads, judges, writes; see `ldap_ad_apply`."""
         return AdWriter(directory, self.config).apply(changes, password)
-
-
-def sid_text(sid: bytes) -> str:
-    """A security identifier as people write it: [MS-DTYP] 2.4.2.1 and 2.4.2.2."""
-    count = sid[1]
-    parts = struct.unpack_from(f"<{count}I", sid, 8)
-    return "-".join(map(str, ("S", sid[0], int.from_bytes(sid[2:8], "big"), *parts)))
 
 
 def _flags(raw: Raw) -> int:

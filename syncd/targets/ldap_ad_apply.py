@@ -9,7 +9,6 @@ with the rest in one operation: there is no moment in between at which an accoun
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,6 +19,7 @@ from syncd.targets import PasswordOf
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_ad_values import BINARY, native_id, sent
 from syncd.targets.ldap_apply import Directory, drained, without_answer
 from syncd.targets.ldap_errors import ALREADY_EXISTS, NO_SUCH_OBJECT, SUCCESS, failure, words
 from syncd.targets.ldap_groups import GroupRules, Memberships, same_place, strayed
@@ -150,7 +150,7 @@ class AdWriter:
 
     def _create(self, change: Change, password: str | None) -> Write[Change]:
         after = _told(change.after)
-        attributes: dict[str, ber.Values] = {name: list(values) for name, values in after.attributes.items() if values}
+        attributes: dict[str, ber.Values] = {name: _sent(name, values) for name, values in after.attributes.items() if values}
         if "objectclass" not in map(str.lower, attributes):
             attributes["objectClass"] = [self.config.account_class]
         if password is None and after.enabled:
@@ -305,9 +305,10 @@ def _nobody_knows() -> str:
     return secrets.token_urlsafe(32) + "-Aa1"
 
 
-def native_id(value: bytes) -> NativeId:
-    """An objectGUID as Microsoft's tools write it: its first three parts are little-endian ([MS-DTYP] 2.3.4.2)."""
-    return NativeId(str(uuid.UUID(bytes_le=value)))
+def _sent(name: str, values: Iterable[str]) -> ber.Values:
+    """Values as they go out: bytes for what holds bytes."""
+    lower = name.lower()
+    return [sent(lower, value) for value in values] if lower in BINARY else list(values)
 
 
 def _told(account: Account | None) -> Account:
@@ -343,7 +344,7 @@ def _differences(before: Account, after: Account, now: Account) -> list[tuple[be
         if sorted(old) != sorted(held):
             raise unfit(Failure.STALE, f"{name} is not as the plan expects it")
         if out := [value for value in held if value not in values]:
-            steps.append((ber.Modify.DELETE, name, out))
+            steps.append((ber.Modify.DELETE, name, _sent(name, out)))
         if into := [value for value in values if value not in held]:
-            steps.append((ber.Modify.ADD, name, into))
+            steps.append((ber.Modify.ADD, name, _sent(name, into)))
     return steps

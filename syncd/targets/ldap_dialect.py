@@ -62,6 +62,10 @@ class Dialect(Protocol):
         """Attributes, in lower case, whose values spelt() spells anew."""
 
     @property
+    def binary(self) -> frozenset[str]:
+        """Attributes, in lower case, that hold bytes and no text: told() and sent() say how they are spelt."""
+
+    @property
     def stops_at_references(self) -> bool:
         """True where a reference to another server below the base hides accounts that should have been read."""
 
@@ -82,6 +86,12 @@ class Dialect(Protocol):
 
     def spelt(self, attribute: str, values: Iterable[str]) -> Iterable[str]:
         """The values of an attribute, which is told in lower case, as both the mapping and the directory are to be read."""
+
+    def told(self, attribute: str, value: bytes) -> str:
+        """A value of one of the binary attributes as a mapping spells it."""
+
+    def sent(self, attribute: str, value: str) -> bytes:
+        """The bytes of a value of one of the binary attributes. Raises ChangeError for a text that spells none."""
 
     def must_fit(self, account: Account) -> None:
         """Raises ChangeError for an account that this kind of directory cannot hold, saying which value is wrong."""
@@ -105,6 +115,7 @@ class OpenLdap:
     place_attribute: str = field(default="entryDN", init=False)
     never_read: frozenset[str] = field(default=frozenset({"userpassword"}), init=False)
     respelt: frozenset[str] = field(default=frozenset(), init=False)
+    binary: frozenset[str] = field(default=frozenset(), init=False)
     stops_at_references: bool = field(default=True, init=False)
 
     @property
@@ -159,6 +170,16 @@ class OpenLdap:
         """As they are."""
         del attribute
         return values
+
+    def told(self, attribute: str, value: bytes) -> str:
+        """No attribute is binary here."""
+        del attribute
+        return value.decode(errors="backslashreplace")
+
+    def sent(self, attribute: str, value: str) -> bytes:
+        """No attribute is binary here."""
+        del attribute
+        return value.encode()
 
     def must_fit(self, account: Account) -> None:
         """The server's schema says what does not fit."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from ldap3 import MODIFY_REPLACE, NONE, Connection, Server, Tls
 
 from syncd.demo.samba import DOMAIN, ROOM, SERVICE, SUFFIX, PrivateSamba
-from syncd.targets.ldap_ad import ActiveDirectoryConfig, sid_text
+from syncd.targets.ldap_ad import ActiveDirectoryConfig
 from syncd.targets.ldap_ad_apply import quoted
+from syncd.targets.ldap_ad_values import sid_text
 
 SAMBA_CACHE = Path.home() / ".cache" / "syncd" / "samba"
 """Where the archive of a domain is kept, which takes ten seconds to make."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -14,7 +15,7 @@ from ldap3 import MODIFY_ADD, MODIFY_REPLACE
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Outcome, PersonId, Result, TargetName
 from syncd.demo.samba import DOMAIN, SERVICE, SUFFIX, PrivateSamba, free_address
 from syncd.errors import ChangeError, EndpointError
-from syncd.targets import ById, Scope, Target
+from syncd.targets import ByAttribute, ById, Scope, Target
 from syncd.targets import ldap_ber as ber
 from syncd.targets.ldap_ad import ActiveDirectory
 from syncd.targets.ldap_wire import Wire
@@ -234,6 +235,27 @@ def test_start_tls_with_small_pages_and_one_write_at_a_time(connect: Connect, do
     connector = connect(urls=(domain.server.url,), start_tls=True, page_size=2, window=1)
     ids = {made(connector, account(f"m{number}", enabled=False))[0] for number in range(5)}
     assert {observed.native_id for observed in connector.read(SCOPE)} == ids
+
+
+@pytest.mark.parametrize(
+    "photo", [b"\xff\xd8\xff\xe0\x00\x10JFIF", b"nothing but text", "tëxt".encode()], ids=["jpeg", "ascii", "utf-8"]
+)
+def test_bytes_are_written_and_read_as_bytes(connector: ActiveDirectory, domain: Domain, room: str, photo: bytes) -> None:
+    """A photo goes there and comes back in Base64, whatever its bytes happen to spell; so do its replacement and the ids."""
+    scope = Scope(frozenset({"thumbnailPhoto", "objectGUID", "objectSid"}))
+    native_id, told = made(connector, account("a", enabled=False, thumbnailPhoto=base64.b64encode(photo).decode()))
+    dn = f"CN=a,OU=Students,{room}"
+    assert domain.entry(dn, "thumbnailPhoto")["thumbnailPhoto"] == [photo]
+    (read,) = connector.read(scope)
+    assert read.account.attributes["thumbnailPhoto"] == told.attributes["thumbnailPhoto"]
+    assert read.account.attributes["objectGUID"] == (native_id,)
+    other = base64.b64encode(photo[::-1]).decode()
+    before, after = (place(told, thumbnailPhoto=(text,)) for text in (*told.attributes["thumbnailPhoto"], other))
+    assert one(connector, change(Kind.UPDATE, native_id=native_id, before=before, after=after)).result is Result.DONE
+    assert domain.entry(dn, "thumbnailPhoto")["thumbnailPhoto"] == [photo[::-1]]
+    (sid,) = read.account.attributes["objectSid"]
+    questions = [ByAttribute("objectSid", sid), ByAttribute("objectGUID", native_id), ByAttribute("objectSid", "none")]
+    assert [question for question, _ in connector.lookup(questions, scope)] == questions[:2]
 
 
 # --- who must never be touched (R40) --------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ from ldap3 import MODIFY_REPLACE
 from syncd.core.model import NativeId
 from syncd.demo.samba import DOMAIN, SUFFIX
 from syncd.errors import ChangeError
-from syncd.targets.ldap_ad_apply import native_id, quoted
+from syncd.targets.ldap_ad_apply import quoted
 from syncd.targets.ldap_ad_passwords import PasswordRules, Passwords, SignIn
+from syncd.targets.ldap_ad_values import native_id
 from syncd.vault import Credentials
 from tests.integration.samba import Domain
 

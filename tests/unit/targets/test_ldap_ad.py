@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from syncd.core.model import Account, Failure, NativeId
 from syncd.errors import ChangeError, EndpointError, TransientError
 from syncd.targets import ldap_errors as errors
-from syncd.targets.ldap_ad import ActiveDirectoryConfig, AdDialect, sid_text
-from syncd.targets.ldap_ad_apply import native_id, quoted
+from syncd.targets.ldap_ad import ActiveDirectoryConfig, AdDialect
+from syncd.targets.ldap_ad_apply import quoted
 from syncd.targets.ldap_ad_errors import MEANINGS
+from syncd.targets.ldap_ad_values import BINARY, native_id, sent, sid_text, told
 from syncd.targets.ldap_entries import part
 
 CONFIG = ActiveDirectoryConfig(urls=("ldaps://dc",), bind_dn="s@d.test", credential="c", base="DC=d,DC=test")
@@ -92,6 +97,58 @@ def test_a_guid_is_told_as_microsofts_tools_tell_it() -> None:
 def test_a_sid_is_told_as_people_write_it() -> None:
     """[MS-DTYP] 2.4.2.1."""
     assert sid_text(bytes.fromhex("01020000000000052000000020020000")) == "S-1-5-32-544"
+
+
+RAW = st.binary(min_size=1, max_size=80)
+SIDS = st.builds(
+    lambda authority, parts: (
+        struct.pack("BB", 1, len(parts)) + authority.to_bytes(6, "big") + struct.pack(f"<{len(parts)}I", *parts)
+    ),
+    st.integers(0, 2**48 - 1),
+    st.lists(st.integers(0, 2**32 - 1), max_size=15),
+)
+
+
+@given(st.one_of(RAW, SIDS), st.sampled_from(sorted(BINARY)))
+@example(bytes(9), "objectsid")
+@example(b"plain text", "thumbnailphoto")
+@example("naïve".encode(), "jpegphoto")
+@example(b"\xff\xd8\xff\xe0\x00", "thumbnailphoto")
+def test_bytes_are_told_as_text_and_come_back_as_they_were(raw: bytes, attribute: str) -> None:
+    """Whether or not they happen to be text: nothing is decoded. An id that is none is told all the same, and is nobody's."""
+    spelt = told(attribute, raw)
+    assert spelt.isascii()
+    try:
+        assert sent(attribute, spelt) == raw
+    except ChangeError:
+        assert attribute in ("objectguid", "objectsid", "sidhistory", "securityidentifier")
+
+
+@given(st.binary(min_size=16, max_size=16), SIDS)
+def test_ids_are_told_as_microsofts_tools_tell_them_and_come_back(guid: bytes, sid: bytes) -> None:
+    """A mapping may find by either."""
+    assert sent("objectguid", told("objectguid", guid)) == guid
+    assert told("objectsid", sid).startswith("S-1-")
+    assert sent("objectsid", told("objectsid", sid)) == sid
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("thumbnailPhoto", "no base64!"), ("mS-DS-ConsistencyGuid", "abc"), ("jpegPhoto", "é")],
+)
+def test_what_spells_no_bytes_sets_one_person_aside(attribute: str, value: str) -> None:
+    """The message names the attribute and how it is written."""
+    with pytest.raises(ChangeError, match=f"{attribute.lower()} holds bytes, which are written as Base64"):
+        list(AdDialect(CONFIG).spelt(attribute.lower(), [value]))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("objectguid", "x"), ("objectsid", "T-1-5"), ("objectsid", "S-1"), ("objectsid", "S-1-5-x")]
+)
+def test_what_spells_no_id_is_nobodys(attribute: str, value: str) -> None:
+    """It is asked for by a mapping that finds people by it."""
+    with pytest.raises(ChangeError, match="holds bytes"):
+        sent(attribute, value)
 
 
 def test_a_password_is_quoted_and_wide() -> None:
