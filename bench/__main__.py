@@ -11,7 +11,22 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from bench import disasters_told, first_plan, ground, kills, mapped, million, nochange, peers, reads, start, writes, year, year_told
+from bench import (
+    ad,
+    disasters_told,
+    first_plan,
+    ground,
+    kills,
+    mapped,
+    million,
+    nochange,
+    peers,
+    reads,
+    start,
+    writes,
+    year,
+    year_told,
+)
 from bench.figures import Figure, as_json, as_table, machine, missed, read_base
 from bench.scratch import find_servers
 from bench.year import SCORING
@@ -52,8 +67,11 @@ GROUPS: tuple[tuple[tuple[str, ...], Measure], ...] = (
 )
 """Figures that are measured together, in the order in which they are printed."""
 IDS = tuple(name for names, _ in GROUPS for name in names)
-HUNTS: tuple[tuple[tuple[str, ...], Measure], ...] = (((kills.ID,), lambda slapd, asked: [kills.measure(slapd, asked.scale)]),)
-"""What is measured only when it is asked for by name: it takes long, and tells of safety, not of speed."""
+HUNTS: tuple[tuple[tuple[str, ...], Measure], ...] = (
+    (ad.IDS, lambda slapd, asked: ad.measure(slapd, asked.wanted, asked.scale, asked.rounds)),
+    ((kills.ID,), lambda slapd, asked: [kills.measure(slapd, asked.scale)]),
+)
+"""What is measured only when it is asked for by name: it needs a domain controller, or takes long and tells of safety."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,15 +95,17 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "group",
         nargs="?",
-        choices=["peers", kills.ID, *SUITES],
-        help="peers: only against a plain csv + ldap3 script; kills: what a kill loses; disasters, year: what is held, what not",
+        choices=["peers", "ad", kills.ID, *SUITES],
+        help="peers: only against a plain csv + ldap3 script; ad: Active Directory; kills: what a kill loses; "
+        "disasters, year: what is held, what not",
     )
     parser.add_argument("--reduced", action="store_true", help="disasters, year: as small as in the tests")
     parser.add_argument("--seed", type=int, default=SCORING, help="year: another year")
     parser.add_argument("--page", type=Path, metavar="FILE", help="disasters, year: write the page of the documentation")
     parser.add_argument("--one", action="append", metavar="NAME", help="disasters: only this; repeatable")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--only", action="append", choices=IDS, metavar="ID", help=f"only this: {', '.join(IDS)}; repeatable")
+    ids = (*IDS, *ad.IDS)
+    parser.add_argument("--only", action="append", choices=ids, metavar="ID", help=f"only this: {', '.join(ids)}; repeatable")
     parser.add_argument(
         "--rounds", type=int, default=3, choices=range(1, 100), metavar="N", help="interleaved rounds (their median counts)"
     )
@@ -148,7 +168,7 @@ def main(words: Sequence[str]) -> int:
         return _suite(arguments)
     base = read_base(arguments.against) if arguments.against else None
     told = machine()
-    group = {None: (), "peers": peers.IDS, kills.ID: (kills.ID,)}[arguments.group]
+    group = {None: (), "peers": peers.IDS, "ad": ad.IDS, kills.ID: (kills.ID,)}[arguments.group]
     wanted = frozenset([*(arguments.only or ()), *group]) or frozenset(IDS)
     try:
         figures = _measure(Asked(wanted, arguments.scale, arguments.rounds))

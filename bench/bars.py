@@ -14,24 +14,29 @@ LESS_IS_BETTER = frozenset({"s", "MB"})
 class Bar:
     """`times` the reference plus `seconds`, and how much memory the process may have held at most; None where that is free.
 
-    Without `times` there is no reference, and `seconds` alone is the limit.
+    Without `times` there is no reference, and `seconds` alone is the limit. More seconds than `most` are too many in any case.
     """
 
     times: float | None = None
     seconds: float | None = None
     megabytes: float | None = None
+    most: float | None = None
 
     def limit(self, reference: float | None) -> float | None:
         """What the figure is held against, in its own unit; None where only memory is limited."""
         if self.times is None:
             return self.seconds
-        return None if reference is None else self.times * reference + (self.seconds or 0.0)
+        if reference is None:
+            return None
+        limit = self.times * reference + (self.seconds or 0.0)
+        return limit if self.most is None else min(limit, self.most)
 
     def told(self, unit: str) -> str:
         """The bar in words, without its memory."""
         parts = [f"{self.seconds:g} s"] if self.seconds is not None else []
         parts += [f"{self.times:g} ×" if parts else f"{self.times:g}"] if self.times is not None else []
-        return f"{'≤' if unit in LESS_IS_BETTER else '≥'} {' + '.join(parts)}" if parts else "memory only"
+        cap = f", {self.most:g} s" if self.most is not None else ""
+        return f"{'≤' if unit in LESS_IS_BETTER else '≥'} {' + '.join(parts)}{cap}" if parts else "memory only"
 
 
 BARS: Mapping[str, Bar] = MappingProxyType(
@@ -49,6 +54,9 @@ BARS: Mapping[str, Bar] = MappingProxyType(
         "identical_1m": Bar(times=0.3),
         "mapping_100k": Bar(times=2),
         "full_28k": Bar(megabytes=250),
+        "ad_delta_read": Bar(times=0.02, most=1),
+        "ad_create": Bar(times=1.0),
+        "ad_create_password": Bar(times=0.85),
     }
 )
 """By figure. Those of `script/bench peers` have none: they say what the alternative costs."""

@@ -70,13 +70,15 @@ def settled(
         for name, ours in mappings.items():
             shutil.copy(_HERE / "mappings" / ours, place.folder / "mappings" / name)
         if mappings:  # everybody changes at once: that is held unless it is allowed
-            text = place.settings.read_text("utf-8")
-            freely = "    limits:\n      update: { percent: 100000, campus_percent: 100000 }\n"
-            text = text.replace("    limits:\n", freely).replace(
-                "create: { percent: 20 }", "create: { percent: 100000, campus_percent: 100000 }"
-            )
-            place.settings.write_text(text, "utf-8")
+            place.settings.write_text(freely(place.settings.read_text("utf-8")), "utf-8")
         yield place
+
+
+def freely(settings: str) -> str:
+    """Settings under which everybody may be made and updated at once."""
+    update = "    limits:\n      update: { percent: 100000, campus_percent: 100000 }\n"
+    create = "create: { percent: 100000, campus_percent: 100000 }"
+    return settings.replace("    limits:\n", update).replace("create: { percent: 20 }", create)
 
 
 def first_apply(folder: Path) -> tuple[int, int]:

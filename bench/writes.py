@@ -65,10 +65,12 @@ def measure(binaries: Binaries, wanted: Collection[str], scale: float, rounds: i
         for name in chosen:
             measured, people, _, nosync = _FIGURES[name]
             timed[name].append(measured(binaries, max(20, round(people * scale)), nosync=nosync))
-    return [_figure(name, _FIGURES[name][2], timed[name]) for name in chosen]
+    return [figure_of(name, _FIGURES[name][2], timed[name]) for name in chosen]
 
 
-def _figure(name: str, against: str, rounds: list[Timed]) -> Figure:
+def figure_of(name: str, against: str, rounds: list[Timed]) -> Figure:
+    """The figure that some rounds come to."""
+
     def rate(seconds: Callable[[Timed], float]) -> float:
         return median(one.ours.operations / seconds(one) for one in rounds)
 
@@ -162,14 +164,19 @@ def entries_of(server: PrivateSlapd) -> list[str]:
 
 def _with_passwords(entries: list[str], running: Running) -> Iterator[str]:
     """The entries with the very first passwords syncd gave them: the server has to hash them for either side."""
-    known = running.store.known(TARGET)
-    passwords = {
-        known[sealed.person].account.rdn: running.vault.open(sealed.sealed, password_context(sealed.target, sealed.person)).decode()
-        for sealed in running.store.sealed_passwords(utc_now(), TARGET)
-    }
+    passwords = first_passwords(running)
     for entry in entries:
         name = _value(entry, "uid")
         yield f"{entry}\nuserPassword: {passwords[name]}" if name else entry
+
+
+def first_passwords(running: Running) -> dict[str, str]:
+    """The first passwords by the names of the accounts they are for."""
+    known = running.store.known(TARGET)
+    return {
+        known[sealed.person].account.rdn: running.vault.open(sealed.sealed, password_context(sealed.target, sealed.person)).decode()
+        for sealed in running.store.sealed_passwords(utc_now(), TARGET)
+    }
 
 
 def _modifications(entries: list[str]) -> Iterator[str]:

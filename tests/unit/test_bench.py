@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import by_hand, mapped, scratch
+from bench import ad, by_hand, mapped, scratch
 from bench.__main__ import IDS
 from bench.apart.plain_sync import people
 from bench.apart.planner import by_phase
@@ -53,7 +53,7 @@ def rows_of(path: Path) -> dict[str, list[tuple[str, ...]]]:
 
 def test_every_figure_asked_for_is_measured_and_has_its_bar() -> None:
     """The bars are the promised ones; what is only told has none."""
-    assert set(IDS) == {*BARS, "peers_create", "peers_nochange"}
+    assert {*IDS, *ad.IDS} == {*BARS, "peers_create", "peers_nochange"}
     assert {name: (bar.times, bar.seconds, bar.megabytes) for name, bar in BARS.items()} == {
         "create_nosync": (1.3, None, None),
         "create_fsync": (0.9, None, None),
@@ -68,7 +68,11 @@ def test_every_figure_asked_for_is_measured_and_has_its_bar() -> None:
         "identical_1m": (0.3, None, None),
         "mapping_100k": (2, None, None),
         "full_28k": (None, None, 250),
+        "ad_delta_read": (0.02, None, None),
+        "ad_create": (1.0, None, None),
+        "ad_create_password": (0.85, None, None),
     }
+    assert {name: bar.most for name, bar in BARS.items() if bar.most is not None} == {"ad_delta_read": 1}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,9 @@ def test_every_figure_asked_for_is_measured_and_has_its_bar() -> None:
         (Figure("full_28k", 1.0, "s", memory=251.0), False),
         (Figure("full_28k", 1.0, "s"), False),
         (Figure("peers_create", 1.0, "s", 2.0), None),
+        (Figure("ad_delta_read", 0.2, "s", 10.0), True),
+        (Figure("ad_delta_read", 0.21, "s", 10.0), False),
+        (Figure("ad_delta_read", 1.1, "s", 100.0), False),
     ],
 )
 def test_a_figure_is_ok_where_it_reaches_everything_asked_of_it(figure: Figure, ok: bool | None) -> None:
@@ -101,6 +108,7 @@ def test_a_figure_is_ok_where_it_reaches_everything_asked_of_it(figure: Figure, 
         (Bar(times=1.3), "/s", "≥ 1.3"),
         (Bar(times=2, seconds=1, megabytes=120), "s", "≤ 1 s + 2 ×"),
         (Bar(seconds=0.5), "s", "≤ 0.5 s"),
+        (Bar(times=0.02, most=1), "s", "≤ 0.02, 1 s"),
         (Bar(megabytes=250), "s", "memory only"),
     ],
 )
@@ -282,6 +290,22 @@ def test_the_plain_script_wants_an_account_for_everybody_syncd_gives_one(tmp_pat
     numbers = {one.number for one in (*district.roster.students.values(), *district.roster.staff.values())}
     assert {attributes["employeeNumber"] for _, attributes in wanted} == numbers
     assert len(wanted) == 100
+
+
+def test_the_domain_is_filled_and_changed_by_entries_of_as_many_attributes_as_are_read() -> None:
+    """Fifty accounts get another value, each of them one that was made."""
+    made, changed = [ad.account(number) for number in range(60)], [ad.modified(number, 1) for number in (0, 59)]
+    assert all(entry.count("\n") == len(ad.ATTRIBUTES) + 2 for entry in made)
+    assert {entry.splitlines()[0] for entry in changed} <= {entry.splitlines()[0] for entry in made}
+
+
+def test_nobody_of_a_district_that_is_yet_to_come_may_sign_in(tmp_path: Path) -> None:
+    """So that accounts are made without passwords, as bare as the C tool makes them; no name is longer than a domain takes."""
+    district = ad.yet_to_come(ad.fitting(district_of(60)))
+    everybody = (*district.roster.students.values(), *district.roster.staff.values())
+    assert all(one.start is not None and one.start > district.today for one in everybody)
+    assert all(len(one.family) <= 64 for one in everybody)
+    write_oneroster(district, tmp_path / "oneroster.zip")
 
 
 # --- the program ----------------------------------------------------------------------------------------------------------
