@@ -98,7 +98,7 @@ class _Client:
 
     def entries(self) -> dict[str, str]:
         """Every entry as LDIF by its name, containers first; without passwords, which nobody may read."""
-        words = ("-LLL", "-o", "ldif-wrap=no", "-E", "pr=1000/noprompt", "-b", ROOM, "(objectClass=*)", *_TOLD)
+        words = ("-LLL", "-o", "ldif-wrap=no", "-b", ROOM, "(objectClass=*)", *_TOLD)
         told = (entry.strip() for entry in self._called("ldapsearch", *words).split("\n\n"))
         found = {entry.splitlines()[0]: entry for entry in told if entry.startswith("dn:")}
         return dict(sorted(found.items(), key=lambda one: (one[0].count(","), one[0])))
