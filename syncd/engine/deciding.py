@@ -141,24 +141,26 @@ class _Checking:
     _here: dict[str, int] = field(default_factory=dict)  # what these answers say of a subject: the place of the first
     _given: dict[tuple[str, SourceName], int] = field(default_factory=dict)  # who gets a record of which source in these answers
     _accounts: dict[str, str] = field(default_factory=dict)  # account -> person, of these answers
-    _held: set[tuple[Verb, str, str]] = field(default_factory=set)
+    _held: dict[tuple[Verb, str], list[str]] = field(default_factory=dict)  # candidates, by what was decided of which subject
+    _asked: set[tuple[str, TargetName | None]] = field(default_factory=set)
     _linked: dict[TargetName, Mapping[NativeId, PersonId]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._candidates = {}
         for one in self.questions:
             self._candidates.setdefault(one.subject, {}).update(one.candidates)
+            self._asked.add((one.subject, one.target))
         self._everyone = self.store.everyone()
         for made in self.store.resolutions.all():
             if made.withdrawn is None:
-                self._held.add(made.told)
+                self._held.setdefault((made.verb, made.subject), []).append(made.candidate)
                 if made.verb is Verb.MERGE:
                     self._merged[made.subject] = made.candidate
 
     def take(self, place: int, answer: Answer) -> None:
         """Check one answer."""
         problem, chosen = self._chosen(answer)
-        if not problem and chosen and all((answer.verb, answer.subject, one) in self._held for one in chosen):
+        if not problem and chosen and set(chosen) <= set(self._held.get((answer.verb, answer.subject), ())):
             self.known += 1
             return
         problem = problem or self._problem(place, answer, chosen)
@@ -174,7 +176,7 @@ class _Checking:
         candidates = self._candidates.get(answer.subject, {})
         if answer.candidate:
             return "", [answer.candidate]
-        held = [one for verb, subject, one in self._held if (verb, subject) == (answer.verb, answer.subject)]
+        held = self._held.get((answer.verb, answer.subject), [])
         if answer.subject not in self._candidates and held:
             return "", held
         fitting = [one for one in candidates if (account_of(one) is not None) == (answer.verb is Verb.LINK)]
@@ -201,7 +203,7 @@ class _Checking:
 
     def _verdict(self, place: int, answer: Answer, candidate: str) -> str:
         others = set(Verb) - {Verb.IGNORE} if answer.verb is Verb.IGNORE else {Verb.IGNORE}
-        if any((verb, answer.subject, candidate) in self._held for verb in others):
+        if any(candidate in self._held.get((verb, answer.subject), ()) for verb in others):
             return f"the contrary was decided of {answer.subject} and {candidate}; `syncd unresolve {answer.subject}` takes it back"
         match answer.verb:
             case Verb.MERGE:
@@ -237,7 +239,7 @@ class _Checking:
         if record_of(subject) is not None:
             return f"{subject} is nobody's record yet: say whose it is first (merge or ignore)"
         target, native_id = account
-        if not any(one.subject == subject and one.target == target for one in self.questions):
+        if (subject, target) not in self._asked:
             return f"{subject} is not disputed on {target}"
         if target not in self._linked:
             self._linked[target] = self.store.linked(target)

@@ -27,6 +27,7 @@ INTENDED, ANSWERED, EXPIRED, FORGOTTEN = "intended", "answered", "expired", "for
 """Kinds of entry that the program itself writes; every other one is somebody's decision."""
 _GONE = b""  # where sealed words were that have been destroyed
 _NEVER = audit.digest(b"")  # what is committed to for contents that had gone before there was a chain
+_LINKED = ("seq", "at", "kind", "actor", "run", "person", "commitment")  # what of an entry its link covers
 _JOURNALLED = ("seq", "run", "at", "target", "kind", "person", "commitment")
 _OUTCOME = ("seq", "at", "result", "failure", "commitment")
 
@@ -149,17 +150,42 @@ def append(
     person: PersonId | None = None,
 ) -> int:
     """Put a decision on the chain, in this transaction; its number."""
-    seq = begin(connection)
-    sealed = vault.seal(codec.dumps(dict(contents)), _context(seq))
-    end(connection, seq, kind, now, audit.digest(sealed), actor=actor, run=run, person=person, sealed=sealed)
-    return seq
+    return append_all(connection, vault, [Said(kind, actor, contents, now, run, person)])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A decision that is put on the chain: its kind, whose it is, what it says, when, and which run or person it is about."""
+
+    kind: str
+    actor: str
+    contents: Mapping[str, Any]
+    at: datetime
+    run: RunId | None = None
+    person: PersonId | None = None
+
+
+def append_all(connection: Connection, vault: Vault, decisions: Sequence[Said]) -> list[int]:
+    """Put decisions on the chain in their order, in this transaction; their numbers. Thousands cost few statements."""
+    seqs = _numbers(connection, len(decisions))
+    sealed = [vault.seal(codec.dumps(dict(one.contents)), _context(seq)) for seq, one in zip(seqs, decisions, strict=True)]
+    told = [
+        _columns(seq, one.kind, one.at, audit.digest(contents), one.actor, one.run, one.person) | {"sealed": contents}
+        for seq, one, contents in zip(seqs, decisions, sealed, strict=True)
+    ]
+    _hang(connection, told)
+    return seqs
 
 
 def begin(connection: Connection) -> int:
     """The number of the next entry. Nobody else's is given until this transaction ends, so numbers are in the chain's order."""
+    return _numbers(connection, 1)[0]
+
+
+def _numbers(connection: Connection, count: int) -> list[int]:
     if connection.dialect.name == "postgresql":  # SQLite has one writer in any case
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(current_schema() || '.audit'))"))
-    return statements.numbers(connection, tables.audit, 1)[0]
+    return statements.numbers(connection, tables.audit, count)
 
 
 def end(
@@ -169,25 +195,36 @@ def end(
     now: datetime,
     commitment: bytes,
     *,
-    actor: str = "",
     run: RunId | None = None,
-    person: PersonId | None = None,
-    sealed: bytes | None = None,
 ) -> None:
     """Write the entry whose number was given, hung on the last one."""
-    table = tables.audit
-    last = connection.execute(select(table.c.link).order_by(table.c.seq.desc()).limit(1)).scalar()
-    row: dict[str, Any] = {
+    _hang(connection, [_columns(seq, kind, now, commitment, "", run, None) | {"sealed": None}])
+
+
+def _columns(
+    seq: int, kind: str, at: datetime, commitment: bytes, actor: str, run: RunId | None, person: PersonId | None
+) -> dict[str, Any]:
+    """What an entry says that its link covers, in that order."""
+    return {
         "seq": seq,
-        "at": now.astimezone(UTC).isoformat(),
+        "at": at.astimezone(UTC).isoformat(),
         "kind": kind,
         "actor": actor,
         "run": int(run[1:]) if run else None,
         "person": number(person) if person else None,
         "commitment": commitment,
     }
-    told = audit.link(bytes(last) if last is not None else audit.GENESIS, *row.values())
-    statements.add(connection, table, [{**row, "sealed": sealed, "link": told}])
+
+
+def _hang(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write entries, the first hung on the last one that is there, and each on the one before it."""
+    table = tables.audit
+    last = connection.execute(select(table.c.link).order_by(table.c.seq.desc()).limit(1)).scalar()
+    before, hung = bytes(last) if last is not None else audit.GENESIS, list[dict[str, Any]]()
+    for row in rows:
+        before = audit.link(before, *(row[name] for name in _LINKED))
+        hung.append({**row, "link": before})
+    statements.add(connection, table, hung)
 
 
 def intended(connection: Connection, seq: int, rows: Sequence[Mapping[str, Any]], now: datetime, run: RunId) -> None:
@@ -205,8 +242,7 @@ def _over(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
 
 
 def _link(before: bytes, row: _Row) -> bytes:
-    told = [row[name] for name in ("seq", "at", "kind", "actor", "run", "person")]
-    return audit.link(before, *told, bytes(row["commitment"]))
+    return audit.link(before, *(row[name] for name in _LINKED[:-1]), bytes(row["commitment"]))
 
 
 def _context(seq: int) -> str:

@@ -52,8 +52,8 @@ class Resolutions:
                 for one in new
             ]
             statements.add_numbered(connection, tables.resolutions, rows)
-            for one in new:
-                _note(connection, self._vault, "resolution", one, one.actor, one.because, one.at)
+            said = [_said("resolution", one, one.actor, one.because, one.at) for one in new]
+            audit.append_all(connection, self._vault, said)
             return len(new)
 
     def withdraw(self, made: Collection[Resolution], now: datetime, actor: str, because: str) -> int:
@@ -67,16 +67,16 @@ class Resolutions:
                 held = update(table).where(table.c.seq == one.number, table.c.withdrawn.is_(None))
                 taken = connection.execute(held.values(withdrawn=now.astimezone(UTC).isoformat(), sealed=sealed)).rowcount
                 if taken:
-                    _note(connection, self._vault, "resolution withdrawn", one, actor, because, now)
+                    audit.append_all(connection, self._vault, [_said("resolution withdrawn", one, actor, because, now)])
                 count += taken
             return count
 
 
-def _note(connection: Connection, vault: Vault, kind: str, one: Resolution, actor: str, because: str, now: datetime) -> None:
-    """Put a decision on the chain, with the decision itself: nobody decides unseen."""
+def _said(kind: str, one: Resolution, actor: str, because: str, at: datetime) -> audit.Said:
+    """What is put on the chain of a decision, with the decision itself: nobody decides unseen."""
     told = {"verb": str(one.verb), "subject": one.subject, "candidate": one.candidate, "because": because}
     is_person = one.subject[:1] == "p" and one.subject[1:].isdecimal()
-    audit.append(connection, vault, kind, actor, told, now.astimezone(UTC), person=PersonId(one.subject) if is_person else None)
+    return audit.Said(kind, actor, told, at, person=PersonId(one.subject) if is_person else None)
 
 
 def _about(connection: Connection, vault: Vault, named: Collection[str]) -> list[Resolution]:
