@@ -86,7 +86,7 @@ class Engine:
         self._judge = Judge(config, store, clock, self._people.staff)
         self.approving = Approving(config, store, clock)
         self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
-        self.facts = LocalFacts(config, store, vault, clock, self._people, self._mappings, targets)
+        self.facts = LocalFacts(config, store, clock, self._people, self._mappings, targets)
         self._stopping = Event()
         self.deciding = Deciding(store, config.state, clock)
 

@@ -32,8 +32,8 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
     fresh = False
     for name, reading in ready.readings.items():
         if reading.failed is None:
-            fresh = fresh or reading.fresh
-            told.append(Freshness(Kind.SOURCE, name, now, now if reading.fresh else None, count=reading.persons))
+            fresh = fresh or reading.evident
+            told.append(Freshness(Kind.SOURCE, name, now, now if reading.evident else None, count=reading.persons))
     for target, report in applied.reports.items():
         if report.stopped is not None:
             told.append(Freshness(Kind.TARGET, target, failed_at=now, why=_why(report.stopped)))

@@ -150,6 +150,7 @@ class Planned:
             fingerprints=self.fingerprints if whole else {},
             findings=self.findings if whole else None,
             believed=self.verdict.believed,
+            retold={name: one.retold for name, one in self.readings.items() if whole and one.retold is not None},
         )
 
 
@@ -162,7 +163,7 @@ def _not_yet(state: PersonState, before: PersonState | None) -> PersonState:
 def _snapshot(reading: Reading, today: date) -> SnapshotRow:
     spool = reading.spool
     counts = {**spool.counts, "persons": reading.persons}
-    return SnapshotRow(reading.source, spool.id, spool.content, counts, today, spool.fetched_at)
+    return SnapshotRow(reading.source, spool.id, spool.content, counts, reading.same_since or today, spool.fetched_at)
 
 
 def _digests(reading: Reading, people: People) -> tuple[dict[SubjectKey, int], set[SubjectKey]]:

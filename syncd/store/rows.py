@@ -180,6 +180,19 @@ class Guardian:
 
 
 @dataclass(frozen=True, slots=True)
+class Retold:
+    """A roster read for the first time under this key (R23).
+
+    `digests` are of whatever it tells as it did, but for the key; `facts` the claim facts of these people as they are to lie at
+    rest. `complete`: it holds no fact under an earlier key, so that whose facts are still under one is not in it.
+    """
+
+    digests: Mapping[SubjectKey, int] = field(default_factory=dict)
+    facts: Mapping[SourceKey, Mapping[str, str]] = field(default_factory=dict)
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """Everything a clear plan makes true before its first change is sent, in one transaction.
 
@@ -187,7 +200,7 @@ class Acceptance:
     (R4). `dirty` are marks to add (R5). `names` replaces a person's names by kind. `links` are accounts adopted, or seen to be
     other than we knew, and `found` the names seen on targets, with their holders: in one transaction with the marks, so that what
     was seen is never known unmarked. `findings` replaces the current ones of the pipeline. `believed` are signs of the rosters that
-    nobody is held for, counted by cell.
+    nobody is held for, counted by cell. `retold` are rosters that differ from the last accepted one by the state key they are under.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
@@ -203,3 +216,4 @@ class Acceptance:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] | None = None
     believed: Mapping[Cell, int] = field(default_factory=dict)
+    retold: Mapping[SourceName, Retold] = field(default_factory=dict)

@@ -12,7 +12,7 @@ import pytest
 from syncd.core import plan as plans
 from syncd.core.guard import Limit
 from syncd.core.model import KIND_ORDER, Change, Failure, Kind, NativeId, Outcome, Result
-from syncd.engine.carry_out import password_context
+from syncd.store.history import password_context
 from syncd.errors import EndpointError
 from syncd.targets import PasswordOf
 from syncd.targets.memory import Memory, MemoryConfig, _No
