@@ -137,6 +137,7 @@ def _facts(
         breakers=breakers,
         rolling=rolling,
         half_approved=found.half_approved,
+        rekeying={name: keys for name, keys in found.rekeying.items() if keys},
     )
 
 
@@ -177,6 +178,7 @@ def as_json(health: Health) -> dict[str, object]:
         "held": sum(len(one.held) for one in facts.pipelines.values()),
         "half_approved": facts.half_approved,
         "quarantined": facts.quarantined,
+        "facts_under_earlier_keys": sum(sum(keys.values()) for keys in facts.rekeying.values()),
         "findings": dict(sorted(facts.findings.items())),
         "local_facts": {**facts.decided, "locks_owed": sum(facts.owed_locks.values())},
         "backup": _fresh_json(facts.backup, now) if facts.backup else None,

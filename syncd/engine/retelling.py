@@ -1,7 +1,7 @@
 """A roster that is read for the first time under another state key: what of it is new, and what differs by the key alone (R23).
 
-Digits are kept as digests that hang on the key, and rows as digests of those: after a rotation every row differs. Looked at past the
-digits, it does not, and nobody is dirty who is told as before.
+Digits are kept as digests that hang on the key, and rows as digests of those: after a rotation every row differs. Looked at past
+the digits, it does not, and nobody is dirty who is told as before.
 """
 
 from __future__ import annotations

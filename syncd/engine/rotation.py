@@ -51,7 +51,8 @@ def rotate(config: Config, store: Store, keys: Rekeying | None, actor: str, cloc
             for right in (DAEMON, RUN):
                 rights.enter_context(exclusive(config.state, store, clock, right))
         except Busy as error:
-            raise EndpointError("rotation", error.why, "stop it first: systemctl stop syncd; start it when the key is changed") from error
+            remedy = "stop it first: systemctl stop syncd; start it when the key is changed"
+            raise EndpointError("rotation", error.why, remedy) from error
         rows = copies = 0
         if keys is not None:
             written = rekeying.stage(spools, keys)
@@ -79,3 +80,12 @@ def _redigested(config: Config, store: Store, written: Mapping[SourceName, Colle
                 continue  # it was read under other settings: what it told is not known again
             found.setdefault(name, []).append({key: (digest, now[key]) for key, digest in was.items() if key in now})
     return found
+
+
+def in_words(facts: Mapping[SourceName, Mapping[str, int]]) -> list[str]:
+    """What a rotation still waits for, a sentence for each source and earlier key; nothing where nobody's facts wait."""
+    return [
+        f"rotation pending: {count:,} facts of source {source} are still under key {key}; its next complete roster tells them again"
+        for source, keys in sorted(facts.items())
+        for key, count in sorted(keys.items())
+    ]

@@ -416,9 +416,7 @@ class Rules:
         if homeroom is not None:
             told.related[HOMEROOM_TEACHER] = homeroom.teachers[0]
         tokens, sealed = parted(told.facts)
-        return Record(
-            self.source, key, told.fields, roles_held, enrolments, guardians, told.related, tokens, tuple(rows), sealed
-        )
+        return Record(self.source, key, told.fields, roles_held, enrolments, guardians, told.related, tokens, tuple(rows), sealed)
 
 
 @dataclass(slots=True)

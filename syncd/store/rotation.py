@@ -1,8 +1,8 @@
 """The store and its state key: which one it is sealed under, what is kept of earlier ones, and the step from one to the next.
 
-How each sealed column is bound to its row is written down here once more, for all of them; a column that is not listed is told by a
-test. What the audit chain has committed to keeps its very bytes and is sealed once more around them (R24). Everything else is opened
-and sealed anew.
+How each sealed column is bound to its row is written down here, for all of them; a column that is not listed is told by a test.
+What the audit chain has committed to keeps its very bytes, and is sealed once more around them (R24). Everything else is opened and
+sealed anew.
 """
 
 from __future__ import annotations
@@ -286,9 +286,7 @@ def _write(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
         connection.execute(update(table).where(*mine).values({name: bindparam(f"to_{name}") for name in names}), list(rows))
 
 
-def _record(
-    row: Row[Any], plain: bytes, keys: Rekeying, born: dict[str, str], late: dict[SourceName, Counter[str]]
-) -> bytes:
+def _record(row: Row[Any], plain: bytes, keys: Rekeying, born: dict[str, str], late: dict[SourceName, Counter[str]]) -> bytes:
     """A record with its claim facts under the new key, but for those that only a roster can tell again."""
     record = codec.record_from_bytes(SourceName(row.source), SourceKey(row.key), plain)
     if not record.facts:

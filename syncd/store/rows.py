@@ -134,6 +134,7 @@ class Wellbeing:
     quarantined: int
     rollover: str = ""  # as it was remembered
     half_approved: int = 0  # changes that somebody approved, but not as many as must
+    rekeying: Mapping[SourceName, Mapping[str, int]] = field(default_factory=dict)  # facts under earlier keys, by source and key
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ class Acceptance:
     (R4). `dirty` are marks to add (R5). `names` replaces a person's names by kind. `links` are accounts adopted, or seen to be
     other than we knew, and `found` the names seen on targets, with their holders: in one transaction with the marks, so that what
     was seen is never known unmarked. `findings` replaces the current ones of the pipeline. `believed` are signs of the rosters that
-    nobody is held for, counted by cell. `retold` are rosters that differ from the last accepted one by the state key they are under.
+    nobody is held for, counted by cell. `retold` are rosters read for the first time under another key.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
