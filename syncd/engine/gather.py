@@ -187,11 +187,10 @@ def _set_apart(
     """Take what differs by the state key alone out of what has changed. Where the last copy cannot be read, all of it has."""
     with suppress(EndpointError):
         earlier = opened(accepted.spool)
-        told = retold(access.source, reading.spool, earlier, reading.changed, before, store.rotation.key_id)
+        told, same = retold(access.source, reading.spool, earlier, reading.changed, before, store.rotation.key_id)
         reading.retold = told
         reading.changed = {key: digest for key, digest in reading.changed.items() if key not in told.digests}
-        unlike = {(one.why, one.key) for one in reading.rejects} ^ {(one.why, one.key) for one in _known_rejects(access, store)}
-        if not reading.changed and not reading.gone and not unlike:
+        if same:
             reading.same_since = accepted.accepted_on
             reading.as_of = min(reading.as_of, accepted.accepted_on + timedelta(days=access.stale_after))
 

@@ -22,13 +22,15 @@ ROW_SPACE = 1 << 128
 
 def retold(
     source: Source, spool: Spool, earlier: Spool, changed: Mapping[SubjectKey, int], before: Mapping[SubjectKey, int], key: str
-) -> Retold:
-    """Of those who have `changed`, who is told as in the `earlier` spool but for the key; `key` is the id of the present one.
+) -> tuple[Retold, bool]:
+    """Of those who have `changed`, who is told as in the `earlier` spool but for the key; and whether all the roster is.
 
-    Only somebody whose digest `before` is that of the earlier spool: of anybody else something is still to be done (R5). Raises
-    EndpointError where the earlier one cannot be read.
+    `key` is the id of the present one. Only somebody whose digest `before` is that of the earlier spool: of anybody else something
+    is still to be done (R5). Raises EndpointError where the earlier one cannot be read.
     """
-    accepted, was, now = (sums(source.digests(one)) for one in (earlier, Blind(earlier), Blind(spool)))
+    accepted = sums(source.digests(earlier))
+    was, unusable = _sums_and_rejects(source.digests(Blind(earlier)))
+    now, useless = _sums_and_rejects(source.digests(Blind(spool)))
     same = {
         one: digest
         for one, digest in changed.items()
@@ -42,14 +44,21 @@ def retold(
             complete = complete and set(keys_in(kept.values())) <= {key}
             if SubjectKey(Subject.PERSON, record.key) in same:
                 facts[record.key] = kept
-    return Retold(same, facts, complete)
+    return Retold(same, facts, complete), (was, unusable) == (now, useless)
 
 
 def sums(told: Iterable[RowDigest | Reject]) -> dict[SubjectKey, int]:
     """The digest of everybody and everything that rows tell of."""
+    return _sums_and_rejects(told)[0]
+
+
+def _sums_and_rejects(told: Iterable[RowDigest | Reject]) -> tuple[dict[SubjectKey, int], list[Reject]]:
     found: dict[SubjectKey, int] = {}
+    rejects: list[Reject] = []
     for item in told:
-        if not isinstance(item, Reject):
+        if isinstance(item, Reject):
+            rejects.append(item)
+        else:
             subject, digest = item
             found[subject] = (found.get(subject, 0) + digest) % ROW_SPACE
-    return found
+    return found, rejects

@@ -11,7 +11,7 @@ import re
 import shutil
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from syncd.core.model import SourceName
@@ -124,11 +124,14 @@ class _Home:
         return spool
 
     def write(self) -> list[str]:
-        """Every spool; their names."""
+        """Every spool that is whole; their names."""
         live = self._live()
-        for spool in self._spools:
-            here = self._home / spool.id
-            here.mkdir(mode=0o700)
+        return [spool.id for spool in self._spools if self._wrote(spool, self._home / spool.id, live)]
+
+    def _wrote(self, spool: Spool, here: Path, live: Mapping[_Place, Mapping[int, int]]) -> bool:
+        """Whether a spool could be written; of one that is damaged nothing is left."""
+        here.mkdir(mode=0o700)
+        try:
             for table in _tables(spool):
                 for file in table.files:
                     self._file(table, file, here, live[file.origin, file.name])
@@ -137,8 +140,12 @@ class _Home:
                 _put(here / table.listed, self._keys.new.seal(blocks, context))
             sealed = (self._folder / spool.id / HEAD).read_bytes()
             _put(here / HEAD, self._keys.resealed(sealed, head_bound_to(self._source, spool.id)))
-            sync_folder(here)
-        return [spool.id for spool in self._spools]
+        except (EndpointError, FileNotFoundError):
+            self._written = {place: path for place, path in self._written.items() if path.parent != here}
+            shutil.rmtree(here)
+            return False
+        sync_folder(here)
+        return True
 
     def _live(self) -> dict[_Place, dict[int, int]]:
         """The blocks that some spool still has, by the file they lie in: offset and length."""
@@ -153,7 +160,7 @@ class _Home:
                         found[file.origin, file.name][block.offset] = block.length
         return found
 
-    def _file(self, table: Table, file: File, here: Path, live: dict[int, int]) -> None:
+    def _file(self, table: Table, file: File, here: Path, live: Mapping[int, int]) -> None:
         """One file of rows and its index, for this spool: written once, and linked for every other that shares it."""
         place, target = (file.origin, file.name), file.path(here, table.spool)
         if place in self._written:
