@@ -39,6 +39,7 @@ from syncd.store import (
     journal,
     migrations,
     reading,
+    remnants,
     roster,
     rotation,
     statements,
@@ -109,7 +110,9 @@ class Store:
             with looking(store._engine) as connection:  # who only opens it waits for no writer
                 migrations.check(connection)
                 known = rotation.check_key(connection, vault)
-                whole = rotation.with_heirlooms(connection, vault)
+                whole, left = rotation.with_heirlooms(connection, vault), remnants.are_left(connection)
+            if left:
+                remnants.wipe(store._engine)
             if not known:
                 with transaction(store._engine) as connection:
                     known = rotation.keep_witness(connection, vault)
@@ -441,9 +444,11 @@ class Store:
         with transaction(self._engine) as connection:
             holding.expire(connection, now.astimezone(UTC))
             decisions.expire(connection, now.astimezone(UTC))
-            return journal.expire(
+            gone = journal.expire(
                 connection, self._vault, now.astimezone(UTC), plans_before.astimezone(UTC), images_before.astimezone(UTC)
             )
+        remnants.wipe(self._engine)
+        return gone
 
     def open_intentions(self) -> list[Intention]:
         """Journalled changes without an outcome, oldest first."""

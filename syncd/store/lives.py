@@ -18,8 +18,8 @@ from syncd.core.model import Change, PersonId, RunId, SourceKey, SourceName, Tar
 from syncd.core.plan import digest
 from syncd.core.rendering import where
 from syncd.errors import ChangeError
-from syncd.store import audit, codec, history, tables, tombstones
-from syncd.store.database import empty_log, looking, overwriting, transaction
+from syncd.store import audit, codec, history, remnants, tables, tombstones
+from syncd.store.database import looking, overwriting, transaction
 from syncd.store.exposure import Exposure, exposure
 from syncd.store.reading import chunks, number
 from syncd.store.rotation import CONTEXTS
@@ -125,7 +125,8 @@ class Lives:
             audit.destroy(connection, number(person), naming)
             told = {"because": because, "rows": dict(gone.rows), "names": gone.names, "emptied": naming}
             audit.append(connection, self._vault, audit.FORGOTTEN, actor, told, now, person=person)
-        empty_log(self._engine)
+            remnants.leave(connection)
+        remnants.wipe(self._engine)
         return gone
 
 

@@ -22,8 +22,8 @@ from syncd.core.facts import LOCAL, FactKind
 from syncd.core.health import Kind
 from syncd.core.model import SourceKey, SourceName, Subject, SubjectKey
 from syncd.errors import EndpointError
-from syncd.store import audit, codec, history, migrations, statements, tables
-from syncd.store.database import connect, empty_log, looking, overwriting, transaction
+from syncd.store import audit, codec, history, migrations, remnants, statements, tables
+from syncd.store.database import connect, looking, overwriting, transaction
 from syncd.store.rows import Retold
 from syncd.vault import Rekeying, Vault, keys_in
 
@@ -83,8 +83,9 @@ class Rotation:
         """Put the store under the new key, and have it work under that. The spools are for whoever called this (`finished`)."""
         with transaction(self._engine) as connection, overwriting(connection):
             done = rotate(connection, keys, redigested, actor, now)
+            remnants.leave(connection)
         self._work_under(keys.new, done.witness)
-        empty_log(self._engine)
+        remnants.wipe(self._engine)
         return done
 
     def unfinished(self) -> bool:
