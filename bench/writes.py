@@ -24,10 +24,10 @@ from syncd.demo.district import District
 from syncd.demo.oneroster_writer import write_oneroster
 from syncd.demo.slapd import SERVICE_DN, SUFFIX, Binaries, PrivateSlapd
 from syncd.demo.tour import PIPELINE, TARGET
-from syncd.engine.carry_out import password_context
 from syncd.engine.planned import Planned
 from syncd.errors import EndpointError
 from syncd.settings import load
+from syncd.store.history import password_context
 
 CAMPUSES = 10
 CREATED, MODIFIED = 5_000, 10_000

@@ -15,10 +15,13 @@ from tempfile import TemporaryDirectory
 from syncd import sources, targets
 from syncd.core.model import TargetName
 from syncd.engine import Engine
+from syncd.engine.rotation import Rotated, rotate
+from syncd.errors import EndpointError
 from syncd.settings import Config, load
 from syncd.store import Store
+from syncd.store.rotation import is_under
 from syncd.targets.target import Target
-from syncd.vault import STATE_KEY, Vault
+from syncd.vault import NEXT_KEY, STATE_KEY, Vault
 
 Clock = Callable[[], datetime]
 
@@ -39,18 +42,45 @@ def utc_now() -> datetime:
 
 
 def vault_of(config: Config) -> Vault:
-    """The vault under the district's state key."""
+    """The vault under the district's state key: the next one, where there is one and a rotation has put the store under it."""
+    following = _following(config)
+    if following is not None and is_under(config.store, following):
+        return following
     return Vault(config.credentials.read(STATE_KEY))
+
+
+def _following(config: Config) -> Vault | None:
+    return Vault(config.credentials.read(NEXT_KEY)) if config.credentials.path(NEXT_KEY).exists() else None
 
 
 @contextmanager
 def opened_store(config: Config) -> Iterator[Store]:
-    """The district's store, for what needs neither sources nor targets."""
+    """The district's store, for what needs neither sources nor targets. Raises EndpointError while a rotation is half done."""
+    with _opened_store(config) as store:
+        if store.rotation.unfinished():
+            raise EndpointError("store", "a rotation of its state key has not ended", "run: syncd rotate-key")
+        yield store
+
+
+@contextmanager
+def _opened_store(config: Config) -> Iterator[Store]:
     store = Store.open(config.store, vault_of(config))
     try:
         yield store
     finally:
         store.close()
+
+
+def rotate_key(config: Config, actor: str, *, clock: Clock = utc_now) -> Rotated:
+    """Put everything under the credential `next_state_key`, or finish what a kill left of that.
+
+    Raises EndpointError where there is no such credential and nothing is left to do.
+    """
+    with _opened_store(config) as store:
+        following, mine = _following(config), store.rotation
+        if mine.unfinished() or (following.key_id == mine.key_id if following is not None else mine.pending()):
+            return rotate(config, store, None, actor, clock)
+        return rotate(config, store, mine.to(following or Vault(config.credentials.read(NEXT_KEY))), actor, clock)
 
 
 def migrate_store(config: Config) -> str:

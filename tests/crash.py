@@ -28,8 +28,8 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 INJECTED = frozenset(
     {
-        *("open for writing", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate", "shutil.rmtree"),
-        *("fcntl.flock", "sqlite3.connect", "sqlite3.connect/handle", "socket.getaddrinfo", "socket.connect"),
+        *("open for writing", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate"),
+        *("shutil.rmtree", "fcntl.flock", "sqlite3.connect", "sqlite3.connect/handle", "socket.getaddrinfo", "socket.connect"),
         *("fsync", "commit: before", "commit: after", "wire: send", "wire: receive", "target: send", "target: answer"),
     }
 )

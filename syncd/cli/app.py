@@ -126,6 +126,7 @@ for _verb in (
     keep.letters,
     keep.backup,
     keep.restore,
+    keep.rotate_key,
     setup.migrate,
     setup.demo,
 ):

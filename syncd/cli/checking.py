@@ -13,9 +13,11 @@ from syncd.cli.console import say
 from syncd.core.guard import judge_source
 from syncd.core.mapping import compile_people, compile_target
 from syncd.core.model import NativeId, Reject, SourceName, Subject, TargetName
+from syncd.engine.rotation import in_words
 from syncd.errors import ConfigError, EndpointError, TransientError
 from syncd.settings import Config, check, extra_fields, load
 from syncd.targets import ById, Scope
+from syncd.vault import NEXT_KEY, STATE_KEY, Vault
 
 _NOBODY = NativeId("00000000-0000-0000-0000-000000000000")
 
@@ -50,8 +52,14 @@ def _says(what: str, ask: Callable[[Config], str], config: Config) -> bool:
 
 
 def _store_answers(config: Config) -> str:
-    with opened_store(config):
-        return "answers"
+    with opened_store(config) as store:
+        told = ["answers", *in_words(store.rotation.pending())]
+        following = config.credentials.path(NEXT_KEY)
+        if following.exists():
+            is_used = Vault(config.credentials.read(NEXT_KEY)).key_id == store.rotation.key_id
+            moved = f"its key is that of {following}: mv it over {config.credentials.path(STATE_KEY)}"
+            told.append(moved if is_used else f"{following} lies ready, to be its next key: syncd rotate-key")
+    return "\n  ".join(told)
 
 
 def _source_reads(name: SourceName, config: Config) -> str:

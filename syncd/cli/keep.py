@@ -1,4 +1,4 @@
-"""Verbs about what must be kept or handed on: letters, backup, restore."""
+"""Verbs about what must be kept or handed on: letters, backup, restore, the key."""
 
 # ruff: noqa: PLC0415 — `syncd --help` must not wait for what only one verb needs: heavy imports stay inside it
 
@@ -71,3 +71,26 @@ def restore(
         rows = store.restore(file)
         store.audit.append("restored", actor(), {"file": str(file), "rows": rows}, utc_now())
     say(f"restored {rows:,} rows; the next run reads every target, and what it would change waits for you. Look: syncd plan")
+
+
+def rotate_key(context: typer.Context) -> None:
+    """Put the store and all copies of rosters under the key in `next_state_key`; what a kill left of that is finished."""
+    from syncd.assembly import rotate_key as rotate
+    from syncd.cli.actor import actor
+    from syncd.cli.console import say
+    from syncd.engine.rotation import in_words
+    from syncd.settings import load
+    from syncd.vault import NEXT_KEY, STATE_KEY
+
+    config = load(context.obj)
+    done = rotate(config, actor())
+    if done.rows:
+        say(f"{done.rows:,} sealed rows and {done.spools:,} copies of rosters are under key {done.key_id} now")
+        say("backups made before open with the old key only: keep it as long as you keep them, and make a new one", style="yellow")
+    else:
+        say(f"everything that is sealed is under key {done.key_id}")
+    if config.credentials.path(NEXT_KEY).exists():
+        new, old = config.credentials.path(NEXT_KEY), config.credentials.path(STATE_KEY)
+        say(f"put the new key in the old one's place before the daemon is started: mv {new} {old}", style="yellow")
+    for line in in_words(done.facts):
+        say(f"{line}. Keep the old key until then", style="yellow")

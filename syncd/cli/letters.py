@@ -11,8 +11,8 @@ from pathlib import Path
 from syncd.cli.cells import neutral
 from syncd.core.model import Record, TargetName
 from syncd.core.rendering import MASK
-from syncd.engine.carry_out import password_context
 from syncd.store import Known, Store
+from syncd.store.history import password_context
 from syncd.vault import Vault
 
 COLUMNS = ("person", "target", "name", "campus", "user name", "account", "password", "valid until")

@@ -160,6 +160,7 @@ class Facts:
     rolling: Sequence[Rolling] = ()  # the rollovers under way
     broken: Mapping[str, str] = field(default_factory=dict)  # by pipeline: what of this host keeps it from running at all
     half_approved: int = 0  # changes that one human approved where two must
+    rekeying: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # facts under earlier keys, by source and key
 
 
 CROWD = 25
@@ -209,6 +210,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_notices(facts),
         *_locks(facts),
         *_rollovers(facts, today),
+        *_rotation(facts),
     ]
     return sorted(reasons, key=lambda reason: -reason.level)
 
@@ -325,6 +327,14 @@ def _locks(facts: Facts) -> Iterator[Reason]:
         yield Reason(
             Level.CRITICAL, f"target {name}", f"{what} still open; it is tried again and again. Close it by hand if it cannot wait"
         )
+
+
+def _rotation(facts: Facts) -> Iterator[Reason]:
+    """Facts that only a complete roster tells again; a source that never comes again keeps them under a key that was to go."""
+    for source, keys in facts.rekeying.items():
+        for key, count in keys.items():
+            why = f"rotation pending: {count:,} of its facts are still under key {key}; its next complete roster tells them again"
+            yield Reason(Level.WARNING, f"source {source}", why)
 
 
 def _rollovers(facts: Facts, today: date) -> Iterator[Reason]:

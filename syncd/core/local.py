@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from types import MappingProxyType
 
+from syncd.core.claims import parted
 from syncd.core.facts import LOCAL, OVERRIDING, SPONSORED, Fact, FactKind
 from syncd.core.fields import DERIVED, SCALARS, FieldType
 from syncd.core.identify import resembles
@@ -107,7 +108,7 @@ class Local:
             if family
             and fold(fact.values["family"]) == family
             and resembles(given, fold(fact.values["given"]))
-            and (not born or fact.values.get("birth_date", born) == born)
+            and (not born or (_born(fact)[0].get("birth_date") or born) == born)
         ]
 
 
@@ -153,8 +154,13 @@ def _sponsored(fact: Fact, campuses: Mapping[str, Campus]) -> Record:
     }
     fields |= {"given": told["given"], "family": told["family"], "exit_date": fact.until}
     campus = campuses.get(told["campus"]) or Campus(SourceKey(told["campus"]), told["campus"], told["campus"])
-    facts = {"birth_date": told["birth_date"]} if told.get("birth_date") else {}
-    return Record(LOCAL, SourceKey(told["key"]), fields, (Role(campus, SPONSORED, primary=True),), facts=facts)
+    facts, sealed = _born(fact)
+    return Record(LOCAL, SourceKey(told["key"]), fields, (Role(campus, SPONSORED, primary=True),), facts=facts, sealed=sealed)
+
+
+def _born(fact: Fact) -> tuple[dict[str, str], dict[str, str]]:
+    """The birth date of somebody sponsored, as a record has it: none where it was not said."""
+    return parted({"birth_date": fact.values["birth_date"]} if fact.values.get("birth_date") else {})
 
 
 def without_overrides(person: Person) -> Person:

@@ -122,8 +122,8 @@ class Record:
 
     `fields` holds canonical scalar fields only (`core.fields.FIELDS` and `extra.*`); an absent key means the source does not
     speak of that field, an empty string or None means it says there is none. `related` names other persons of the same source
-    by relation (`manager`). `facts` holds claim facts as tokens only (R23): `birth_date` is equal for equal dates. The campuses and
-    classes whose rows fed it are those of its roles and enrolments (R4).
+    by relation (`manager`). `facts` holds claim facts as tokens only (R23): `birth_date` is equal for equal dates; `sealed` holds
+    those that the state key opens. The campuses and classes whose rows fed it are those of its roles and enrolments (R4).
     """
 
     source: SourceName
@@ -135,6 +135,7 @@ class Record:
     related: Mapping[str, SourceKey] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     rows: tuple[RowRef, ...] = ()
+    sealed: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Engine:
         self._judge = Judge(config, store, clock, self._people.staff, nameless)
         self.approving = Approving(config, store, clock, nameless)
         self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
-        self.facts = LocalFacts(config, store, vault, clock, self._people, self._mappings, targets)
+        self.facts = LocalFacts(config, store, clock, self._people, self._mappings, targets)
         self._stopping = Event()
         self.deciding = Deciding(store, config.state, clock)
 

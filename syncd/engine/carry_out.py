@@ -21,6 +21,7 @@ from syncd.engine import passwords
 from syncd.engine.resolve import resolve
 from syncd.errors import EndpointError, TransientError
 from syncd.store import Intention, Store
+from syncd.store.history import password_context
 from syncd.targets import ById, Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
@@ -360,8 +361,3 @@ class CarryOut:
             else:
                 left.append(change)
         return left
-
-
-def password_context(target: str, person: str) -> str:
-    """What a sealed first password is bound to."""
-    return f"password {target} {person}"

@@ -24,7 +24,6 @@ from syncd.settings import Config, extra_fields
 from syncd.store import Finding, Intention, Store
 from syncd.targets import Scope
 from syncd.targets.target import Target
-from syncd.vault import Vault
 
 LOCK_SECONDS = 50.0
 """How long whoever locks waits for the answers that a run under way is still to get."""
@@ -41,14 +40,12 @@ class LocalFacts:
         self,
         config: Config,
         store: Store,
-        vault: Vault,
         clock: Callable[[], datetime],
         people: Rules,
         mappings: Mapping[TargetName, TargetMapping],
         targets: Mapping[TargetName, Target],
     ) -> None:
         self._store = store
-        self._vault = vault
         self._clock = clock
         self._zone = ZoneInfo(config.district.timezone)
         self._people = people
@@ -160,8 +157,7 @@ class LocalFacts:
                 raise ValueError(f"{name} follows from --campus and --until")
             values[f"field {name}"] = told[name].strip()
         if told.get("birth_date"):
-            born = date.fromisoformat(told["birth_date"].strip())
-            values["birth_date"] = self._vault.index_token(born.isoformat(), fact="birth_date")
+            values["birth_date"] = date.fromisoformat(told["birth_date"].strip()).isoformat()
         fact = Fact(
             0, _NOBODY_YET, FactKind.SPONSOR, self._clock(), actor, because, values=values | {"sponsor": sponsor}, until=until
         )

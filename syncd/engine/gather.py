@@ -7,6 +7,7 @@ store here but minted person ids: a plan that is never applied leaves every dige
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,15 +17,15 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, Reject, RowRef, SourceKey, SourceName, Subject, SubjectKey
 from syncd.core.resolution import spelled
 from syncd.engine import newcomers
+from syncd.engine.retelling import ROW_SPACE, retold
 from syncd.errors import EndpointError
 from syncd.sources import Source, extract
 from syncd.sources.spool import Spool, open_spool, stored
-from syncd.store import Finding, KnownKey, SnapshotRow, Store
+from syncd.store import Finding, KnownKey, Retold, SnapshotRow, Store
 from syncd.vault import Vault
 
 VANISHED = "(vanished)"
 """Where a row would be that is not there."""
-_ROW_SPACE = 1 << 128  # digests of rows are summed in this ring
 
 
 @dataclass(slots=True)
@@ -41,6 +42,13 @@ class Reading:
     persons: int = 0
     whole: bool = False  # everybody in it was compared, not only those who may be told otherwise
     failed: EndpointError | None = None
+    retold: Retold | None = None  # it is the first one read under this state key, and this is told as before but for that
+    same_since: date | None = None  # it tells nothing else than the roster accepted on that day: no new evidence
+
+    @property
+    def evident(self) -> bool:
+        """True for a roster that is another one than the last accepted: whoever is missing is missing once more (R13)."""
+        return self.fresh and self.same_since is None
 
     @property
     def shields_leavers(self) -> bool:
@@ -138,7 +146,8 @@ def compare(
         reading.persons = accepted.counts.get("persons", 0) if accepted else 0
         reading.rejects = _known_rejects(access, store)
         return reading
-    asked = _differing(access, spool, accepted, store)
+    rekeyed = access.name in store.rotation.pending()
+    asked = None if rekeyed else _differing(access, spool, accepted, store)
     others = 0  # who are as they were
     if asked is not None and accepted is not None:
         try:
@@ -153,7 +162,7 @@ def compare(
             rejects.append(item)
         else:
             key, digest = item
-            digests[key] = (digests.get(key, 0) + digest) % _ROW_SPACE
+            digests[key] = (digests.get(key, 0) + digest) % ROW_SPACE
     before = store.digests(access.name, asked)
     shielded = {SubjectKey(reject.subject, reject.key) for reject in rejects if reject.key is not None}
     reading.rejects = rejects
@@ -162,7 +171,28 @@ def compare(
     reading.changed = {key: digest for key, digest in digests.items() if before.get(key) != digest}
     if not reading.shields_leavers:
         reading.gone = {key for key in before if key not in digests and key not in shielded}
+    if rekeyed and accepted is not None:
+        _set_apart(access, reading, accepted, before, store, opened)
     return reading
+
+
+def _set_apart(
+    access: SourceAccess,
+    reading: Reading,
+    accepted: SnapshotRow,
+    before: Mapping[SubjectKey, int],
+    store: Store,
+    opened: Callable[[str], Spool],
+) -> None:
+    """Take what differs by the state key alone out of what has changed. Where the last copy cannot be read, all of it has."""
+    with suppress(EndpointError):
+        earlier = opened(accepted.spool)
+        told, same = retold(access.source, reading.spool, earlier, reading.changed, before, store.rotation.key_id)
+        reading.retold = told
+        reading.changed = {key: digest for key, digest in reading.changed.items() if key not in told.digests}
+        if same:
+            reading.same_since = accepted.accepted_on
+            reading.as_of = min(reading.as_of, accepted.accepted_on + timedelta(days=access.stale_after))
 
 
 def _persons(digests: Iterable[SubjectKey]) -> int:
@@ -309,7 +339,7 @@ def _compare_keys(
     # Somebody missing is looked at in every run until they have left: when grace ends depends on the day and on the evidence.
     seen = gone | touched
     missing = [key for key in known.values() if key.missing_since is not None and key.person not in left and key.key not in seen]
-    if reading.fresh and not reading.shields_leavers:
+    if reading.evident and not reading.shields_leavers:
         absent += missing
     for key in absent:
         changed = replace(key, missing_since=key.missing_since or today, absences=key.absences + 1)

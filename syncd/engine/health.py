@@ -33,8 +33,8 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
     fresh = False
     for name, reading in ready.readings.items():
         if reading.failed is None:
-            fresh = fresh or reading.fresh
-            told.append(Freshness(Kind.SOURCE, name, now, now if reading.fresh else None, count=reading.persons))
+            fresh = fresh or reading.evident
+            told.append(Freshness(Kind.SOURCE, name, now, now if reading.evident else None, count=reading.persons))
     for target, report in applied.reports.items():
         if report.stopped is not None:
             told.append(Freshness(Kind.TARGET, target, failed_at=now, why=_why(report.stopped)))
@@ -142,6 +142,7 @@ def _facts(
         breakers=breakers,
         rolling=rolling,
         half_approved=found.half_approved,
+        rekeying={name: keys for name, keys in found.rekeying.items() if keys},
     )
 
 
@@ -182,6 +183,7 @@ def as_json(health: Health) -> dict[str, object]:
         "held": sum(len(one.held) for one in facts.pipelines.values()),
         "half_approved": facts.half_approved,
         "quarantined": facts.quarantined,
+        "facts_under_earlier_keys": sum(sum(keys.values()) for keys in facts.rekeying.values()),
         "findings": dict(sorted(facts.findings.items())),
         "local_facts": {**facts.decided, "locks_owed": sum(facts.owed_locks.values())},
         "backup": _fresh_json(facts.backup, now) if facts.backup else None,

@@ -162,6 +162,7 @@ class Planned:
             believed=self.verdict.believed,
             bookmarks={name: one.bookmark for name, one in self.matched.items() if one.bookmark and whole},
             gone={name: one.gone for name, one in self.matched.items() if one.gone is not None and whole},
+            retold={name: one.retold for name, one in self.readings.items() if whole and one.retold is not None},
         )
 
 
@@ -174,7 +175,7 @@ def _not_yet(state: PersonState, before: PersonState | None) -> PersonState:
 def _snapshot(reading: Reading, today: date) -> SnapshotRow:
     spool = reading.spool
     counts = {**spool.counts, "persons": reading.persons}
-    return SnapshotRow(reading.source, spool.id, spool.content, counts, today, spool.fetched_at)
+    return SnapshotRow(reading.source, spool.id, spool.content, counts, reading.same_since or today, spool.fetched_at)
 
 
 def _digests(reading: Reading, people: People) -> tuple[dict[SubjectKey, int], set[SubjectKey]]:

@@ -120,7 +120,8 @@ def _fields_page() -> str:
             ],
         ),
         "\n## Never a field\n",
-        "Claim facts prove who somebody is when an account is claimed. They are stored as keyed digests only and can be",
+        "Claim facts prove who somebody is when an account is claimed. Birth dates are stored encrypted, beside a",
+        "keyed digest to compare them by; digits are stored as keyed digests only. They can be",
         f"written to no target: {', '.join(f'`{fact}`' for fact in CLAIM_FACTS)}.",
     ]
     return "\n".join(parts) + "\n"

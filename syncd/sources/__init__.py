@@ -15,7 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from syncd.core.model import Record, Reject, SourceKey, SourceName, SubjectKey
 from syncd.errors import EndpointError, TransientError
-from syncd.sources.spool import OLDEST, Spool, SpoolWriter, open_spool, purge, purge_partials, stored
+from syncd.sources.spool import OLDEST, Readable, Spool, SpoolWriter, open_spool, purge, purge_partials, stored
 from syncd.vault import Vault
 
 RowDigest = tuple[SubjectKey, int]
@@ -28,11 +28,11 @@ class Source(Protocol):
     def fetch(self, spool: SpoolWriter) -> None:
         """Copy everything in use into the spool, claim facts replaced by tokens. Raises EndpointError or TransientError."""
 
-    def digests(self, spool: Spool, of: Collection[SubjectKey] | None = None) -> Iterable[RowDigest | Reject]:
+    def digests(self, spool: Readable, of: Collection[SubjectKey] | None = None) -> Iterable[RowDigest | Reject]:
         """One item or more per spooled row, in file order; builds no records.
 
-        `of`: only what these add up to, and every Reject that is about them or about no person. It is asked where the spool tells
-        how it `differs`.
+        `of`: only what these add up to, and every Reject that is about them or about no person. It is asked of a whole Spool that
+        tells how it `differs`.
         """
 
     def records(self, spool: Spool, keys: Collection[SourceKey] | None) -> Iterator[Record | Reject]:

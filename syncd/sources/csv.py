@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from syncd.core.claims import parted
 from syncd.core.fields import CLAIM_FACTS
 from syncd.core.model import (
     Campus,
@@ -33,7 +34,7 @@ from syncd.core.model import (
 from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import Package, open_file
-from syncd.sources.spool import Spool, SpoolWriter, row_bytes
+from syncd.sources.spool import Readable, Spool, SpoolWriter, row_bytes
 from syncd.sources.spool_table import Writer
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Joins, Supplement, SupplementConfig, joined, stored_rejects
 from syncd.sources.values import (
@@ -55,7 +56,7 @@ _PEOPLE_ONLY = (MANAGER, "role", "campus")
 _ROLE_CELLS = ("campus", "role", "primary", "begin", "end")
 _CLASS_CELLS = ("class", "title", "campus", "role", "primary", "begin", "end", "kind")
 _CAMPUS_CELLS = ("name", "code", "kind", "parent")
-_MEANING = 1
+_MEANING = 2
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,7 @@ class Csv:
 
     # --- digests and records ----------------------------------------------------------------------------------------
 
-    def digests(self, spool: Spool, of: Collection[SubjectKey] | None = None) -> Iterator[tuple[SubjectKey, int] | Reject]:
+    def digests(self, spool: Readable, of: Collection[SubjectKey] | None = None) -> Iterator[tuple[SubjectKey, int] | Reject]:
         """One item or more per spooled row: campuses, persons, then what is joined to them. Always all of them: see `differs`."""
         if of is not None:
             raise ValueError("a spool of CSV files never tells how it differs from another")
@@ -320,14 +321,14 @@ class Csv:
             if wanted is None or person_key in wanted:
                 yield from rejects
 
-    def _people(self, spool: Spool) -> dict[str, SubjectKey]:
+    def _people(self, spool: Readable) -> dict[str, SubjectKey]:
         for name, table in self._tables.items():
             for fed in table.feeds:
                 if fed not in spool.columns(name):
                     self._refuse(f"spool {spool.id} lacks {fed}", "run the source again before a replay")
         return {row[0]: SubjectKey(Subject.PERSON, SourceKey(row[0])) for _, row in spool.rows("people")}
 
-    def _rows(self, spool: Spool) -> Iterator[tuple[str | Supplement, int, list[str]]]:
+    def _rows(self, spool: Readable) -> Iterator[tuple[str | Supplement, int, list[str]]]:
         """Every row about a person, people first."""
         for name in (*self._single, "roles", "enrolments"):
             for line, row in spool.rows(name):
@@ -340,7 +341,7 @@ class Csv:
         return dict(zip(self._tables[table].feeds, row[1:], strict=True))
 
     def _judge(
-        self, spool: Spool, table: str | Supplement, line: int, row: list[str], people: Mapping[str, SubjectKey]
+        self, spool: Readable, table: str | Supplement, line: int, row: list[str], people: Mapping[str, SubjectKey]
     ) -> RowRef | Reject | None:
         """Where a usable row stands; the Reject of one that is not; None for a joined row of nobody in the people file."""
         key = SourceKey(row[0])
@@ -365,7 +366,7 @@ class Csv:
             return Reject(spool.source, where, why, key)
         return where
 
-    def _roleless(self, spool: Spool, people: Mapping[str, SubjectKey]) -> frozenset[str]:
+    def _roleless(self, spool: Readable, people: Mapping[str, SubjectKey]) -> frozenset[str]:
         """Who may be the one a stray role was meant for: everybody without a role, where some role is nobody's."""
         if "roles" not in self._tables or any("role" in self._tables[table].feeds for table in self._single):
             return frozenset()
@@ -408,7 +409,7 @@ class Csv:
                 person.related[MANAGER] = SourceKey(manager)
             put_fields(person.fields, person.facts, cells, formats)
 
-    def _campuses(self, spool: Spool) -> Mapping[str, Campus] | None:
+    def _campuses(self, spool: Readable) -> Mapping[str, Campus] | None:
         """The campuses file; None where there is none and every key is a campus."""
         table = self._options.campuses
         if table is None:
@@ -447,7 +448,8 @@ class Csv:
         homeroom = homeroom_of(enrolments)
         if homeroom is not None:
             related[HOMEROOM_TEACHER] = homeroom.teachers[0]
-        return Record(self._name, key, fields, held, enrolments, (), related, facts, tuple(person.rows))
+        tokens, sealed = parted(facts)
+        return Record(self._name, key, fields, held, enrolments, (), related, tokens, tuple(person.rows), sealed)
 
 
 @dataclass(slots=True)

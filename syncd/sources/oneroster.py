@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from syncd.core.claims import parted
 from syncd.core.model import (
     Enrolment,
     Guardianship,
@@ -414,17 +415,8 @@ class Rules:
         homeroom = homeroom_of(enrolments)
         if homeroom is not None:
             told.related[HOMEROOM_TEACHER] = homeroom.teachers[0]
-        return Record(
-            self.source,
-            key,
-            told.fields,
-            roles_held,
-            enrolments,
-            guardians,
-            told.related,
-            told.facts,
-            tuple(rows),
-        )
+        tokens, sealed = parted(told.facts)
+        return Record(self.source, key, told.fields, roles_held, enrolments, guardians, told.related, tokens, tuple(rows), sealed)
 
 
 @dataclass(slots=True)

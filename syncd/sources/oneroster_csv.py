@@ -22,7 +22,7 @@ from syncd.sources.lockstep import Lost
 from syncd.sources.oneroster_copy import Copier, Delivery, Terms
 from syncd.sources.oneroster_follow import Follower
 from syncd.sources.oneroster_layout import LAYOUTS
-from syncd.sources.spool import Spool, SpoolWriter
+from syncd.sources.spool import Readable, Spool, SpoolWriter
 from syncd.sources.spool_table import Said
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Supplement, SupplementConfig
 from syncd.sources.values import EXTRA, MANAGER, Facts, claim_problem, target_problem
@@ -30,7 +30,7 @@ from syncd.vault import Vault
 
 VERSIONS = ("1.1", "1.2")
 _MODES = ("bulk", "delta", "absent")
-_MEANING = 1
+_MEANING = 2
 """Part of every content digest: raised when the same files would be spooled otherwise than before."""
 
 
@@ -174,9 +174,9 @@ class OneRosterCsv:
         """Equal for files that say the same, in whatever order and quotes."""
         return self._digest([*told, *(f"{table} {one.rows}" for table, one in sorted(said.items()))])
 
-    def digests(self, spool: Spool, of: Collection[SubjectKey] | None = None) -> Iterable[tuple[SubjectKey, int] | Reject]:
+    def digests(self, spool: Readable, of: Collection[SubjectKey] | None = None) -> Iterable[tuple[SubjectKey, int] | Reject]:
         """See `oneroster.Rules.digests`."""
-        return self._roster.digests(spool) if of is None else self._roster.digests_of(spool, of)
+        return self._roster.digests_of(spool, of) if of is not None and isinstance(spool, Spool) else self._roster.digests(spool)
 
     def records(self, spool: Spool, keys: Collection[SourceKey] | None) -> Iterator[Record | Reject]:
         """See `oneroster.Rules.records`."""

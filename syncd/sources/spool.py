@@ -29,7 +29,8 @@ FORMAT = 2
 OLDEST = timedelta(days=7)
 """How long rows that were replaced may lie beside those that are kept; a shorter retention counts (R38)."""
 
-_HEAD = "head"
+HEAD = "head"
+"""The file of a spool that says what it is made of."""
 _PARTIAL = ".partial-"
 _FILES = 12  # that a table may lie in: then it is written anew
 _DIFFERENCES = 50_000  # subjects that a spool remembers to differ in from an earlier one
@@ -239,10 +240,10 @@ class SpoolWriter:
         *before, own = table.files
         table.number = len(self._tables)
         self._tables[table.name] = table
-        with _create(self._partial / own.name) as file:
+        with create(self._partial / own.name) as file:
             writer = Writer(table, file, keys, marks)
             yield writer
-            _settle(file)
+            settle(file)
         if not writer.wrote and before:
             table.files = tuple(before)
             (self._partial / own.name).unlink()
@@ -254,9 +255,9 @@ class SpoolWriter:
         self._put(table.listed, writer.list())
 
     def _put(self, name: str, sealed: bytes) -> None:
-        with _create(self._partial / name) as file:
+        with create(self._partial / name) as file:
             file.write(sealed)
-            _settle(file)
+            settle(file)
 
     def _begin(self) -> None:
         """Make the folders, each closed to everybody else."""
@@ -282,10 +283,10 @@ class SpoolWriter:
                 [one.name, one.columns, one.files, one.said, one.number, one.rows, one.indexed] for one in self._tables.values()
             ],
         }
-        self._put(_HEAD, self._vault.seal(json.dumps(head).encode(), _context(self.source, self._id)))
-        _sync_folder(self._partial)
+        self._put(HEAD, self._vault.seal(json.dumps(head).encode(), head_bound_to(self.source, self._id)))
+        sync_folder(self._partial)
         self._partial.rename(self._home / self._id)
-        _sync_folder(self._home)
+        sync_folder(self._home)
         return open_spool(self._home.parent, self.source, self._id, self._vault)
 
     def discard(self) -> None:
@@ -297,12 +298,12 @@ def open_spool(folder: Path, source: SourceName, spool: str, vault: Vault) -> Sp
     """A stored spool by its id. Raises EndpointError where it is missing, altered, or sealed under another key."""
     path = folder / _safe(source) / _safe(spool)
     try:
-        sealed = (path / _HEAD).read_bytes()
+        sealed = (path / HEAD).read_bytes()
     except OSError as error:
         raise _lost(source, spool, error.strerror or str(error)) from error
     if len(sealed) < LEAST_BYTES:
         raise _lost(source, spool, "its head was cut off")
-    head = json.loads(vault.open(sealed, _context(source, spool)))
+    head = json.loads(vault.open(sealed, head_bound_to(source, spool)))
     if head["format"] != FORMAT:
         raise _lost(source, spool, f"it has format {head['format']}, this version reads {FORMAT}")
     tables: dict[str, Table] = {}
@@ -349,16 +350,19 @@ def row_bytes(table: str, row: list[str]) -> bytes:
     return (text if text.count(_SEPARATOR) == len(row) else repr((table, row))).encode("utf-8", "surrogatepass")
 
 
-def _create(path: Path) -> BinaryIO:
+def create(path: Path) -> BinaryIO:
+    """A new file that only its owner reads."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
-def _settle(file: BinaryIO) -> None:
+def settle(file: BinaryIO) -> None:
+    """Have what was written to a file on the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -376,9 +380,9 @@ def _free_id(home: Path, now: datetime, remembered: Collection[str]) -> str:
     return taken
 
 
-def _context(source: SourceName, spool: str) -> str:
+def head_bound_to(source: SourceName, spool: str) -> str:
     """Binds a head to its spool."""
-    return f"spool {source}/{spool}/{_HEAD}/0"
+    return f"spool {source}/{spool}/{HEAD}/0"
 
 
 def _safe(name: str) -> str:

@@ -107,7 +107,7 @@ class Table:
         if self._blocks is None:
             sealed = (self.folder / self.listed).read_bytes()
             _check(sealed, LEAST_BYTES)
-            plain = self.vault.open(sealed, _context(self.source, self.spool, self.listed, 0))
+            plain = self.vault.open(sealed, bound_to(self.source, self.spool, self.listed, 0))
             self._blocks = [_unpacked(*told) for told in _PACKED.iter_unpack(plain)]
         return self._blocks
 
@@ -154,13 +154,13 @@ class Table:
         sealed = file.path(self.folder, self.spool).with_suffix(".index").read_bytes()
         _check(sealed, LEAST_BYTES)
         entries = array("Q")
-        entries.frombytes(self.vault.open(sealed, _context(self.source, file.origin, file.index_name, 0)))
+        entries.frombytes(self.vault.open(sealed, bound_to(self.source, file.origin, file.index_name, 0)))
         return entries
 
     def _opened(self, block: Block, sealed: bytes) -> Iterator[Row]:
         _check(sealed, max(block.length, LEAST_BYTES))
         file = self.files[block.file]
-        plain = zlib.decompress(self.vault.open(sealed, _context(self.source, file.origin, file.name, block.offset)))
+        plain = zlib.decompress(self.vault.open(sealed, bound_to(self.source, file.origin, file.name, block.offset)))
         first = block.line
         for line, row in json.loads(plain):
             yield first + line, row
@@ -224,7 +224,7 @@ class Writer:
         offset, length = self._offset, 0
         if rows:
             plain = json.dumps([(line - first, row) for line, row in rows], separators=(",", ":")).encode("ascii")
-            sealed = self._table.vault.seal(zlib.compress(plain, 1), _context(self._table.source, self._origin, self._name, offset))
+            sealed = self._table.vault.seal(zlib.compress(plain, 1), bound_to(self._table.source, self._origin, self._name, offset))
             length = self._file.write(sealed)
             if self._keys is not None and offset < _INDEXED_BYTES:
                 keys = self._keys
@@ -246,12 +246,12 @@ class Writer:
     def index(self) -> bytes:
         """The sealed index of what was written here."""
         plain = array("Q", sorted(self._entries)).tobytes()
-        return self._table.vault.seal(plain, _context(self._table.source, self._origin, self._table.files[-1].index_name, 0))
+        return self._table.vault.seal(plain, bound_to(self._table.source, self._origin, self._table.files[-1].index_name, 0))
 
     def list(self) -> bytes:
         """The sealed list of all blocks."""
-        plain = b"".join(map(_packed, self.blocks))
-        return self._table.vault.seal(plain, _context(self._table.source, self._table.spool, self._table.listed, 0))
+        plain = b"".join(map(packed, self.blocks))
+        return self._table.vault.seal(plain, bound_to(self._table.source, self._table.spool, self._table.listed, 0))
 
 
 def link(table: Table, folder: Path, spool: str) -> None:
@@ -260,17 +260,22 @@ def link(table: Table, folder: Path, spool: str) -> None:
         for suffix in (".rows", ".index"):
             there = file.path(table.folder, table.spool).with_suffix(suffix)
             here = file.path(folder, spool).with_suffix(suffix)
-            if suffix == ".index" and not there.exists():
-                continue
-            try:
-                os.link(there, here)
-            except OSError:
-                shutil.copy(there, here)
-                with here.open("rb") as copied:
-                    os.fsync(copied.fileno())
+            if suffix == ".rows" or there.exists():
+                share(there, here)
 
 
-def _packed(block: Block) -> bytes:
+def share(there: Path, here: Path) -> None:
+    """One file under a second name; copied where the disk knows no links."""
+    try:
+        os.link(there, here)
+    except OSError:
+        shutil.copy(there, here)
+        with here.open("rb") as copied:
+            os.fsync(copied.fileno())
+
+
+def packed(block: Block) -> bytes:
+    """A block as the list of blocks has it."""
     mark = block.mark or Mark(0, 0, b"", 0)
     return _PACKED.pack(*block[:6], mark.first, mark.digest, mark.total.to_bytes(16, "big"))
 
@@ -287,6 +292,6 @@ def _check(sealed: bytes, least: int) -> None:
         raise CutOff
 
 
-def _context(source: str, origin: str, name: str, offset: int) -> str:
+def bound_to(source: str, origin: str, name: str, offset: int) -> str:
     """Binds what is sealed to its place: nothing can be swapped between spools, tables or positions unnoticed."""
     return f"spool {source}/{origin}/{name}/{offset}"

@@ -169,15 +169,17 @@ class Facts:
     def token(self, fact: str, key: SourceKey, text: str) -> str:
         """The token of one fact of one person; "" where there is none, `UNREADABLE` where it cannot be read.
 
-        A birth date becomes an index token, equal for equal dates (R35); digits become a token bound to this person.
+        A birth date becomes an index token, equal for equal dates (R35), with the sealed date behind it; digits become a token
+        bound to this person, which nothing opens.
         """
         if not text:
             return ""
         if fact == "birth_date":
             try:
-                return self.vault.index_token(read_date(text, self.formats).isoformat(), fact=fact)
+                born = read_date(text, self.formats).isoformat()
             except ValueError:
                 return UNREADABLE
+            return self.vault.kept_fact(born, source=self.source, key=key, fact=fact)
         digits = "".join(character for character in text if character in "0123456789")
         if len(digits) < 4:  # noqa: PLR2004 — the last four digits are the fact
             return UNREADABLE

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, insert, select, update
 
 from syncd.core.guard import Cell
 from syncd.core.health import Freshness, Kind
@@ -40,7 +40,9 @@ from syncd.store import (
     journal,
     migrations,
     reading,
+    remnants,
     roster,
+    rotation,
     statements,
     tables,
     tombstones,
@@ -55,6 +57,7 @@ from syncd.store.lives import Lives
 from syncd.store.past import Past
 from syncd.store.quarantine import Quarantine
 from syncd.store.resolutions import Resolutions
+from syncd.store.rotation import Rotation
 from syncd.store.rows import (
     Acceptance,
     Approval,
@@ -66,6 +69,7 @@ from syncd.store.rows import (
     Known,
     KnownKey,
     LedgerRow,
+    Retold,
     RunRow,
     SealedPassword,
     SnapshotRow,
@@ -82,7 +86,10 @@ class Store:
 
     def __init__(self, engine: Engine, vault: Vault) -> None:
         self._engine = engine
-        self._vault = vault
+        self._work_under(vault)
+
+    def _work_under(self, vault: Vault, witness: str = "") -> None:
+        self._vault, self._witness, engine = vault, witness, self._engine
         self.audit = Audit(engine, vault)
         self.facts = Facts(engine, vault)
         self.quarantine = Quarantine(engine, vault)
@@ -90,6 +97,7 @@ class Store:
         self.past = Past(engine)
         self.lives = Lives(engine, vault)
         self.decisions = Decisions(engine, vault)
+        self.rotation = Rotation(engine, vault, self._work_under)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -103,10 +111,15 @@ class Store:
                 store.migrate()
             with looking(store._engine) as connection:  # who only opens it waits for no writer
                 migrations.check(connection)
-                known = _check_key(connection, vault)
+                known = rotation.check_key(connection, vault)
+                whole, left = rotation.with_heirlooms(connection, vault), remnants.are_left(connection)
+            if left:
+                remnants.wipe(store._engine)
             if not known:
                 with transaction(store._engine) as connection:
-                    _keep_witness(connection, vault)
+                    known = rotation.keep_witness(connection, vault)
+            store._work_under(whole, known)
+            rotation.watch_key(store._engine, lambda: store._witness)
         except BaseException:
             store.close()
             raise
@@ -447,9 +460,11 @@ class Store:
         with transaction(self._engine) as connection:
             holding.expire(connection, now.astimezone(UTC))
             decisions.expire(connection, now.astimezone(UTC))
-            return journal.expire(
+            gone = journal.expire(
                 connection, self._vault, now.astimezone(UTC), plans_before.astimezone(UTC), images_before.astimezone(UTC)
             )
+        remnants.wipe(self._engine)
+        return gone
 
     def open_intentions(self) -> list[Intention]:
         """Journalled changes without an outcome, oldest first."""
@@ -562,22 +577,10 @@ class Store:
     def restore(self, path: Path) -> int:
         """Fill this empty store from a copy; how many rows. The next run will be a reconcile (R25)."""
         with transaction(self._engine) as connection:
-            return backup.read(connection, self._vault, path)
-
-
-def _check_key(connection: Connection, vault: Vault) -> bool:
-    """Refuse a store that was sealed under another key, on its first row rather than in the middle of a run; False: under none."""
-    held = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "sealed witness")).scalar()
-    if held is not None:
-        vault.open(bytes.fromhex(held), "witness")
-    return held is not None
-
-
-def _keep_witness(connection: Connection, vault: Vault) -> None:
-    """Tell by which key this store is sealed, unless somebody else has meanwhile."""
-    if not _check_key(connection, vault):
-        sealed = vault.seal(b"syncd", "witness").hex()
-        statements.upsert(connection, tables.meta, [{"key": "sealed witness", "value": sealed}])
+            count = backup.read(connection, self._vault, path)
+            restored = rotation.with_heirlooms(connection, self._vault), rotation.witness(connection)
+        self._work_under(*restored)
+        return count
 
 
 def _utc(now: datetime) -> str:
@@ -591,5 +594,5 @@ def _number(run: RunId) -> int:
 
 __all__ = [
     "Acceptance", "Approval", "Enrolled", "Finding", "Guardian", "Intention", "JournalRow", "Known", "KnownKey", "LedgerRow",
-    "RunRow", "SealedPassword", "SnapshotRow", "Store", "Wellbeing",
+    "Retold", "RunRow", "SealedPassword", "SnapshotRow", "Store", "Wellbeing",
 ]  # fmt: skip

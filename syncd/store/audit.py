@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, Row, Select, Table, select, text
 
 from syncd.core import audit
 from syncd.core.model import PersonId, RunId
+from syncd.errors import EndpointError
 from syncd.store import codec, statements, tables
 from syncd.store.database import looking, transaction
 from syncd.store.reading import number, person_id
@@ -82,6 +83,7 @@ _Row = Mapping[str, Any]
 class _Walk:
     """What is known on the way."""
 
+    vault: Vault
     problems: list[str] = field(default_factory=list)
     entries: int = 0
     rows: int = 0
@@ -272,7 +274,7 @@ def _entry(row: Row[Any], vault: Vault) -> Entry:
 
 def walked(connection: Connection, vault: Vault, told: Head | None) -> Verified:
     """What a walk along the whole chain finds."""
-    walk = _Walk()
+    walk = _Walk(vault)
     before, last, seen = audit.GENESIS, 0, told is None or told.seq == 0
     covered = {
         INTENDED: _Covered(connection, tables.journal, _JOURNALLED),
@@ -286,7 +288,7 @@ def walked(connection: Connection, vault: Vault, told: Head | None) -> Verified:
         if kind in covered:
             covered[kind].check(row, walk)
         else:
-            _check_decision(row, walk, vault)
+            _check_decision(row, walk)
         before, last = here, seq
         if told is not None and seq == told.seq:
             seen = here.hex() == told.link
@@ -311,6 +313,7 @@ class _Covered:
     def __init__(self, connection: Connection, table: Table, columns: Sequence[str]) -> None:
         self._name = table.name
         self._columns = columns
+        self._contents = "journal" if table is tables.journal else "outcome"  # what theirs are sealed as
         journal, images = tables.journal, tables.images
         if table is journal:  # its contents lie in a table of their own
             begun: Select[Any] = select(table, table.c.at.label("begun"), images.c.sealed)
@@ -349,7 +352,7 @@ class _Covered:
         for row in mine:
             committed = _plain(row["commitment"])
             if row["sealed"]:
-                if audit.digest(bytes(row["sealed"])) != committed:
+                if _committed(walk, bytes(row["sealed"]), f"{self._contents} {row['seq']}") != committed:
                     walk.problems.append(f"the contents of {self._name} row {row['seq']} are not those that were written")
             elif committed == _NEVER:
                 walk.destroyed += 1
@@ -371,17 +374,25 @@ def _plain(value: Any) -> audit.Cell:
     return bytes(value) if isinstance(value, (bytes, memoryview)) else value
 
 
-def _check_decision(row: _Row, walk: _Walk, vault: Vault) -> None:
+def _committed(walk: _Walk, sealed: bytes, context: str) -> bytes | None:
+    """What was committed to for these contents, under whatever key they are now; None where nobody can tell."""
+    try:
+        return audit.digest(walk.vault.enclosed(sealed, context)[1])
+    except EndpointError:
+        return None
+
+
+def _check_decision(row: _Row, walk: _Walk) -> None:
     if row["kind"] == FORGOTTEN and row["person"] is not None:
         walk.forgotten.add(row["person"])
     if not row["sealed"]:
         walk.missing.append({**row, "begun": row["at"]})
-    elif audit.digest(bytes(row["sealed"])) != bytes(row["commitment"]):
+    elif _committed(walk, bytes(row["sealed"]), _context(row["seq"])) != bytes(row["commitment"]):
         walk.problems.append(f"the contents of entry {row['seq']} ({row['kind']}) are not those that were written")
     elif row["kind"] == FORGOTTEN:
-        walk.emptied.update(json.loads(vault.open(row["sealed"], _context(row["seq"]))).get("emptied", ()))
+        walk.emptied.update(json.loads(walk.vault.open(row["sealed"], _context(row["seq"]))).get("emptied", ()))
     elif row["kind"] == EXPIRED:
-        walk.expired = max(walk.expired, json.loads(vault.open(row["sealed"], _context(row["seq"])))["before"])
+        walk.expired = max(walk.expired, json.loads(walk.vault.open(row["sealed"], _context(row["seq"])))["before"])
 
 
 def _account_for(walk: _Walk) -> int:

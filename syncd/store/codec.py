@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from syncd.core import claims
 from syncd.core.model import (
     Account,
     Campus,
@@ -25,6 +26,8 @@ from syncd.core.model import (
     TargetName,
     Value,
 )
+
+_FACTS = 5  # where claim facts stand in a record
 
 
 def dumps(told: object) -> bytes:
@@ -72,7 +75,7 @@ def record_to_bytes(record: Record) -> bytes:
             [[_section(one.section), one.role, one.primary, _day(one.begin), _day(one.end)] for one in record.enrolments],
             [[one.guardian, one.relation] for one in record.guardians],
             dict(record.related),
-            dict(record.facts),
+            claims.joined(record.facts, record.sealed),
             [[one.file, one.line] for one in record.rows],
         ]
     )
@@ -80,7 +83,8 @@ def record_to_bytes(record: Record) -> bytes:
 
 def record_from_bytes(source: SourceName, key: SourceKey, told: bytes) -> Record:
     """The record that was written. What the first version wrote before the rows (what is referred to) is not read any more."""
-    fields, roles, enrolments, guardians, related, facts, *_, rows = json.loads(told)
+    fields, roles, enrolments, guardians, related, kept, *_, rows = json.loads(told)
+    facts, sealed = claims.parted(kept)
     return Record(
         source,
         key,
@@ -94,7 +98,15 @@ def record_from_bytes(source: SourceName, key: SourceKey, told: bytes) -> Record
         related,
         facts,
         tuple(RowRef(file, line) for file, line in rows),
+        sealed,
     )
+
+
+def with_facts(told: bytes, kept: Mapping[str, str]) -> bytes:
+    """The record that was written, with these claim facts instead of its own, as they lie at rest."""
+    whole = json.loads(told)
+    whole[_FACTS] = dict(kept)
+    return dumps(whole)
 
 
 def _unsection(told: list[Any]) -> Section:

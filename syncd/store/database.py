@@ -108,14 +108,22 @@ def overwriting(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql("PRAGMA secure_delete=OFF")
 
 
-def empty_log(engine: Engine) -> None:
-    """Take what was written into SQLite's file and empty its log, where older pages stand; left for later while somebody reads."""
-    if engine.dialect.name == "sqlite":
-        connection = engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            connection.close()
+def empty_log(engine: Engine) -> bool:
+    """Take what was written into SQLite's file and empty its log, where older pages stand; False while somebody reads in it."""
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=1000")  # whoever reads there is not waited for
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        told = cursor.fetchone()
+        cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+        return told is not None and told[0] == 0
+    except sqlite3.OperationalError:  # locked for longer than that
+        return False
+    finally:
+        connection.close()
 
 
 _MEANINGS = {

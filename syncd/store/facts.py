@@ -26,6 +26,7 @@ from syncd.vault import Vault
 _ONE_OF_A_KIND = frozenset(
     {FactKind.OVERRIDE, FactKind.FREEZE, FactKind.LOCK, FactKind.SPONSOR}
 )  # a new one takes the old one's place
+_BORN = "birth_date"
 _LANDED = (str(Result.DONE), str(Result.ALREADY))
 
 
@@ -53,14 +54,20 @@ class Facts:
             return _add(connection, self._vault, fact)
 
     def sponsor(self, fact: Fact) -> Fact:
-        """Remember a sponsorship of somebody new, who is minted in the same transaction; its person, id and `key` are filled in."""
+        """Remember a sponsorship of somebody new, who is minted in the same transaction; its person, id and `key` are filled in.
+
+        A birth date among its values is kept as that of a roster is (R23).
+        """
         with transaction(self._engine) as connection:
             given = connection.execute(select(tables.source_keys.c.key).where(tables.source_keys.c.source == LOCAL)).scalars()
             # not how many there are: one of them may have been forgotten, and the next would be somebody who is there
             last = max((int(key.rpartition("-")[2]) for key in given), default=0)
             key = SourceKey(f"sponsored-{last + 1}")
             person = writing.mint(connection, [(LOCAL, key)])[LOCAL, key]
-            return _add(connection, self._vault, replace(fact, person=person, values={**fact.values, "key": key}))
+            values = {**fact.values, "key": key}
+            if values.get(_BORN):
+                values[_BORN] = self._vault.kept_fact(values[_BORN], source=LOCAL, key=key, fact=_BORN)
+            return _add(connection, self._vault, replace(fact, person=person, values=values))
 
     def end(self, ids: Collection[int], at: datetime, actor: str, because: str) -> None:
         """These facts hold no more; their persons must be looked at (R4)."""

@@ -109,6 +109,11 @@ def findings(connection: Connection, vault: Vault, kind: str | None) -> list[Fin
     return found
 
 
+def password_context(target: str, person: str) -> str:
+    """What a sealed first password is bound to."""
+    return f"password {target} {person}"
+
+
 def sealed_passwords(connection: Connection, target: TargetName | None, now: datetime) -> list[SealedPassword]:
     """First passwords of accounts that exist, not handed out and not expired."""
     table, done = tables.passwords, tables.outcomes

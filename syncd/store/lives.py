@@ -18,10 +18,11 @@ from syncd.core.model import Change, PersonId, RunId, SourceKey, SourceName, Tar
 from syncd.core.plan import digest
 from syncd.core.rendering import where
 from syncd.errors import ChangeError
-from syncd.store import audit, codec, history, tables, tombstones
-from syncd.store.database import empty_log, looking, overwriting, transaction
+from syncd.store import audit, codec, history, remnants, tables, tombstones
+from syncd.store.database import looking, overwriting, transaction
 from syncd.store.exposure import Exposure, exposure
 from syncd.store.reading import chunks, number
+from syncd.store.rotation import CONTEXTS
 from syncd.vault import Vault
 
 Opener = Callable[[Row[Any], Vault], object]
@@ -124,7 +125,8 @@ class Lives:
             audit.destroy(connection, number(person), naming)
             told = {"because": because, "rows": dict(gone.rows), "names": gone.names, "emptied": naming}
             audit.append(connection, self._vault, audit.FORGOTTEN, actor, told, now, person=person)
-        empty_log(self._engine)
+            remnants.leave(connection)
+        remnants.wipe(self._engine)
         return gone
 
 
@@ -259,19 +261,20 @@ def _plans_about(connection: Connection, vault: Vault, person: PersonId) -> dict
     return found
 
 
+def _told(table: str, column: str) -> Opener:
+    """How a sealed column of JSON opens."""
+    return lambda row, vault: json.loads(_contents(table, column)(row, vault))
+
+
+def _contents(table: str, column: str) -> Callable[[Row[Any], Vault], bytes]:
+    return lambda row, vault: vault.open(getattr(row, column), CONTEXTS[table, column](row))
+
+
 OPENERS: Mapping[tuple[str, str], Opener] = {
     ("records", "sealed"): _record,
     ("links", "sealed"): _account,
-    ("findings", "sealed"): lambda row, vault: json.loads(
-        vault.open(row.sealed, f"finding {row.run} {row.kind} {f'p{row.person}' if row.person else ''}")
-    ),
-    ("audit", "sealed"): lambda row, vault: json.loads(vault.open(row.sealed, f"audit {row.seq}")),
-    ("quarantine", "sealed"): lambda row, vault: json.loads(
-        vault.open(row.sealed, f"quarantine {row.target} {row.person} {row.kind} {row.group}")
-    ),
-    ("facts", "sealed"): lambda row, vault: json.loads(vault.open(row.sealed, f"fact p{row.person} {row.kind}")),
-    ("facts", "sealed_end"): lambda row, vault: vault.open(row.sealed_end, f"end of fact p{row.person} {row.kind}").decode(),
-    ("resolutions", "sealed"): lambda row, vault: json.loads(vault.open(row.sealed, f"resolution {row.subject} {row.candidate}")),
+    **{(name, "sealed"): _told(name, "sealed") for name in ("findings", "audit", "quarantine", "facts", "resolutions")},
+    ("facts", "sealed_end"): lambda row, vault: _contents("facts", "sealed_end")(row, vault).decode(),
 }
 """How each sealed column opens."""
 

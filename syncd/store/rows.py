@@ -134,6 +134,7 @@ class Wellbeing:
     quarantined: int
     rollover: str = ""  # as it was remembered
     half_approved: int = 0  # changes that somebody approved, but not as many as must
+    rekeying: Mapping[SourceName, Mapping[str, int]] = field(default_factory=dict)  # facts under earlier keys, by source and key
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,19 @@ class Guardian:
 
 
 @dataclass(frozen=True, slots=True)
+class Retold:
+    """A roster read for the first time under this key (R23).
+
+    `digests` are of whatever it tells as it did, but for the key; `facts` the claim facts of these people as they are to lie at
+    rest. `complete`: it holds no fact under an earlier key, so that whose facts are still under one is not in it.
+    """
+
+    digests: Mapping[SubjectKey, int] = field(default_factory=dict)
+    facts: Mapping[SourceKey, Mapping[str, str]] = field(default_factory=dict)
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """Everything a clear plan makes true before its first change is sent, in one transaction.
 
@@ -188,7 +202,8 @@ class Acceptance:
     other than we knew, and `found` the names seen on targets, with their holders: in one transaction with the marks, so that what
     was seen is never known unmarked. `findings` replaces the current ones of the pipeline. `believed` are signs of the rosters that
     nobody is held for, counted by cell. `bookmarks` say up to where targets were looked at: what was seen there is among the rest.
-    `gone` are the linked accounts that a whole read of a target did not find anywhere.
+    `gone` are the linked accounts that a whole read of a target did not find anywhere. `retold` are rosters read for the first time
+    under another key.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
@@ -206,3 +221,4 @@ class Acceptance:
     believed: Mapping[Cell, int] = field(default_factory=dict)
     bookmarks: Mapping[TargetName, str] = field(default_factory=dict)
     gone: Mapping[TargetName, Collection[NativeId]] = field(default_factory=dict)
+    retold: Mapping[SourceName, Retold] = field(default_factory=dict)

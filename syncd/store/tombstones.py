@@ -1,6 +1,7 @@
 """Names of people who were forgotten: nobody can read them here any more, and nobody is ever given them (R9, R24).
 
 In the ledger a keyed digest stands where the name stood. Whoever knows a name can ask whether it is taken; nobody can list them.
+Nobody can put them under another key either: each is asked for under every key there ever was.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from syncd.vault import Vault
 
 FORGOTTEN = "forgotten"
 """Who holds such a name: no person id, and no account."""
+_FACT = "forgotten name"
 
 
 def raise_over(connection: Connection, vault: Vault, person: PersonId, now: str) -> int:
@@ -35,7 +37,7 @@ def standing(connection: Connection, vault: Vault, keys: Collection[str]) -> set
     table = tables.ledger
     if connection.execute(select(table.c.name).where(table.c.holder == FORGOTTEN).limit(1)).first() is None:
         return set()
-    by_stone = {_stone(vault, key): key for key in keys}
+    by_stone = {f"#{token}": key for key in keys for token in vault.index_tokens(key, fact=_FACT)}
     found: set[str] = set()
     for piece in chunks(by_stone):
         found.update(connection.execute(select(table.c.name).where(table.c.name.in_(piece))).scalars())
@@ -49,4 +51,4 @@ def holders(connection: Connection, vault: Vault, names: Collection[str]) -> dic
 
 
 def _stone(vault: Vault, key: str) -> str:
-    return f"#{vault.index_token(key, fact='forgotten name')}"
+    return f"#{vault.index_token(key, fact=_FACT)}"

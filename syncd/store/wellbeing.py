@@ -15,6 +15,7 @@ from syncd.core.model import SourceKey, SourceName
 from syncd.store import statements, tables
 from syncd.store.decisions import half_approved
 from syncd.store.history import run_row
+from syncd.store.rotation import pending
 from syncd.store.rows import RunRow, Wellbeing
 
 _NEWEST, _WHOLE = 20, 12
@@ -77,6 +78,7 @@ def wellbeing(
         connection.execute(select(func.count()).select_from(aside)).scalar_one(),
         connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "rollover")).scalar() or "",
         half_approved(connection),
+        pending(connection),
     )
 
 

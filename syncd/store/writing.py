@@ -14,7 +14,7 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
-from syncd.store import codec, holding, roster, tables, tombstones
+from syncd.store import codec, holding, roster, rotation, tables, tombstones
 from syncd.store.reading import bookmark_key, chunks, closed_by_lock, gone_key, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
@@ -258,6 +258,8 @@ def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, n
         _digests(connection, source, advanced, gone)
     attach(connection, told.keys)
     _records(connection, vault, told.records)
+    for source, retold in told.retold.items():
+        rotation.renew(connection, vault, source, retold)
     roster.keep(connection, told.records)
     set_states(connection, told.persons)
     _references(connection, told.refs)

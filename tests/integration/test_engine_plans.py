@@ -12,8 +12,8 @@ import pytest
 from syncd.core import plan as plans
 from syncd.core.guard import Limit
 from syncd.core.model import KIND_ORDER, Change, Failure, Kind, NativeId, Outcome, Result
-from syncd.engine.carry_out import password_context
 from syncd.errors import EndpointError
+from syncd.store.history import password_context
 from syncd.targets import PasswordOf
 from syncd.targets.memory import Memory, MemoryConfig, _No
 from tests.fixtures.engine_world import FIRST_DAY, LDAP, MAIN, PLACES, World, digests, employee, found, kinds, pupil, world

@@ -19,10 +19,10 @@ from syncd.assembly import migrate_store
 from syncd.cli import main
 from syncd.cli.exits import Exit
 from syncd.core.model import Change, Kind, NativeId
-from syncd.engine.carry_out import password_context
 from syncd.errors import EndpointError
 from syncd.settings import load
 from syncd.sources.spool import open_spool
+from syncd.store.history import password_context
 from syncd.targets import PasswordOf
 from syncd.targets.memory import Memory, MemoryConfig
 from tests.fixtures.engine_world import FIRST_DAY, LDAP, MAIN, PLACES, SIS, World, pupil, world

@@ -109,6 +109,10 @@ def test_a_district_that_is_well_gives_no_reason() -> None:
         ),
         pytest.param(replace(WELL, pipelines={"main": PipelineFacts()}), Level.WARNING, "pipeline main: has never run", id="new"),
         pytest.param(replace(WELL, quarantined=3), Level.WARNING, "quarantine: 3 changes were refused", id="quarantine"),
+        pytest.param(
+            replace(WELL, rekeying={"sis": {"1a2b3c4d": 9000}}),
+            Level.WARNING, "source sis: rotation pending: 9,000 of its facts are still under key 1a2b3c4d", id="rotation",
+        ),
         pytest.param(replace(WELL, backup=None), Level.WARNING, "backup: there is none", id="no backup"),
         pytest.param(
             replace(WELL, backup=Freshness(Kind.BACKUP, "", ago(days=9))),
