@@ -102,6 +102,16 @@ class Row:
     def likeness(self) -> tuple[str, str]:
         return self.birth, fold(self.family)
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What somebody can be recognised by."""
+        return (*self.likeness, fold(self.given))
+
+    def is_like(self, other: Row) -> bool:
+        """Of the same birth date and family name, the given name of one the beginning of the other's."""
+        one, two = fold(self.given), fold(other.given)
+        return self.likeness == other.likeness and (one.startswith(two) or two.startswith(one))
+
 
 def fold(text: str, keep: str = "") -> str:
     """Small ASCII letters and digits only."""
@@ -187,6 +197,7 @@ class Oracle:
         self.content = ""
         self.accepted = date.min
         self.refused: set[str] = set()  # keys of rows that could not be used
+        self.doubts: dict[str, dict[str, tuple[str, ...]]] = {}  # of who is disputed: who was called so, and is told how now
 
     def day(self, today: date, roster: Path, supplements: Path | None = None) -> Answer:
         """What must be true after a run on `today` that read these files."""
@@ -195,7 +206,7 @@ class Oracle:
             self.accepted = today
         rows = self.join(today)
         unknown = {key: row for key, row in sorted(rows.items()) if key not in self.humans and key not in self.refused}
-        disputed, held = self.disputes(unknown), set[str]()
+        disputed, held = self.disputes(unknown, rows), set[str]()
         for key in sorted(unknown.keys() - disputed):
             self.humans[key] = Human(key, rows[key])
         for key, human in sorted(self.humans.items()):
@@ -332,19 +343,37 @@ class Oracle:
 
     # --- the rules ---
 
-    def disputes(self, unknown: Mapping[str, Row]) -> set[str]:
-        """New keys with the birth date and family name of somebody else whose given name equals or begins theirs (R35)."""
-        disputed: set[str] = set()
-        groups: dict[tuple[str, str], list[tuple[str, str]]] = {}  # (key, given); known people as they were told last
-        for key, row in [*((human.key, human.row) for human in self.humans.values()), *unknown.items()]:
+    def disputes(self, unknown: Mapping[str, Row], rows: Mapping[str, Row]) -> set[str]:
+        """New keys with the birth date and family name of somebody else whose given name equals or begins theirs (R35).
+
+        Known people count as they are told today, or were last; and, for whoever is new today, as they were told until today, for
+        as long as they are told just as they are today.
+        """
+        told = {key: rows.get(key, human.row) for key, human in self.humans.items()}
+        until = {key: human.row for key, human in self.humans.items()}
+        everybody = {**told, **unknown}
+        now, before = self.likenesses(everybody), self.likenesses(until)
+        doubts: dict[str, dict[str, tuple[str, ...]]] = {}
+        for key, row in unknown.items():
+            alike = {other for other in now.get(row.likeness, ()) if other != key and row.is_like(everybody[other])}
+            if key in self.doubts:
+                kept = {other: said for other, said in self.doubts[key].items() if told[other].told == said}
+            else:
+                kept = {other: told[other].told for other in before.get(row.likeness, ()) if row.is_like(until[other])}
+            kept = {other: said for other, said in kept.items() if other not in alike}
+            if alike or kept:
+                doubts[key] = kept
+        self.doubts = doubts
+        return set(doubts)
+
+    @staticmethod
+    def likenesses(rows: Mapping[str, Row]) -> dict[tuple[str, str], set[str]]:
+        """The keys by birth date and family name."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for key, row in rows.items():
             if all(row.likeness):
-                groups.setdefault(row.likeness, []).append((key, fold(row.given)))
-        for group in groups.values():
-            for key, given in group:
-                for other, called in group:
-                    if key != other and key in unknown and (given.startswith(called) or called.startswith(given)):
-                        disputed.add(key)
-        return disputed
+                found.setdefault(row.likeness, set()).add(key)
+        return found
 
     def decide(self, human: Human, present: bool, today: date, as_of: date) -> None:
         """Where one person stands today."""

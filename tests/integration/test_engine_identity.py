@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from syncd.core.model import Kind, NativeId
+from syncd.core.resolution import Verb
+from syncd.engine.deciding import Answer
 from syncd.targets.memory import Memory, MemoryConfig
 from tests.fixtures.engine_world import (
     FIRST_DAY,
@@ -410,6 +412,38 @@ def test_a_dispute_is_told_until_it_is_settled(district: World) -> None:
         district.day()  # the first run still compares with what Zoe was called before it
     assert holding(district, "10007") != []
     assert district.store.findings("disputed") == []
+
+
+def number_used_again(district: World) -> None:
+    """Ada has a new key and number, and her old ones are another child's, in one roster."""
+    ada = pupil(1)
+    district.students(replace(ada, given="Zora", family="Zell"), pupil(7, given="Ada", family="Abara", birth=ada.birth))
+
+
+@pytest.mark.parametrize("kind", ["delta", "everything", "reconcile"])
+def test_who_was_called_like_a_newcomer_until_now_is_asked_about(district: World, kind: str) -> None:
+    """R35: in every run from then on, of whatever kind and whether the roster is new or not, until a human has decided."""
+    number_used_again(district)
+    for again in (kind, "delta", "reconcile", kind):
+        planned = district.day(kind=again)
+        [dispute] = [one for one in planned.findings if one.kind == "disputed"]
+        assert (dispute.subject, dispute.detail["candidates"]) == ("sis/s7", district.person("s1"))
+        assert "until the roster in which this record appeared" in dispute.why
+        assert holding(district, "10007") == []
+    assert district.account("s1").attributes["sn"] == ("Zell",)
+    checked = district.engine.deciding.check([Answer("sis/s7", Verb.IGNORE, "", "two children")], "ana (uid 1)")
+    district.engine.deciding.remember(checked.answers)
+    assert found(district.day(), "disputed") == []
+    assert holding(district, "10007") != []
+
+
+def test_what_a_later_roster_tells_otherwise_ends_the_question(district: World) -> None:
+    """R5, R35: whoever mends the row of the one who is asked about has looked at both."""
+    number_used_again(district)
+    district.day()
+    district.students(replace(pupil(1), given="Zora", family="Zelle"))
+    assert found(district.day(), "disputed") == []
+    assert holding(district, "10007") != []
 
 
 def test_a_privileged_account_is_never_adopted(tmp_path: Path) -> None:

@@ -186,6 +186,29 @@ def test_newcomer_who_resembles_a_known_child_is_disputed_alone(town: Town) -> N
     assert answer.disputed == {"s9"}
 
 
+def test_newcomer_who_resembles_a_child_as_told_until_today_is_disputed_until_that_child_is_told_otherwise(town: Town) -> None:
+    """A number that was given to another child: the old likeness and the new key come with one roster."""
+    town.student("s1", "Ana,Ruiz", "2016-01-02")
+    town.day(0)
+    town.student("s1", "Zoe,Zell", "2016-01-02")
+    town.student("s9", "Ana,Ruiz", "2016-01-02")
+    assert [town.day(number, note=f"{number}").disputed for number in (1, 2, 2, 5)] == [{"s9"}] * 4
+    town.student("s1", "Zoe,Zeller", "2016-01-02")
+    answer = town.day(6)
+    assert (set(answer.accounts), answer.disputed) == ({"s1", "s9"}, frozenset())
+
+
+def test_newcomer_whom_a_child_is_told_like_from_today_is_disputed(town: Town) -> None:
+    """A name that is corrected to a newcomer's in the roster that brings the newcomer."""
+    town.student("s1", "Zoe,Zell", "2016-01-02")
+    town.day(0)
+    town.student("s1", "Ana,Ruiz", "2016-01-02")
+    town.student("s9", "Ana,Ruiz", "2016-01-02")
+    assert town.day(1).disputed == {"s9"}
+    town.student("s1", "Zoe,Zell", "2016-01-02")
+    assert not town.day(2).disputed
+
+
 def test_dispute_ends_when_the_other_row_goes(town: Town) -> None:
     """When one of two disputed newcomers is taken off the roster, the other one is a person."""
     town.student("s1", "Ana,Ruiz", "2016-01-02")
