@@ -50,6 +50,13 @@ class EndpointError(SyncdError):
         super().__init__(f"{endpoint}: {why}" + (f"; {remedy}" if remedy else ""))
 
 
+class StoreError(EndpointError):
+    """The store is unusable now: whatever is under way ends, and no target is blamed for it."""
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__("store", why, remedy)
+
+
 class Stopped(SyncdError):  # noqa: N818 — not a fault: somebody asked for it
     """The program was told to end while it planned: nothing was written, and the next run plans anew."""
 

@@ -46,6 +46,7 @@ from syncd.engine.health import Health, as_json, health, in_words
 from syncd.engine.lock import DAEMON, Busy, Lease, exclusive
 from syncd.errors import ConfigError, EndpointError, Problem, Stopped, SyncdError
 from syncd.settings import Config, check, parsed_address
+from syncd.store.database import impatient
 from syncd.web.ops import listening, ops
 
 PATIENCE = 15.0
@@ -163,6 +164,10 @@ class Daemon:
 
     def _look(self, lease: Lease) -> None:
         """Say that the daemon lives, once the store has answered. Raises Busy where another daemon took over."""
+        with impatient():  # a lock of somebody else's must keep nobody from ending the daemon, nor its signs of life
+            self._look_now(lease)
+
+    def _look_now(self, lease: Lease) -> None:
         try:
             self._district.store.answers()
         except EndpointError as error:
@@ -405,12 +410,13 @@ class Daemon:
     # --- how it is ----------------------------------------------------------------------------------------------------
 
     def health(self) -> Health:
-        """How the district is. Raises EndpointError where the store does not answer."""
+        """How the district is. Raises EndpointError where the store does not answer; whoever asks waits for no lock of others."""
         district, now = self._district, self._clock()
         times = next_runs(district.config, now)
-        return health(
-            district.config, district.store, now, self._version, times, alive=True, breakers=self._breakers, broken=self._broken
-        )
+        with impatient():
+            return health(
+                district.config, district.store, now, self._version, times, alive=True, breakers=self._breakers, broken=self._broken
+            )
 
     def _how(self) -> tuple[bool, dict[str, object]]:
         found = self.health()
@@ -420,7 +426,8 @@ class Daemon:
         if self._stopping.is_set():
             return "ending"
         try:
-            self._district.store.answers()
+            with impatient():
+                self._district.store.answers()
         except EndpointError as error:
             return str(error)
         return ""

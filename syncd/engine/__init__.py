@@ -40,7 +40,7 @@ from syncd.engine.rollover import paused
 from syncd.engine.set_aside import set_aside
 from syncd.engine.shapes import Ground
 from syncd.engine.undoing import UNDO, Undoing, undoable
-from syncd.errors import EndpointError, Stopped, TransientError
+from syncd.errors import EndpointError, Stopped, StoreError, TransientError
 from syncd.settings import Config, extra_fields
 from syncd.sources import Source
 from syncd.sources.spool import purge
@@ -566,6 +566,8 @@ class Engine:
             scope = Scope(self._mappings[name].attributes)
             try:
                 outcomes = list(resolve(self._targets[name], scope, mine, self._store))
+            except StoreError:
+                raise
             except (EndpointError, TransientError) as error:
                 stopped[name] = error
                 continue

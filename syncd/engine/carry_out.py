@@ -19,7 +19,7 @@ from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId,
 from syncd.core.plan import Desired, Holding
 from syncd.engine import passwords
 from syncd.engine.resolve import resolve
-from syncd.errors import EndpointError, TransientError
+from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.store.history import password_context
 from syncd.targets import ById, Scope
@@ -114,7 +114,7 @@ class CarryOut:
         told: Callable[[Outcome], None] = lambda _: None,
         retried: Collection[PersonId] = (),
     ) -> Report:
-        """Apply everything that can be; `told` hears each outcome as it comes. Never raises for a target that failed.
+        """Apply everything that can be; `told` hears each outcome as it comes. Raises only StoreError.
 
         `retried` have something that was refused before: they come last, with an error budget of their own, so that what is known
         to fail takes nothing from the others.
@@ -129,6 +129,8 @@ class CarryOut:
                 self.report.unsettled |= {change.person for change in again if change.person is not None}
             else:
                 self._part(again, wants, wanted, told)
+        except StoreError:
+            raise  # what was sent and is not recorded is looked up by the next run
         except (EndpointError, TransientError) as error:
             self.report.stopped = error
             self.report.unsettled |= {change.person for change in changes if change.person is not None}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from syncd.errors import EndpointError
 from syncd.store import Store
+from syncd.store.database import impatient
 
 SECONDS = 900
 
@@ -98,6 +99,7 @@ def exclusive(state: Path, store: Store, clock: Callable[[], datetime], right: R
         try:
             yield lease
         finally:
-            lease.release()
+            with suppress(EndpointError), impatient():  # else it runs out by itself, and this host takes it over at once
+                lease.release()
     finally:
         os.close(descriptor)

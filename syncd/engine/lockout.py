@@ -23,7 +23,7 @@ from syncd import telemetry
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, Outcome, PersonId, Result, RunId, TargetName
 from syncd.engine import passwords
 from syncd.engine.resolve import resolve
-from syncd.errors import EndpointError, TransientError
+from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.store.facts import LOCK, Owed
 from syncd.targets import ById, ByLocation, Question, Scope
@@ -130,7 +130,7 @@ class Lockout:
             return [*told, *self._closed(self._targets[name], name, mine, run)]
         except (EndpointError, TransientError) as error:
             # A store in which somebody writes at length is asked again in a moment; a target is not.
-            waits = isinstance(error, EndpointError) and error.endpoint == "store"
+            waits = isinstance(error, StoreError)
             return [Shut(name, one.fact.person, closed=False, why=str(error), waits=waits) for one in owed]
         finally:
             with suppress(EndpointError):  # it runs out by itself

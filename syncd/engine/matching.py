@@ -24,7 +24,7 @@ from syncd.core.resolution import Verb, account_of
 from syncd.engine.desire import Decided
 from syncd.engine.observing import Sight, read
 from syncd.engine.places import placed
-from syncd.errors import ChangeError, EndpointError, TransientError
+from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.store import Finding, Known, Store
 from syncd.targets import ByAttribute, ById, ByLocation, Question, Scope
 from syncd.targets.target import Target
@@ -490,6 +490,8 @@ def match_all(
     for matching in matchings:
         try:
             matched[matching.target] = matching.match(decided, reconcile=reconcile)
+        except StoreError:
+            raise
         except (EndpointError, TransientError) as error:
             stopped[matching.target] = error
     return matched

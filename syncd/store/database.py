@@ -8,38 +8,47 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
-from syncd.errors import EndpointError
+from syncd.errors import EndpointError, StoreError
 
 BUSY_SECONDS = 30
+"""How long somebody's lock is waited for."""
 _LOOKS_ONLY = "looks_only"
+_PATIENCE: ContextVar[float | None] = ContextVar("patience", default=None)
 
 
 def connect(url: str) -> Engine:
     """An engine for the store. Raises EndpointError on a URL nobody understands; no connection is made yet."""
+    tune: Callable[[Any, object], None]
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             if parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:"):
                 _make_private(Path(parsed.database))
             engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
-            event.listen(engine, "connect", _tune)
-            event.listen(engine, "begin", _begin_immediate)
-            return engine
-        return create_engine(parsed, pool_pre_ping=True)
+            tune, begin = _tune, _begin_immediate
+        else:
+            engine = create_engine(parsed, pool_pre_ping=True)
+            tune, begin = _bound, _begin_bounded
     except OSError as error:
         raise EndpointError(
             "store", f"cannot use {_shown(url)}: {error.strerror}", "look at the folder, its owner and mode"
         ) from error
     except (ImportError, ValueError, ArgumentError, NoSuchModuleError) as error:
         raise EndpointError("store", f"cannot use {_shown(url)}: {error}", "see `store:` in config/syncd.yaml") from error
+    event.listen(engine, "connect", tune)
+    event.listen(engine, "begin", begin)
+    return engine
 
 
 def _make_private(file: Path) -> None:
@@ -63,25 +72,59 @@ def _tune(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get(_LOOKS_ONLY) else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get(_LOOKS_ONLY):
+        connection.exec_driver_sql("BEGIN")
+        return
+    patience = _PATIENCE.get()
+    if patience is None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience * 1000)}")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+
+
+def _bound(connection: DBAPIConnection, _record: object) -> None:
+    """PostgreSQL waits for ever for a lock, if nobody tells it otherwise."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}")
+    cursor.close()
+    connection.commit()
+
+
+def _begin_bounded(connection: Connection) -> None:
+    if (patience := _PATIENCE.get()) is not None:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(patience * 1000)}")
+
+
+@contextmanager
+def impatient(seconds: float = 1.0) -> Iterator[None]:
+    """What is asked of a store meanwhile waits no longer for somebody's lock: whoever must answer signals cannot wait."""
+    before = _PATIENCE.set(seconds)
+    try:
+        yield
+    finally:
+        _PATIENCE.reset(before)
 
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction: all of it or none. Raises EndpointError for a database that is locked, full, read-only or gone."""
-    with _told(), engine.begin() as connection:
+    with _told(engine), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(engine: Engine) -> Iterator[None]:
     """A database's complaint as EndpointError."""
     try:
         yield
     except DBAPIError as error:
         said = str(error.orig)
         if isinstance(error, OperationalError) or error.connection_invalidated or any(words in said for words in _MEANINGS):
-            raise EndpointError("store", _meaning(said), "nothing of this step was recorded") from error
+            raise _meaning(said, engine) from error
         raise
 
 
@@ -91,7 +134,7 @@ def looking(engine: Engine) -> Iterator[Connection]:
 
     Raises EndpointError as `transaction` does.
     """
-    with _told(), engine.connect().execution_options(**{_LOOKS_ONLY: True}) as connection, connection.begin():
+    with _told(engine), engine.connect().execution_options(**{_LOOKS_ONLY: True}) as connection, connection.begin():
         yield connection
 
 
@@ -126,23 +169,51 @@ def empty_log(engine: Engine) -> bool:
         connection.close()
 
 
+_RECORDED = "nothing of this step was recorded"
+_GOES_ON = f"{_RECORDED}, and the next run goes on by itself"
 _MEANINGS = {
-    "is locked": f"the database has been locked by another process for {BUSY_SECONDS} seconds",
-    "disk is full": "the disk is full; make room where the store lies",
-    "No space left": "the disk is full; make room where the store lies",
-    "readonly": "the database file cannot be written; look at its owner and mode",
-    "read-only": "the database takes no writes: it is read-only or a standby",
-    "unable to open": "the database file cannot be opened; look at the folder, its owner and mode",
-    "disk I/O error": "the disk is full or reports an error; look at its space, then at the system's log",
-    "malformed": "the database file is damaged; restore a backup",
-    "not a database": "the file is no SQLite database",
+    "is locked": (
+        "has been locked by another process for {seconds:g} seconds",
+        f"see which one with `fuser -v {{place}}` and let it end; {_GOES_ON}",
+    ),
+    "lock timeout": (
+        "has been locked by another session for {seconds:g} seconds",
+        f"see which one in pg_stat_activity and pg_locks, and let it end; {_GOES_ON}",
+    ),
+    "terminating connection": ("ended the connection", f"see the server's log for who did that; {_GOES_ON}"),
+    "server closed the connection": ("ended the connection", f"see whether the server was restarted; {_GOES_ON}"),
+    "disk is full": ("cannot grow: the disk is full", f"make room where the store lies; {_RECORDED}"),
+    "No space left": ("cannot grow: the disk is full", f"make room where the store lies; {_RECORDED}"),
+    "readonly": ("cannot be written", f"look at the file's owner and mode; {_RECORDED}"),
+    "read-only": ("takes no writes: it is read-only or a standby", _RECORDED),
+    "unable to open": ("cannot be opened", f"look at the folder, its owner and mode; {_RECORDED}"),
+    "disk I/O error": (
+        "cannot be used: the disk is full or reports an error",
+        f"look at its space, then at the system's log; {_RECORDED}",
+    ),
+    "malformed": ("is damaged", f"restore a backup; {_RECORDED}"),
+    "not a database": ("is no SQLite database", _RECORDED),
 }
 
 
-def _meaning(said: str) -> str:
-    """What a database's words mean for the one who must act."""
+def _meaning(said: str, engine: Engine) -> StoreError:
+    """What a database's words mean for the one who must act, and what to do."""
     first = said.strip().splitlines()[0] if said.strip() else "no answer"
-    return next((f"{meaning} ({first})" for words, meaning in _MEANINGS.items() if words in said), first)
+    place = _place(engine)
+    for words, (meaning, remedy) in _MEANINGS.items():
+        if words in said:
+            why = meaning.format(seconds=_PATIENCE.get() or BUSY_SECONDS)
+            return StoreError(f"the database {place} {why} ({first})", remedy.format(place=place))
+    return StoreError(f"{place}: {first}", _RECORDED)
+
+
+def _place(engine: Engine) -> str:
+    """Where the store lies, as an administrator would look for it."""
+    url = engine.url
+    if url.get_backend_name() == "sqlite":
+        return url.database or "in memory"
+    host = url.host or url.query.get("host", "")
+    return f"{url.database}{f' on {host}' if host else ''}"
 
 
 def _shown(url: str) -> str:

@@ -21,7 +21,7 @@ from syncd.core import claims
 from syncd.core.facts import LOCAL, FactKind
 from syncd.core.health import Kind
 from syncd.core.model import SourceKey, SourceName, Subject, SubjectKey
-from syncd.errors import EndpointError
+from syncd.errors import EndpointError, StoreError
 from syncd.store import audit, codec, history, migrations, remnants, statements, tables
 from syncd.store.database import connect, looking, overwriting, transaction
 from syncd.store.rows import Retold
@@ -167,7 +167,7 @@ def watch_key(engine: Engine, expected: Callable[[], str]) -> None:
     def same(connection: Connection) -> None:
         if witness(connection) != expected():
             why = "is under another state key since this process began"
-            raise EndpointError("store", why, "start it again: a rotation has taken place, or a restore")
+            raise StoreError(why, "start it again: a rotation has taken place, or a restore")
 
     event.listen(engine, "begin", same)
 

@@ -16,7 +16,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, Result, TargetName
-from syncd.errors import ChangeError, EndpointError, TransientError
+from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.targets import (
     Changes,
     Connector,
@@ -69,7 +69,7 @@ class Target:
         self.breaker = pybreaker.CircuitBreaker(
             fail_max=3,
             reset_timeout=60,
-            exclude=[ChangeError],
+            exclude=[ChangeError, StoreError],
             listeners=[_Heard(name, on_state)] if on_state else [],
             name=name,
             throw_new_error_on_trip=False,
