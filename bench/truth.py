@@ -93,10 +93,11 @@ def wrongly_touched(
     wrong = {}
     theirs = {one.whose: one for one in truth.values() if one.whose}
 
-    def person(number: str) -> Due | None:
-        return truth.get(number) or theirs.get(earlier.get(number, ""))
+    def again(number: str) -> Due | None:
+        """Who has another number in the good roster: whether they are recognised by it is the settings' business."""
+        return None if number in truth else theirs.get(earlier.get(number, ""))
 
-    has_one = {found.number if (found := person(one.number)) else one.number for one in before.values()}
+    has_one = {found.number if (found := again(one.number)) else one.number for one in before.values()}
     for native in before.keys() | after.keys():
         was, now = before.get(native), after.get(native)
         if was == now:
@@ -109,14 +110,15 @@ def wrongly_touched(
             elif now.number in has_one:
                 wrong[native] = "made twice"
         else:
-            why = ", ".join(_differences(was, now, person(was.number)))
+            why = ", ".join(_differences(was, now, truth.get(was.number), again(was.number)))
             if why:
                 wrong[native] = why
     return wrong
 
 
-def _differences(was: Seen, now: Seen, person: Due | None) -> Iterator[str]:
+def _differences(was: Seen, now: Seen, person: Due | None, again: Due | None) -> Iterator[str]:
     gone = person is None or person.left
+    person = person or again
     if now.number not in (was.number, person.number if person else was.number):
         yield f"number {was.number} became {now.number or 'empty'}"
     if now.name != was.name:

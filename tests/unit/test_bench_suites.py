@@ -114,7 +114,8 @@ def test_whoever_has_another_number_in_the_good_roster_was_not_wrongly_given_it(
     assert wrongly_touched(before, {**before, old: replace(one, number="987654")}, truth, earlier) == {}
     assert "number" in wrongly_touched(before, {**before, old: replace(one, number="987654")}, truth)[old]
     assert "number" in wrongly_touched(before, {**before, old: replace(one, number="123")}, truth, earlier)[old]
-    assert "disabled" in wrongly_touched(before, {**before, old: replace(one, enabled=False)}, truth, earlier)[old]
+    assert "family name" in wrongly_touched(before, {**before, old: replace(one, family="Other")}, truth, earlier)[old]
+    assert wrongly_touched(before, {**before, old: replace(one, enabled=False)}, truth, earlier) == {}  # not recognised: gone
     assert wrongly_touched(before, {**before, "new": replace(one, number="987654")}, truth, earlier) == {"new": "made twice"}
 
 
