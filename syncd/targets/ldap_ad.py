@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 from syncd.core.model import Account, Change, NativeId, Outcome
 from syncd.errors import ChangeError, EndpointError
-from syncd.targets import Changes, PasswordOf, Scope, ldap_ad_changes
+from syncd.targets import Changes, Needs, PasswordOf, Scope, ldap_ad_changes
+from syncd.targets import ldap_ad_delegation as delegation
+from syncd.targets import ldap_ad_rights as rights
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap import LdapDirectory
@@ -38,18 +40,51 @@ _OURS = frozenset(
     {"useraccountcontrol", "unicodepwd", "objectguid", "objectsid", "primarygroupid", "admincount", "distinguishedname"}
 )
 # [MS-ADTS] 3.1.1.6.1.1, Protected Objects, by the last part of their SID; Administrators and the operators are of the part BUILTIN.
-_PROTECTED = (512, 516, 518, 519, 521, 526, 527)
-_PROTECTED_BUILTIN = (544, 548, 549, 550, 551, 552)
+_PROTECTED = {
+    512: "Domain Admins",
+    516: "Domain Controllers",
+    518: "Schema Admins",
+    519: "Enterprise Admins",
+    521: "Read-only Domain Controllers",
+    526: "Key Admins",
+    527: "Enterprise Key Admins",
+}
+_PROTECTED_BUILTIN = {
+    544: "Administrators",
+    548: "Account Operators",
+    549: "Server Operators",
+    550: "Print Operators",
+    551: "Backup Operators",
+    552: "Replicator",
+}
 _BUILTIN = "S-1-5-32"
 _DOMAIN_USERS = "513"
 _GROUP_CLASS = b"group"
 
 
 class ActiveDirectory(LdapDirectory):
-    """The connector for one domain. Satisfies TellsChanges, too."""
+    """The connector for one domain. Satisfies TellsChanges and Delegates, too."""
+
+    config: ActiveDirectoryConfig
 
     def __init__(self, name: str, config: ActiveDirectoryConfig, credentials: Credentials) -> None:
-        super().__init__(name, config, credentials, AdDialect(config))
+        self._ad = AdDialect(config)
+        super().__init__(name, config, credentials, self._ad)
+
+    def delegation(self, needs: Needs) -> Mapping[str, Sequence[str]]:
+        """By tool, the commands that give the account we sign in with exactly what is needed."""
+        wire, grants = self._wires["ask"], rights.needed(self.config, needs)
+        guids = rights.Guids(wire, rights.spoken_of(grants))
+        return delegation.commands(grants, guids, self._ad.trustee(wire))
+
+    def lacks(self, needs: Needs) -> Sequence[str]:
+        """What is wrong with our rights: what is missing, or that we are an administrator, who misses nothing (R40)."""
+        wire = self._wires["ask"]
+        if groups := self._ad.administers(wire):
+            why = "what goes wrong with an account that may do everything goes wrong everywhere"
+            remedy = "sign in as an ordinary one that is given rights on its containers"
+            return [f"{self.config.bind_dn} is privileged ({', '.join(groups)}), and {why} (R40): {remedy}"]
+        return list(rights.lacking(wire, rights.needed(self.config, needs)))
 
     def bookmark(self) -> str:
         """Where the controller stands; empty where it does not say who it is."""
@@ -186,6 +221,25 @@ class AdDialect:
         special += [ber.equal("primaryGroupID", str(rid)) for rid in _PROTECTED]
         told.update(dn for dn, _ in wire.search_here(domain, ber.some(special), ["1.1"]))
         return told
+
+    def administers(self, wire: Wire) -> list[str]:
+        """The protected groups that we are in, by whatever way: as the domain tells who has signed in."""
+        domain, sid = self._domain(wire)
+        ours = {sid_text(one) for one in rights.token(wire)}
+        known = {f"{sid}-{rid}": name for rid, name in _PROTECTED.items()}
+        known |= {f"{_BUILTIN}-{rid}": name for rid, name in _PROTECTED_BUILTIN.items()}
+        found = [f"a member of {known[one]}" for one in known if one in ours]
+        marked = ber.every([ber.some(self._ourselves()), ber.equal("adminCount", "1")])
+        return found or ["its adminCount is set" for _ in wire.search_here(domain, marked, ["1.1"])]
+
+    def trustee(self, wire: Wire) -> delegation.Trustee:
+        """The account we sign in with, as tools call it."""
+        domain, _ = self._domain(wire)
+        for _, raw in wire.search_here(domain, ber.some(self._ourselves()), ["sAMAccountName", "objectSid"]):
+            if raw.get("samaccountname") and raw.get("objectsid"):
+                place = ".".join(value for step in names.parse(domain) for _, value in step)
+                return delegation.Trustee(f"{raw['samaccountname'][0].decode()}@{place}", sid_text(raw["objectsid"][0]))
+        raise EndpointError(wire.endpoint, f"{self.config.bind_dn} is nowhere to be found in the domain", "correct bind_dn")
 
     def _ourselves(self) -> list[bytes]:
         """The filters that find the account we bind as, whichever way it is named."""

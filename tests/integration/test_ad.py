@@ -485,6 +485,7 @@ def test_a_controller_that_goes_away_ends_the_run_and_the_next_begins_with_anoth
     addresses = free_address(), free_address()
     with PrivateSamba(tmp_path / "dc", SAMBA_CACHE, addresses[0], also=addresses[1:]) as server:
         own = Domain(server)
+        own.open_rooms()
         config = own.config(own.room(), urls=tuple(f"ldaps://{address}" for address in addresses))
         with closing(Target("t", ActiveDirectory("t", config, Credentials(server.folder)), patience=0.1)) as target:
             told = target.canonical(account("a", enabled=False))

@@ -27,6 +27,7 @@ def own_domain(tmp_path: Path) -> Iterator[Domain]:
     """A domain that may be killed, and in which nobody has a name yet: they are unique in all of it."""
     with PrivateSamba(tmp_path / "samba", SAMBA_CACHE) as server:
         domain = Domain(server)
+        domain.open_rooms()
         yield domain
         domain.close()
 
