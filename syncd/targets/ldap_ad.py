@@ -23,6 +23,7 @@ from syncd.targets.ldap import LdapDirectory
 from syncd.targets.ldap_ad_apply import DISABLED, AdWriter
 from syncd.targets.ldap_ad_changes import Bookmark, outermost
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_ad_policy import domain_of
 from syncd.targets.ldap_ad_values import BINARY, native_id, sent, sid_text, told
 from syncd.targets.ldap_apply import Directory
 from syncd.targets.ldap_dialect import Raw
@@ -250,13 +251,12 @@ class AdDialect:
 
     def _domain(self, wire: Wire) -> tuple[str, str]:
         """The name and the SID of the domain this server serves."""
-        root = wire.entry("", ["defaultNamingContext"])
-        told = (root[1] if root else {}).get("defaultnamingcontext", [])
-        entry = wire.entry(told[0].decode(), ["objectSid"]) if told else None
+        domain = domain_of(wire)
+        entry = wire.entry(domain, ["objectSid"])
         sids = entry[1].get("objectsid", []) if entry else []
-        if not told or not sids:
-            raise EndpointError(wire.endpoint, "the server does not say which domain it serves", "is it a domain controller?")
-        return told[0].decode(), sid_text(sids[0])
+        if not sids:
+            raise EndpointError(wire.endpoint, f"the SID of {domain} cannot be read", "give the account we bind as the right to")
+        return domain, sid_text(sids[0])
 
     def apply(self, directory: Directory, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """Reads, judges, writes; see `ldap_ad_apply`."""

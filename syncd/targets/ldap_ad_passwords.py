@@ -15,24 +15,14 @@ from syncd.targets import ldap_ber as ber
 from syncd.targets.ldap_ad import ActiveDirectory, AdDialect
 from syncd.targets.ldap_ad_apply import quoted
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_ad_policy import PasswordRules, rules_of
 from syncd.targets.ldap_entries import Entry
 from syncd.targets.ldap_errors import SUCCESS, failure, words
 from syncd.targets.ldap_pipeline import Pipeline, Write
 from syncd.targets.ldap_wire import Wire
 from syncd.vault import Credentials
 
-_COMPLEX = 0x1  # DOMAIN_PASSWORD_COMPLEX in pwdProperties: [MS-SAMR] 3.1.1.5
 _LOCKED, _EXPIRED = 0x10, 0x800000  # msDS-User-Account-Control-Computed: [MS-ADTS] 3.1.1.4.5.17
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordRules:
-    """What a new password must satisfy. `remembered`: how many of the last ones it may not be. `whose`: the policy that says so."""
-
-    shortest: int
-    complex: bool
-    remembered: int
-    whose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +50,7 @@ class Passwords:
         A fine-grained policy that applies but may not be read is told as the domain's, with a word about it in `whose`.
         """
         told = self._entry(native_id, ["msDS-ResultantPSO"]).get("msds-resultantpso", [])
-        if told:
-            own = self._wire.entry(
-                told[0].decode(),
-                ["msDS-MinimumPasswordLength", "msDS-PasswordComplexityEnabled", "msDS-PasswordHistoryLength"],
-            )
-            if own is not None and own[1].get("msds-minimumpasswordlength"):
-                return PasswordRules(
-                    _number(own, "msds-minimumpasswordlength"),
-                    own[1].get("msds-passwordcomplexityenabled", [b""])[0] == b"TRUE",
-                    _number(own, "msds-passwordhistorylength"),
-                    told[0].decode(),
-                )
-        root = self._wire.entry("", ["defaultNamingContext"])
-        domain = (root[1] if root else {}).get("defaultnamingcontext", [b""])[0].decode()
-        policy = self._wire.entry(domain, ["minPwdLength", "pwdProperties", "pwdHistoryLength"]) if domain else None
-        if policy is None or not policy[1].get("minpwdlength"):
-            raise EndpointError(
-                self._name, "the domain's password policy cannot be read", "give the account we bind as the right to"
-            )
-        whose = domain + (f" ({told[0].decode()} applies, but may not be read)" if told else "")
-        return PasswordRules(
-            _number(policy, "minpwdlength"),
-            bool(_number(policy, "pwdproperties") & _COMPLEX),
-            _number(policy, "pwdhistorylength"),
-            whose,
-        )
+        return rules_of(self._wire, told[0].decode() if told else "")
 
     def sign_in(self, native_id: NativeId) -> SignIn:
         """Locked out, how near to it, and whether a new password is asked for first."""

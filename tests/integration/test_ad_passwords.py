@@ -39,8 +39,8 @@ def somebody(domain: Domain, room: str) -> tuple[NativeId, str]:
 
 
 def test_the_domains_policy_is_told_before_it_refuses(passwords: Passwords, somebody: tuple[NativeId, str]) -> None:
-    """What Samba makes a domain with: seven characters, complex, the last 24 remembered."""
-    assert passwords.rules(somebody[0]) == PasswordRules(7, complex=True, remembered=24, whose=SUFFIX)
+    """What Samba makes a domain with: seven characters, complex, the last 24 remembered, changed by its owner after a day."""
+    assert passwords.rules(somebody[0]) == PasswordRules(7, complex=True, remembered=24, whose=SUFFIX, hours=24)
 
 
 def test_a_password_is_set_and_tried(passwords: Passwords, somebody: tuple[NativeId, str]) -> None:

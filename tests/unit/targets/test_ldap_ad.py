@@ -14,6 +14,7 @@ from syncd.targets import ldap_errors as errors
 from syncd.targets.ldap_ad import ActiveDirectoryConfig, AdDialect
 from syncd.targets.ldap_ad_apply import quoted
 from syncd.targets.ldap_ad_errors import MEANINGS
+from syncd.targets.ldap_ad_policy import PasswordRules, broken
 from syncd.targets.ldap_ad_values import BINARY, native_id, sent, sid_text, told
 from syncd.targets.ldap_entries import part
 
@@ -38,6 +39,10 @@ CONFIG = ActiveDirectoryConfig(urls=("ldaps://dc",), bind_dn="s@d.test", credent
         (80, "00002089: UpdErr: DSID-030B06F1, problem 5012 (DIR_ERROR), data 0", Failure.NO_CONTAINER),
         (32, "0000208D: NameErr: DSID-03100238, problem 2001 (NO_OBJECT), data 0", Failure.NO_SUCH_OBJECT),
         (16, "00002085: AtrErr: DSID-03151904, #1", Failure.STALE),
+        (51, "0000200E: SvcErr: DSID-02010B71, problem 5001 (BUSY), data -1026", Failure.WAITS),
+        (52, "0000200F: SvcErr: DSID-020A1234, problem 5002 (UNAVAILABLE), data 0", Failure.WAITS),
+        (53, "0000001F: SvcErr: DSID-031A120C, problem 5003 (WILL_NOT_PERFORM), data 0", Failure.REFUSED),
+        (53, "00002035: SvcErr: DSID-031A11E5, problem 5003 (WILL_NOT_PERFORM), data 0", Failure.REFUSED),
         # Samba 4.17.12
         (19, "0000202F: samldb: userPrincipalName 'a@d.test' is already in use 'CN=a,DC=d,DC=test'", Failure.NAME_TAKEN),
         (80, "00002095: objectclass: Cannot rename CN=u1,DC=d, parent does not exist!", Failure.NO_CONTAINER),
@@ -60,7 +65,62 @@ def test_a_number_is_told_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "remedy"), [("52e", "password is wrong"), ("775", "locked"), ("533", "disabled"), ("773", "change its")]
+    ("why", "attribute"),
+    [
+        # Windows: the attribute's number and name stand behind each error ([MS-ADTS] 3.1.1.3.1.9, AtrErr)
+        (
+            (
+                "00002082: AtrErr: DSID-03151817, #1:\n\t0: 00002082: DSID-03151817, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, "
+                "Att 23 (telephoneNumber):len 280"
+            ),
+            "telephoneNumber",
+        ),
+        (
+            "00002081: AtrErr: DSID-031513A5, #1:\n\t0: 00002081: DSID-031513A5, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, Att 3 (cn)",
+            "cn",
+        ),
+        (
+            (
+                "000021C8: AtrErr: DSID-03200BBA, #1:\n\t0: 000021C8: DSID-03200BBA, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, "
+                "Att 90290 (userPrincipalName)"
+            ),
+            "userPrincipalName",
+        ),
+        # Samba 4.17.12
+        (
+            "0000200B: objectclass_attrs: attribute 'displayName' on entry 'CN=c' contains at least one invalid value!",
+            "displayName",
+        ),
+        ("0000202F: SINGLE-VALUE attribute givenName on CN=c specified more than once", "givenName"),
+        # neither says which
+        ("00002098: SecErr: DSID-03150F94, problem 4003 (INSUFF_ACCESS_RIGHTS), data 0", ""),
+    ],
+)
+def test_the_attribute_that_does_not_fit_is_named(why: str, attribute: str) -> None:
+    """Behind the words, as the mapping spells it."""
+    told = errors.words(19, why)
+    assert told.endswith(f": {attribute}") if attribute else not told.endswith(":")
+
+
+# As [MS-ADTS] 5.1.1.1.1 has the message, with a number of [MS-ERREF] 2.2: ERROR_NO_SUCH_USER, ERROR_LOGON_FAILURE,
+# ERROR_ACCOUNT_RESTRICTION, ERROR_INVALID_LOGON_HOURS, ERROR_INVALID_WORKSTATION, ERROR_PASSWORD_EXPIRED, ERROR_ACCOUNT_DISABLED,
+# ERROR_LOGON_NOT_GRANTED, ERROR_TIME_SKEW, ERROR_ACCOUNT_EXPIRED, ERROR_PASSWORD_MUST_CHANGE and ERROR_ACCOUNT_LOCKED_OUT.
+@pytest.mark.parametrize(
+    ("data", "remedy"),
+    [
+        ("525", "no account has this name"),
+        ("52e", "password is wrong"),
+        ("52f", "limited"),
+        ("530", "at this hour"),
+        ("531", "from here"),
+        ("532", "password has expired"),
+        ("533", "disabled"),
+        ("534", "over the network"),
+        ("576", "clocks"),
+        ("701", "account has expired"),
+        ("773", "change its"),
+        ("775", "locked"),
+    ],
 )
 def test_a_refused_bind_says_what_to_do(data: str, remedy: str) -> None:
     """The reason stands behind `data`."""
@@ -83,6 +143,34 @@ def test_what_refuses_everybody_says_what_to_do(code: int, kind: type[Exception]
 def test_every_meaning_says_something() -> None:
     """No number without words."""
     assert [number for number, meaning in MEANINGS.items() if not meaning.words] == []
+
+
+RULES = PasswordRules(8, complex=True, remembered=24, whose="DC=d", hours=24)
+
+
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [
+        ("Correct-Horse-9", []),
+        ("Ab-1", ["it has 4 characters"]),
+        ("correcthorse", ["it has 1 of 3 kinds of characters"]),
+        ("correct-horse", ["it has 2 of 3 kinds of characters"]),
+        ("王小明-abcdefgh", []),
+        ("Ana-Ruiz-2027", ["a part of the owner's names is in it"]),
+        ("Xyz-ARUIZ-99", ["a part of the owner's names is in it"]),
+    ],
+)
+def test_a_password_is_held_against_the_rules(password: str, told: list[str]) -> None:
+    """Windows says that one was refused, and not why: [MS-SAMR] 3.1.1.7.1."""
+    assert broken(RULES, password, "aruiz", "Ana-María Ruiz") == told
+
+
+def test_rules_are_told_in_words() -> None:
+    """What an operator reads beside a refusal."""
+    assert str(RULES) == (
+        "DC=d demands at least 8 characters, 3 kinds of characters and no part of the owner's names, none of the last 24, "
+        "the last one at least 24 hours old where its owner changes it"
+    )
 
 
 def test_a_guid_is_told_as_microsofts_tools_tell_it() -> None:
