@@ -76,7 +76,8 @@ class ActiveDirectory(LdapDirectory):
         """By tool, the commands that give the account we sign in with exactly what is needed."""
         wire, grants = self._wires["ask"], rights.needed(self.config, needs)
         guids = rights.Guids(wire, rights.spoken_of(grants))
-        return delegation.commands(grants, guids, self._ad.trustee(wire))
+        protect = bool(needs.makes_containers) and self.config.protect_containers
+        return delegation.commands(grants, guids, self._ad.trustee(wire), protect=protect)
 
     def lacks(self, needs: Needs) -> Sequence[str]:
         """What is wrong with our rights: what is missing, or that we are an administrator, who misses nothing (R40)."""

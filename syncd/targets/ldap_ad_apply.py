@@ -19,6 +19,7 @@ from syncd.targets import PasswordOf
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_ad_protection import protect
 from syncd.targets.ldap_ad_refusals import Refusals, group_name
 from syncd.targets.ldap_ad_values import BINARY, native_id, sent
 from syncd.targets.ldap_apply import Directory, drained, without_answer
@@ -68,6 +69,7 @@ class AdWriter:
     _settled: list[Outcome] = field(default_factory=list)  # of changes that were not sent
     _made: dict[str, Change] = field(default_factory=dict)  # full name -> the create that landed there, until its id is read
     _moved: list[Change] = field(default_factory=list)  # renames that landed, until the account is seen at its new place
+    _containers: list[Write[Change]] = field(default_factory=list)  # that were made, until they are protected
 
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """Exactly one outcome for each change pulled. Raises only before the first one is pulled."""
@@ -84,6 +86,8 @@ class AdWriter:
         yield from drained(self._settled)
         yield from self._identified()
         yield from self._arrived()
+        for write in self._containers:
+            yield Outcome(write.subject, Result.DONE, why=protect(directory.ask, write.place))
         known: list[Change] = []
         yield from strayed(memberships, directory.now, known)
         yield from Memberships(self.config, _GROUPS, directory.tree, directory.wire, directory.ask).apply(known)
@@ -238,6 +242,8 @@ class AdWriter:
             self._made[write.place] = change
         elif reply.code == SUCCESS and change.kind in _PLACES:
             self._moved.append(change)
+        elif reply.code == SUCCESS and change.kind is Kind.CREATE_CONTAINER and self.config.protect_containers:
+            self._containers.append(write)
         elif reply.code == SUCCESS:
             yield Outcome(change, Result.DONE)
         else:

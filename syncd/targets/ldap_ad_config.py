@@ -26,6 +26,11 @@ class ActiveDirectoryConfig(DirectoryConfig):
         default="security", metadata={"doc": "what the groups syncd makes are for: rights, or mail only"}
     )
 
+    protect_containers: bool = field(
+        default=True,
+        metadata={"doc": "whether containers that syncd makes are protected from accidental deletion, as Microsoft's tools do"},
+    )
+
     @property
     def group_flags(self) -> int:
         """What `groupType` holds: [MS-ADTS] 2.2.12, Group Type Flags; a signed number of 32 bits."""

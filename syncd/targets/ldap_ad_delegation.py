@@ -35,6 +35,10 @@ _DOTNET = {
     May.READ_RIGHTS: "ReadControl",
 }
 """As .NET spells them: ActiveDirectoryRights."""
+OPTIONAL = (
+    "# Optional: nothing that stands directly in these is deleted by mistake; to delete there takes the right on the object itself."
+)
+"""The remark before the lines that protect containers."""
 _ALL = "00000000-0000-0000-0000-000000000000"
 _GIVE = """Import-Module ActiveDirectory
 $syncd = [System.Security.Principal.SecurityIdentifier]'{sid}'
@@ -53,13 +57,20 @@ class Trustee:
     sid: str
 
 
-def commands(grants: Sequence[Grant], guids: Guids, who: Trustee) -> Mapping[str, Sequence[str]]:
-    """By tool, the lines to run; `#` begins a remark in all of them."""
-    return {
+def commands(grants: Sequence[Grant], guids: Guids, who: Trustee, *, protect: bool) -> Mapping[str, Sequence[str]]:
+    """By tool, the lines to run; `#` begins a remark in all of them.
+
+    `protect`: also what keeps containers directly in these from being deleted by mistake, which only their owner can do.
+    """
+    told: dict[str, list[str]] = {
         "dsacls": [line for grant in grants for line in _dsacls(grant, who)],
         "powershell": [_GIVE.format(sid=who.sid), *(line for grant in grants for line in _powershell(grant, guids))],
         "samba": [_samba(grant, guids, who) for grant in grants],
     }
+    if protect:
+        for tool, lines in told.items():
+            lines += [OPTIONAL, *(line for grant in grants for line in _PROTECT[tool](grant.container))]
+    return told
 
 
 def _letters(right: Right) -> list[str]:
@@ -86,13 +97,18 @@ def _in_quotes(name: str) -> str:
 
 
 def _powershell(grant: Grant, guids: Guids) -> Iterator[str]:
-    place = "'AD:\\" + grant.container.replace("'", "''") + "'"
+    place = _in_drive(grant.container)
     yield f"$acl = Get-Acl -Path {place}"
     for right in grant.rights:
         rights = ",".join(name for bit, name in _DOTNET.items() if bit in right.may)
         about, on = (str(uuid.UUID(bytes_le=guids.of(name))) if name else _ALL for name in (right.about, right.on))
         yield f"Give $acl '{rights}' '{about}' '{'All' if right.here else 'Descendents'}' '{on}'  # {right}"
     yield f"Set-Acl -Path {place} -AclObject $acl"
+
+
+def _in_drive(container: str) -> str:
+    """Where the container stands in PowerShell's drive of the domain."""
+    return "'AD:\\" + container.replace("'", "''") + "'"
 
 
 def _samba(grant: Grant, guids: Guids, who: Trustee) -> str:
@@ -102,3 +118,21 @@ def _samba(grant: Grant, guids: Guids, who: Trustee) -> str:
         kind, flags = "OA" if about or on else "A", "CI" if right.here else "CIIO"
         lines.append(f"({kind};{flags};{''.join(_letters(right))};{about};{on};{who.sid})")
     return f"samba-tool dsacl set --objectdn={shlex.quote(grant.container)} --sddl={shlex.quote(''.join(lines))}"
+
+
+def _protect_dsacls(container: str) -> list[str]:
+    return [f'dsacls {_in_quotes(container)} /D "Everyone:DC"']
+
+
+def _protect_powershell(container: str) -> list[str]:
+    place = _in_drive(container)
+    everyone = "[System.Security.Principal.SecurityIdentifier]'S-1-1-0'"
+    rule = f"[System.DirectoryServices.ActiveDirectoryAccessRule]::new({everyone}, 'DeleteChild', 'Deny')"
+    return [f"$acl = Get-Acl -Path {place}", f"$acl.AddAccessRule({rule})", f"Set-Acl -Path {place} -AclObject $acl"]
+
+
+def _protect_samba(container: str) -> list[str]:
+    return [f"samba-tool dsacl set --objectdn={shlex.quote(container)} --sddl='(D;;DC;;;WD)'"]
+
+
+_PROTECT = {"dsacls": _protect_dsacls, "powershell": _protect_powershell, "samba": _protect_samba}

@@ -21,6 +21,7 @@ from syncd.cli.exits import Exit
 from syncd.demo.samba import DOMAIN, ROOM, SERVICE, SUFFIX, PrivateSamba
 from syncd.targets.ldap_ad import ActiveDirectoryConfig
 from syncd.targets.ldap_ad_apply import quoted
+from syncd.targets.ldap_ad_delegation import OPTIONAL
 from syncd.targets.ldap_ad_values import sid_text
 from syncd.vault import STATE_KEY
 from tests.conftest import write_secret
@@ -76,13 +77,17 @@ class Domain:
         for each in ("user", "inetOrgPerson"):
             self.delegate(EVERYTHING, base=ROOM, account_class=each)
 
-    def delegate(self, mapping: str, people: str = _PEOPLE, **target: object) -> list[str]:
-        """Run what `syncd ad-delegation` prints for this mapping and these settings of the target: the commands, as printed."""
+    def delegate(self, mapping: str, people: str = _PEOPLE, *, protect: bool = False, **target: object) -> list[str]:
+        """Run what `syncd ad-delegation` prints for this mapping and these settings of the target: the commands, as printed.
+
+        Those that are optional only where told to `protect`.
+        """
         with TemporaryDirectory() as place:
             folder = self.settings(Path(place), mapping, people, **target)
             with redirect_stdout(io.StringIO()) as told:
                 assert main(["--config", str(folder), "ad-delegation", "ad", "--for", "samba"]) == Exit.DONE
-        commands = told.getvalue().splitlines()
+        granting, _, protecting = told.getvalue().partition(OPTIONAL)
+        commands = [*granting.splitlines(), *(protecting.split("\n")[1:-1] if protect else ())]
         for command in commands:
             program, *words = shlex.split(command)
             assert program == "samba-tool"
@@ -181,7 +186,7 @@ class Domain:
 
     @contextmanager
     def denied_below(self, dn: str, rights: str) -> Iterator[None]:
-        """While it lasts, syncd's account is denied these rights (as SDDL spells them) on the entry and on all that stands below it."""
+        """While it lasts, syncd's account is denied these rights (as SDDL spells them) on the entry and on all below it."""
         before = self.rights_on(dn)
         self.grant(dn, f"(D;CI;{rights};;;{{sid}})", SERVICE)
         try:

@@ -25,7 +25,7 @@ from syncd.targets import Scope
 from syncd.targets import ldap_ad_rights as rights
 from syncd.targets.ldap_ad import ActiveDirectory
 from syncd.targets.ldap_ad_changes import Bookmark
-from syncd.targets.ldap_ad_descriptor import May, may, rules
+from syncd.targets.ldap_ad_descriptor import EVERYONE, May, may, rules
 from syncd.targets.ldap_ad_passwords import Passwords
 from syncd.targets.ldap_wire import Wire
 from syncd.vault import Credentials
@@ -182,6 +182,56 @@ def test_what_the_mapping_does_not_do_is_not_granted(domain: Domain, room: str, 
         assert [(one.result, one.failure) for one in tried] == [(Result.FAILED, Failure.REFUSED)] * len(tried)
         renamed = outcome(connector, Kind.MOVE, **known, before=place(told), after=replace(place(told), rdn="b"))
         assert renamed.result is Result.DONE, renamed.why
+
+
+# --- containers -------------------------------------------------------------------------------------------------------
+
+
+def deletes(domain: Domain, dn: str) -> bool:
+    """Whether the administrator deletes it, who may do everything that is not denied to everybody."""
+    return bool(domain.admin.delete(dn))
+
+
+def test_a_container_that_is_made_cannot_be_deleted_by_mistake(domain: Domain, room: str, who: dict[str, str]) -> None:
+    """Not even by an administrator, once the owner of the one above has run the optional line; accounts come and go all the same."""
+    commands = domain.delegate(MAPPING, PEOPLE, protect=True, **settings_of(room, who))
+    assert len([line for line in commands if "(D;;DC;;;WD)" in line]) == 3
+    students = inside(room, "students")
+    campus, grade = f"ou=north,{students}", f"ou=7,ou=north,{students}"
+    with closing(connected(domain, who)) as connector:
+        made = [outcome(connector, Kind.CREATE_CONTAINER, group=name) for name in (campus, grade)]
+        assert [(one.result, one.why) for one in made] == [(Result.DONE, "")] * 2
+        told = connector.canonical(Account("a", campus, enabled=False, attributes={}))
+        native_id = outcome(connector, Kind.CREATE, after=told).native_id
+        for name in (grade, campus):
+            assert not deletes(domain, f"{name},{SUFFIX}")
+            assert "access" in domain.admin.result["message"].lower()
+        to = replace(place(told), container=connector.canonical_group(grade))
+        moved = outcome(connector, Kind.MOVE, native_id=native_id, before=place(told), after=to)
+        gone = outcome(connector, Kind.DELETE, native_id=native_id, before=to)
+    assert [(one.result, one.why) for one in (moved, gone)] == [(Result.DONE, "")] * 2
+
+
+def test_where_the_container_above_is_not_ours_to_protect_that_is_told(domain: Domain, room: str, who: dict[str, str]) -> None:
+    """The container is made and used; its own half of the protection stands."""
+    domain.delegate(MAPPING, PEOPLE, **settings_of(room, who))
+    with closing(connected(domain, who)) as connector:
+        made = outcome(connector, Kind.CREATE_CONTAINER, group=f"ou=north,{inside(room, 'students')}")
+    assert made.result is Result.DONE
+    assert f"ou=students,{room} does not keep it from being deleted".lower() in made.why.lower()
+    assert "syncd ad-delegation" in made.why
+    listed = rules(domain.rights_on(f"OU=north,OU=Students,{room}"))
+    assert (listed[0].allows, listed[0].mask, listed[0].whose) == (False, May.DELETE | May.DELETE_TREE, EVERYONE)
+
+
+def test_containers_are_left_as_they_are_made_where_told_so(domain: Domain, room: str, who: dict[str, str]) -> None:
+    """`protect_containers: false`."""
+    domain.delegate(MAPPING, PEOPLE, **settings_of(room, who))
+    config = domain.config(SUFFIX, protect_containers=False, **who)
+    with closing(ActiveDirectory("t", config, Credentials(domain.server.folder))) as connector:
+        made = outcome(connector, Kind.CREATE_CONTAINER, group=f"ou=north,{inside(room, 'students')}")
+    assert (made.result, made.why) == (Result.DONE, "")
+    assert deletes(domain, f"OU=north,OU=Students,{room}")
 
 
 # --- what `check` says --------------------------------------------------------------------------------------------------

@@ -76,7 +76,10 @@ def test_a_number_is_told_in_words() -> None:
             "telephoneNumber",
         ),
         (
-            "00002081: AtrErr: DSID-031513A5, #1:\n\t0: 00002081: DSID-031513A5, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, Att 3 (cn)",
+            (
+                "00002081: AtrErr: DSID-031513A5, #1:\n\t0: 00002081: DSID-031513A5, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, "
+                "Att 3 (cn)"
+            ),
             "cn",
         ),
         (

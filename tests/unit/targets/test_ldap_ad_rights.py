@@ -10,7 +10,7 @@ import pytest
 
 from syncd.targets import Needs
 from syncd.targets.ldap_ad import ActiveDirectoryConfig
-from syncd.targets.ldap_ad_delegation import Trustee, commands
+from syncd.targets.ldap_ad_delegation import OPTIONAL, Trustee, commands
 from syncd.targets.ldap_ad_descriptor import EVERYONE, May, Rule, below, denied_to_everyone, may, rules
 from syncd.targets.ldap_ad_rights import Grant, Guids, Right, needed, spoken_of
 
@@ -72,7 +72,7 @@ def test_the_names_in_grants_are_those_of_the_schema() -> None:
 def test_each_tool_is_told_the_same() -> None:
     """One container, one right on it and one below it."""
     grant = Grant('OU=O\'Neil "A",DC=d', (Right(May.CREATE_CHILD, "user", here=True), Right(May.WRITE, "title", "user")))
-    written = commands([grant], Known(), Trustee("syncd@d.test", "S-1-5-21-1"))
+    written = commands([grant], Known(), Trustee("syncd@d.test", "S-1-5-21-1"), protect=False)
     assert written["dsacls"] == [
         r'dsacls "OU=O' + "'" + r'Neil \"A\",DC=d" /I:T /G "syncd@d.test:CC;user"',
         r'dsacls "OU=O' + "'" + r'Neil \"A\",DC=d" /I:S /G "syncd@d.test:WP;title;user"',
@@ -91,6 +91,22 @@ def test_each_tool_is_told_the_same() -> None:
             f"--sddl='(OA;CI;CC;{user};;S-1-5-21-1)(OA;CIIO;WP;{title};{user};S-1-5-21-1)'"
         )
     ]
+
+
+def test_what_protects_containers_is_optional_and_comes_last() -> None:
+    """Everybody is denied to delete what stands directly in the container."""
+    written = commands([Grant("OU=A,DC=d", ())], Known(), Trustee("syncd@d.test", "S-1-5-21-1"), protect=True)
+    everyone = "[System.Security.Principal.SecurityIdentifier]'S-1-1-0'"
+    expected = {
+        "dsacls": ['dsacls "OU=A,DC=d" /D "Everyone:DC"'],
+        "powershell": [
+            "$acl = Get-Acl -Path 'AD:\\OU=A,DC=d'",
+            f"$acl.AddAccessRule([System.DirectoryServices.ActiveDirectoryAccessRule]::new({everyone}, 'DeleteChild', 'Deny'))",
+            "Set-Acl -Path 'AD:\\OU=A,DC=d' -AclObject $acl",
+        ],
+        "samba": ["samba-tool dsacl set --objectdn=OU=A,DC=d --sddl='(D;;DC;;;WD)'"],
+    }
+    assert {tool: lines[lines.index(OPTIONAL) + 1 :] for tool, lines in written.items()} == expected
 
 
 # --- lists of rights ----------------------------------------------------------------------------------------------------
