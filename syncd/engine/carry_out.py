@@ -22,7 +22,7 @@ from syncd.engine.resolve import resolve
 from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.store.history import password_context
-from syncd.targets import ById, Scope
+from syncd.targets import ById, OneTime, Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
 
@@ -298,7 +298,7 @@ class CarryOut:
             spec = wanted[change.person].password
             if spec is not None and (change.kind is Kind.CREATE or returns):
                 password = passwords.KINDS[spec.initial]()
-                secrets[id(change)] = password
+                secrets[id(change)] = OneTime(password) if spec.change_at_first_login else password
                 context = password_context(change.target, change.person)
                 sealed[index] = (self._vault.seal(password.encode(), context), self._clock() + timedelta(days=PASSWORD_DAYS))
         return sealed

@@ -47,6 +47,14 @@ class ByLocation:
 
 
 Question = ById | ByAttribute | ByLocation
+
+
+class OneTime(str):
+    """A password that its owner is to change at the first sign-in, where the target can ask for that."""
+
+    __slots__ = ()
+
+
 PasswordOf = Callable[[Change], str | None]
 """The password a create or an enable is to set, or None. A callable, so that it is in no change, plan or journal (R21)."""
 
@@ -207,6 +215,7 @@ __all__ = [
     "ManagesContainers",
     "ManagesGroups",
     "Needs",
+    "OneTime",
     "PasswordOf",
     "Question",
     "RefersToAccounts",

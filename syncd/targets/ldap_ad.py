@@ -6,7 +6,6 @@ was seen with 4.17.12 in 2026-11. What is written is `ldap_ad_apply`'s.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +16,13 @@ from syncd.errors import ChangeError, EndpointError
 from syncd.targets import Changes, Needs, PasswordOf, Scope, ldap_ad_changes
 from syncd.targets import ldap_ad_delegation as delegation
 from syncd.targets import ldap_ad_rights as rights
+from syncd.targets import ldap_ad_times as times
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap import LdapDirectory
-from syncd.targets.ldap_ad_apply import DISABLED, AdWriter
+from syncd.targets.ldap_ad_apply import DISABLED, EXPIRES, AdWriter
 from syncd.targets.ldap_ad_changes import Bookmark, outermost
-from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_ad_config import LONGEST_SAM, NOT_IN_SAM, ActiveDirectoryConfig
 from syncd.targets.ldap_ad_policy import domain_of
 from syncd.targets.ldap_ad_values import BINARY, native_id, sent, sid_text, told
 from syncd.targets.ldap_apply import Directory
@@ -35,8 +35,6 @@ __all__ = ["ActiveDirectory", "ActiveDirectoryConfig"]
 _USERS = "805306368"  # SAM_USER_OBJECT, [MS-SAMR] 2.2.1.9: neither computers nor contacts, and an attribute that is indexed
 _ABOVE = frozenset({"top", "person", "organizationalperson"})  # a user's object classes that come by themselves: [MS-ADSC]
 _LONGEST_NAME = 64  # of a cn: rangeUpper of Common-Name, [MS-ADA1]
-_LONGEST_SAM = 20  # of a user's: [MS-SAMR] 3.1.1.6; Samba takes more
-_NOT_IN_SAM = re.compile(r'["/\\\[\]:;|=,+*?<>\x00-\x1f\x7f]|\.\Z')  # [MS-SAMR] 3.1.1.6; the last character is no full stop
 _OURS = frozenset(
     {"useraccountcontrol", "unicodepwd", "objectguid", "objectsid", "primarygroupid", "admincount", "distinguishedname"}
 )
@@ -121,7 +119,7 @@ class AdDialect:
     holds: str = field(default="member", init=False)
     members_by_name: bool = field(default=True, init=False)
     never_read: frozenset[str] = field(default=frozenset({"unicodepwd", "userpassword"}), init=False)
-    respelt: frozenset[str] = field(default=frozenset({"objectclass"}), init=False)
+    respelt: frozenset[str] = field(default=frozenset({"objectclass", EXPIRES}), init=False)
     binary: frozenset[str] = field(default=BINARY, init=False)
     stops_at_references: bool = field(default=False, init=False)
     """A domain refers to its DNS zones and to child domains, which are other parts of the directory: [MS-ADTS] 3.1.1.1.9."""
@@ -152,9 +150,14 @@ class AdDialect:
         return bool(counted) or b"TRUE" in raw.get("iscriticalsystemobject", ())
 
     def spelt(self, attribute: str, values: Iterable[str]) -> Iterable[str]:
-        """Object classes without those that come by themselves: a directory tells them all, a mapping the last. Bytes one way."""
+        """Object classes without those that come by themselves: a directory tells them all, a mapping the last. Bytes one way.
+
+        Days as days.
+        """
         if attribute in BINARY:
             return [told(attribute, sent(attribute, value)) for value in values]
+        if attribute == EXPIRES:
+            return filter(None, (times.told(value, self.config.zone) for value in values))
         if attribute != "objectclass":
             return values
         classes = {value.lower(): value for value in values}
@@ -177,9 +180,17 @@ class AdDialect:
             lower = name.lower()
             if lower in _OURS:
                 raise ChangeError("invalid value", f"{name} is not a mapping's to write: syncd or the domain sees to it")
-            if lower == "samaccountname":
-                for value in values:
+            for value in values:
+                if lower == "samaccountname":
                     _must_be_sam(value)
+                elif lower == EXPIRES:
+                    self._must_be_day(name, value)
+
+    def _must_be_day(self, name: str, value: str) -> None:
+        try:
+            times.file_time(value, self.config.zone)
+        except ValueError as error:
+            raise ChangeError("invalid value", f"{name}: {error}; map it to a date") from error
 
     def unlisted(self, wire: Wire, groups: Collection[str]) -> Mapping[str, Collection[NativeId]]:
         """Whose primary group it is: that stands on the account ([MS-ADTS] 3.1.1.4.5.11, primaryGroupToken).
@@ -270,12 +281,11 @@ def _flags(raw: Raw) -> int:
 
 
 def _must_be_sam(value: str) -> None:
-    wrong = _NOT_IN_SAM.search(value)
-    if wrong is not None:
+    wrong = NOT_IN_SAM.search(value)
+    if wrong is not None or value.endswith("."):
+        what = wrong[0] if wrong is not None else "."
+        raise ChangeError("invalid value", f"the sAMAccountName {value!r} has {what!r} where it must not stand; change the rule")
+    if len(value) > LONGEST_SAM:
         raise ChangeError(
-            "invalid value", f"the sAMAccountName {value!r} has {wrong[0]!r} where it must not stand; change the rule"
-        )
-    if len(value) > _LONGEST_SAM:
-        raise ChangeError(
-            "invalid value", f"the sAMAccountName {value!r} is longer than {_LONGEST_SAM} characters; shorten the rule"
+            "invalid value", f"the sAMAccountName {value!r} is longer than {LONGEST_SAM} characters; shorten the rule"
         )

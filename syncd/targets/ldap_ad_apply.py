@@ -9,13 +9,14 @@ with the rest in one operation: there is no moment in between at which an accoun
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, Outcome, Result
 from syncd.errors import EndpointError, TransientError
-from syncd.targets import PasswordOf
+from syncd.targets import OneTime, PasswordOf
+from syncd.targets import ldap_ad_times as times
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
@@ -33,11 +34,14 @@ DISABLED = 0x0002
 _NORMAL = 0x0200  # ADS_UF_NORMAL_ACCOUNT
 _TOGETHER = 50  # accounts read in one question before they are written
 _CONTROL = "userAccountControl"
+_LAST_SET, _NOW_DUE = "pwdLastSet", "0"  # to be changed at the next sign-in: [MS-ADA3], pwdLastSet
 _CONTAINER_CLASSES = {"ou": "organizationalUnit", "cn": "container"}
 _MEMBERSHIPS = frozenset({Kind.ADD_MEMBER, Kind.REMOVE_MEMBER})
 _PLACES = frozenset({Kind.MOVE, Kind.PARK})
 _SWITCHES = frozenset({Kind.ENABLE, Kind.DISABLE})
 _NEW = frozenset({Kind.CREATE, Kind.CREATE_CONTAINER, Kind.CREATE_GROUP})
+EXPIRES = "accountexpires"
+"""The attribute whose days and moments are told as such, and are file times on the wire."""
 _SET_ONLY = frozenset({"pwdlastset", "lockouttime"})
 """Attributes whose old value is the server's business: [MS-SAMR] 3.1.1.8 takes 0 (or -1) whatever stood there."""
 
@@ -157,7 +161,8 @@ class AdWriter:
 
     def _create(self, change: Change, password: str | None) -> Write[Change]:
         after = _told(change.after)
-        attributes: dict[str, ber.Values] = {name: _sent(name, values) for name, values in after.attributes.items() if values}
+        given = after.attributes.items()
+        attributes: dict[str, ber.Values] = {name: self._on_wire(name, values) for name, values in given if values}
         if "objectclass" not in map(str.lower, attributes):
             attributes["objectClass"] = [self.config.account_class]
         if password is None and after.enabled:
@@ -165,6 +170,9 @@ class AdWriter:
             password = _nobody_knows()
         if password is not None:
             attributes["unicodePwd"] = [quoted(password)]
+        if isinstance(password, OneTime):
+            attributes = {name: values for name, values in attributes.items() if name.lower() != _LAST_SET.lower()}
+            attributes[_LAST_SET] = [_NOW_DUE]
         attributes[_CONTROL] = [str(_NORMAL | (0 if after.enabled else DISABLED))]
         dn = self.directory.place(self.directory.tree.first(after.rdn), after.container)
         return Write(change, ber.add(dn, attributes), place=dn)
@@ -196,7 +204,35 @@ class AdWriter:
             return ber.modify(it, self._switched(change.kind is Kind.ENABLE, now, word))
         if change.kind in _PLACES:
             return self._renamed(now, _told(change.after))
-        return ber.modify(it, _differences(before, _told(change.after), now))
+        return ber.modify(it, self._differences(before, _told(change.after), now))
+
+    def _on_wire(self, name: str, values: Sequence[str]) -> ber.Values:
+        """The values as the domain keeps them."""
+        lower = name.lower()
+        if lower in BINARY:
+            return [sent(lower, value) for value in values]
+        if lower == EXPIRES:
+            return [times.file_time(value, self.config.zone) for value in values] or [times.NEVER]
+        return list(values)
+
+    def _differences(self, before: Account, after: Account, now: Account) -> list[tuple[ber.Modify, str, ber.Values]]:
+        """Old values out by name, new ones in. Raises Settled where the account does not hold the old ones."""
+        steps: list[tuple[ber.Modify, str, ber.Values]] = []
+        for name, values in after.attributes.items():
+            if name.lower() in _SET_ONLY:
+                steps.append((ber.Modify.REPLACE, name, list(values)))
+                continue
+            old, held = before.attributes.get(name, ()), now.attributes.get(name, ())
+            if sorted(old) != sorted(held):
+                raise unfit(Failure.STALE, f"{name} is not as the plan expects it")
+            if name.lower() == EXPIRES:  # never is one of three values on the wire, and which one is not told
+                steps.append((ber.Modify.REPLACE, name, self._on_wire(name, values)))
+                continue
+            if out := [value for value in held if value not in values]:
+                steps.append((ber.Modify.DELETE, name, self._on_wire(name, out)))
+            if into := [value for value in values if value not in held]:
+                steps.append((ber.Modify.ADD, name, self._on_wire(name, into)))
+        return steps
 
     def _forget_password(self, change: Change, it: str) -> None:
         """Set a password that nobody knows, so that the one from before is not the last one when the next is set.
@@ -222,6 +258,8 @@ class AdWriter:
         steps: list[tuple[ber.Modify, str, ber.Values]] = []
         if password is not None:
             steps.append((ber.Modify.REPLACE, "unicodePwd", [quoted(password)]))
+        if isinstance(password, OneTime):
+            steps.append((ber.Modify.REPLACE, _LAST_SET, [_NOW_DUE]))
         return [*steps, (ber.Modify.DELETE, _CONTROL, [old]), (ber.Modify.ADD, _CONTROL, [str(new)])]
 
     def _renamed(self, now: Account, after: Account) -> bytes:
@@ -290,12 +328,6 @@ def _nobody_knows() -> str:
     return secrets.token_urlsafe(32) + "-Aa1"
 
 
-def _sent(name: str, values: Iterable[str]) -> ber.Values:
-    """Values as they go out: bytes for what holds bytes."""
-    lower = name.lower()
-    return [sent(lower, value) for value in values] if lower in BINARY else list(values)
-
-
 def _told(account: Account | None) -> Account:
     if account is None:
         raise unfit(Failure.INVALID, "the change does not say which account it is about")
@@ -316,20 +348,3 @@ def _is_so(change: Change, now: Account) -> bool:
     if change.kind in _PLACES:
         return same_place(now, after)
     return _holds(now, after)
-
-
-def _differences(before: Account, after: Account, now: Account) -> list[tuple[ber.Modify, str, ber.Values]]:
-    """Old values out by name, new ones in. Raises Settled where the account does not hold the old ones."""
-    steps: list[tuple[ber.Modify, str, ber.Values]] = []
-    for name, values in after.attributes.items():
-        if name.lower() in _SET_ONLY:
-            steps.append((ber.Modify.REPLACE, name, list(values)))
-            continue
-        old, held = before.attributes.get(name, ()), now.attributes.get(name, ())
-        if sorted(old) != sorted(held):
-            raise unfit(Failure.STALE, f"{name} is not as the plan expects it")
-        if out := [value for value in held if value not in values]:
-            steps.append((ber.Modify.DELETE, name, _sent(name, out)))
-        if into := [value for value in values if value not in held]:
-            steps.append((ber.Modify.ADD, name, _sent(name, into)))
-    return steps

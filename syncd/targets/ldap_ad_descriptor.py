@@ -123,7 +123,7 @@ def may(rules_in_order: Iterable[Rule], token: Collection[bytes], what: int, abo
 
 
 def below(rules_in_order: Iterable[Rule], of: bytes) -> list[Rule]:
-    """The lines that an object of this class gets handed down when it is made below: [MS-DTYP] 2.5.3.4.1."""
+    """The lines that an object of this class gets handed down when it is made below: [MS-DTYP] 2.5.3.4."""
     return [
         Rule(rule.allows, rule.mask, rule.whose, rule.about, here=True, below=True, of=rule.of, own=False)
         for rule in rules_in_order
@@ -134,7 +134,7 @@ def below(rules_in_order: Iterable[Rule], of: bytes) -> list[Rule]:
 def denied_to_everyone(descriptor: bytes, what: int) -> bytes | None:
     """The descriptor with one line more, in front, that denies this to everybody, for this object only; None where it is denied.
 
-    Denying lines of an object's own come first: [MS-DTYP] 2.4.5.1. Raises ValueError for a descriptor without a list: one line
+    Denying lines of an object's own come first: [MS-DTYP] 2.4.5. Raises ValueError for a descriptor without a list: one line
     would take from everybody what they may.
     """
     known: Sequence[Rule] = rules(descriptor)

@@ -1,6 +1,6 @@
 """What an Active Directory domain demands of a password: read from the domain, and held against a password that was refused.
 
-A fine-grained policy stands above the domain's where one applies and may be read ([MS-ADTS] 3.1.1.4.5.37, msDS-ResultantPSO).
+A fine-grained policy stands above the domain's where one applies and may be read ([MS-ADTS] 3.1.1.4.5, msDS-ResultantPSO).
 Windows refuses a password with one number for every rule; so the rule is found out here.
 """
 
@@ -88,7 +88,7 @@ def rules_of(wire: Wire, own: str = "") -> PasswordRules:
 def broken(rules: PasswordRules, password: str, account: str, display: str) -> list[str]:
     """The rules that this password of this account breaks, in words; it may still be one that was used before.
 
-    `account` is the sAMAccountName, `display` the displayName: of neither may a complex password have a part ([MS-SAMR] 3.1.1.7.1).
+    `account` is the sAMAccountName, `display` the displayName: of neither may a complex password have a part ([MS-SAMR] 3.1.1.7.2).
     """
     told = [f"it has {len(password)} characters"] if len(password) < rules.shortest else []
     if rules.complex:

@@ -1,7 +1,7 @@
 """Containers that are kept from being deleted by mistake, as Microsoft's own tools do it.
 
 *Protect object from accidental deletion* is no attribute: everybody is denied to delete the container, with or without what is in
-it, and to delete what stands directly in the container above ([MS-ADTS] 5.1.3.2; deleting asks for one or the other, 3.1.1.5.5.1).
+it, and to delete what stands directly in the container above ([MS-ADTS] 5.1.3.2; deleting asks for one or the other, 3.1.1.5.5).
 Who makes a container owns it and may change its rights; the container above may be somebody else's, and then that half is told as
 left to do. syncd deletes accounts by the right on the account itself, which neither half touches.
 """

@@ -210,7 +210,7 @@ def _has(right: Right, listed: list[Rule], children: Collection[str], guids: Gui
     if right.here:
         return (right.may is May.CREATE_CHILD and right.about.lower() in children) or may(listed, ours, right.may, about)
     of = guids.of(right.on)
-    # A deletion may be allowed by either side: [MS-ADTS] 3.1.1.5.5.1.
+    # A deletion may be allowed by either side: [MS-ADTS] 3.1.1.5.5.
     return may(below(listed, of), ours, right.may, about) or (
         right.may is May.DELETE and may(listed, ours, May.DELETE_CHILD, (of,))
     )

@@ -45,6 +45,7 @@ accounts:
       telephoneNumber: phone
       description: grade
       department: campus.code
+      accountExpires: exit_date
       manager: { person: manager }
     groups:
       - { name: "cn=All,ou=Groups", create: true }

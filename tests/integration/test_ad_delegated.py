@@ -193,7 +193,7 @@ def deletes(domain: Domain, dn: str) -> bool:
 
 
 def test_a_container_that_is_made_cannot_be_deleted_by_mistake(domain: Domain, room: str, who: dict[str, str]) -> None:
-    """Not even by an administrator, once the owner of the one above has run the optional line; accounts come and go all the same."""
+    """Not even by an administrator, once the owner of the one above ran the optional line; accounts come and go all the same."""
     commands = domain.delegate(MAPPING, PEOPLE, protect=True, **settings_of(room, who))
     assert len([line for line in commands if "(D;;DC;;;WD)" in line]) == 3
     students = inside(room, "students")
@@ -267,7 +267,7 @@ def test_a_right_that_was_taken_back_is_missed(domain: Domain, room: str, who: d
     """A line that denies stands before the ones that allow; one attribute of all."""
     folder = domain.settings(tmp_path, MAPPING, PEOPLE, **settings_of(room, who))
     domain.delegate(MAPPING, PEOPLE, **settings_of(room, who))
-    given = "f0f8ff8e-1191-11d0-a060-00aa006c33ed"  # givenName, [MS-ADA1] 2.285
+    given = "f0f8ff8e-1191-11d0-a060-00aa006c33ed"  # givenName, [MS-ADA1]
     domain.grant(f"OU=Students,{room}", f"(OD;CIIO;WP;{given};;{{sid}})", who["bind_dn"])
     assert lacks(domain, folder) == [f"in OU=Students,{room} and below: may not write givenName of user"]
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
+from datetime import date
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.strategies import dates, integers, sampled_from
 
 from syncd.core.model import Account, Failure, NativeId
 from syncd.errors import ChangeError, EndpointError, TransientError
+from syncd.targets import ldap_ad_times as times
 from syncd.targets import ldap_errors as errors
 from syncd.targets.ldap_ad import ActiveDirectoryConfig, AdDialect
 from syncd.targets.ldap_ad_apply import quoted
@@ -164,7 +169,7 @@ RULES = PasswordRules(8, complex=True, remembered=24, whose="DC=d", hours=24)
     ],
 )
 def test_a_password_is_held_against_the_rules(password: str, told: list[str]) -> None:
-    """Windows says that one was refused, and not why: [MS-SAMR] 3.1.1.7.1."""
+    """Windows says that one was refused, and not why: [MS-SAMR] 3.1.1.7.2."""
     assert broken(RULES, password, "aruiz", "Ana-María Ruiz") == told
 
 
@@ -283,3 +288,53 @@ def test_a_name_longer_than_its_attribute_is_refused() -> None:
     """64 characters, [MS-ADA1] Common-Name."""
     with pytest.raises(ChangeError, match="64"):
         AdDialect(CONFIG).must_fit(Account("x" * 65, "", enabled=True, attributes={}))
+
+
+# --- days ---------------------------------------------------------------------------------------------------------------
+
+CHICAGO, HAVANA = ZoneInfo("America/Chicago"), ZoneInfo("America/Havana")  # in Havana a day of the year begins at one o'clock
+
+
+@pytest.mark.parametrize(
+    ("wire", "spelt"),
+    [
+        ("0", ""),
+        ("9223372036854775807", ""),
+        ("134546580000000000", "2027-05-12"),
+        ("134546580000000001", "2027-05-13T05:00:00.0000001Z"),
+        ("134546616000000000", "2027-05-13T06:00:00.0000000Z"),
+        ("9223372036854775806", "9223372036854775806"),
+        ("soon", "soon"),
+    ],
+)
+def test_a_file_time_is_told_as_the_last_day(wire: str, spelt: str) -> None:
+    """Never is none, midnight in the district is the day that ended, any other moment is itself."""
+    assert times.told(wire, CHICAGO) == spelt
+
+
+@given(day=dates(date(1990, 1, 1), date(2100, 1, 1)), zone=sampled_from([CHICAGO, HAVANA, ZoneInfo("UTC")]))
+def test_a_day_comes_back_as_it_was_written(day: date, zone: ZoneInfo) -> None:
+    """Whatever the clocks do that night."""
+    assert times.told(times.file_time(day.isoformat(), zone), zone) == day.isoformat()
+
+
+@given(moment=integers(1, 2_650_467_743_999_999_999), zone=sampled_from([CHICAGO, HAVANA, ZoneInfo("UTC")]))
+def test_a_moment_comes_back_to_the_last_digit(moment: int, zone: ZoneInfo) -> None:
+    """What others set is written back as it was."""
+    assert times.file_time(times.told(str(moment), zone), zone) == str(moment)
+
+
+@pytest.mark.parametrize("value", ["05/28/2027", "2027-13-01", "", "tomorrow"])
+def test_what_is_no_day_is_refused(value: str) -> None:
+    """By name, for the one person it is about."""
+    with pytest.raises(ValueError, match=r"day|month|isoformat"):
+        times.file_time(value, CHICAGO)
+
+
+@pytest.mark.parametrize(
+    ("way", "why"), [("NTLM", "MD4"), ("kerberos", "tickets"), ("anonymous", "nobody"), ("certificate", "no way to sign in called")]
+)
+def test_other_ways_to_sign_in_are_refused_with_the_reason(way: str, why: str) -> None:
+    """When the file is loaded, and not by a server that hangs up."""
+    with pytest.raises(ValueError, match=f"authentication: .*{why}.*simple"):
+        replace(CONFIG, authentication=way)
