@@ -20,7 +20,7 @@ from syncd.core.plan import Desired, Holding
 from syncd.engine import passwords
 from syncd.engine.resolve import resolve
 from syncd.errors import EndpointError, StoreError, TransientError
-from syncd.store import Intention, Store
+from syncd.store import FormerAddress, Intention, Store
 from syncd.store.history import password_context
 from syncd.targets import ById, OneTime, Scope
 from syncd.targets.target import Target
@@ -212,7 +212,10 @@ class CarryOut:
             for start in range(0, len(ready), BATCH):
                 batch = ready[start : start + BATCH]
                 sealed = self._passwords(batch, wants, wanted, secrets)
-                numbers = self._store.intend(self._run, batch, sealed, self._clock(), after=done, spent=self._spent)
+                replaced = [address for change in batch for address in self._replaced(change, wanted)]
+                numbers = self._store.intend(
+                    self._run, batch, sealed, self._clock(), after=done, spent=self._spent, replaced=replaced
+                )
                 done.clear()
                 self._spent.clear()
                 # Not before: whoever locks somebody now sees what is journalled, and whoever did before is seen here.
@@ -302,6 +305,22 @@ class CarryOut:
                 context = password_context(change.target, change.person)
                 sealed[index] = (self._vault.seal(password.encode(), context), self._clock() + timedelta(days=PASSWORD_DAYS))
         return sealed
+
+    def _replaced(self, change: Change, wanted: Mapping[PersonId, Wanted]) -> Iterator[FormerAddress]:
+        """The addresses that go with this change and go on as aliases for a while."""
+        before, after = change.before, change.after
+        if (
+            change.person is None
+            or change.person not in wanted
+            or change.kind is not Kind.UPDATE
+            or before is None
+            or after is None
+        ):
+            return
+        for attribute in {rule.of for rule in wanted[change.person].aliases.values()} & after.attributes.keys():
+            for value in before.attributes.get(attribute, ()):
+                if value not in after.attributes[attribute]:
+                    yield FormerAddress(change.person, change.target, attribute, value, self._clock().date())
 
     def _note(self, outcome: Outcome) -> None:
         report, person = self.report, outcome.change.person

@@ -23,6 +23,7 @@ from syncd.core.model import (
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.store import codec, tables
 from syncd.store.rows import (
+    FormerAddress,
     Known,
     KnownKey,
     LedgerRow,
@@ -288,6 +289,19 @@ def find_person(connection: Connection, text: str) -> list[PersonId]:
     if holder[:1] == "p" and ":" not in holder:
         found.add(int(holder[1:]))
     return [person_id(row) for row in sorted(found)]
+
+
+def former_addresses(
+    connection: Connection, target: TargetName, persons: Collection[PersonId]
+) -> dict[PersonId, list[FormerAddress]]:
+    """The addresses these persons' accounts on one target had before."""
+    table = tables.former_addresses
+    found: dict[PersonId, list[FormerAddress]] = {}
+    query = select(table).where(table.c.target == target)
+    for row in _rows(connection, query, table.c.person, [number(person) for person in persons]):
+        person, ended = person_id(row.person), date.fromisoformat(row.ended)
+        found.setdefault(person, []).append(FormerAddress(person, target, row.attribute, row.value, ended))
+    return found
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------

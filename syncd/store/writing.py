@@ -16,7 +16,7 @@ from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
 from syncd.store import codec, holding, roster, rotation, tables, tombstones
 from syncd.store.reading import bookmark_key, chunks, closed_by_lock, gone_key, number, person_id
-from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
+from syncd.store.rows import Acceptance, Finding, FormerAddress, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
 from syncd.vault import Vault
 
@@ -245,6 +245,21 @@ def set_names(connection: Connection, vault: Vault, wanted: Mapping[PersonId, It
             if name not in held
         ),
     )
+
+
+def replace_addresses(connection: Connection, replaced: Iterable[FormerAddress]) -> None:
+    """Addresses that are about to be replaced; one that was before is replaced anew."""
+    rows = {
+        (one.target, one.person, one.attribute, one.value): {
+            "target": one.target,
+            "person": number(one.person),
+            "attribute": one.attribute,
+            "value": one.value,
+            "ended": one.ended.isoformat(),
+        }
+        for one in replaced
+    }
+    upsert(connection, tables.former_addresses, list(rows.values()))
 
 
 # --- accepting --------------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ accounts:
       description: grade
       department: campus.code
       accountExpires: exit_date
+      proxyAddresses: { aliases_of: mail, keep: 30 days }
       manager: { person: manager }
     groups:
       - { name: "cn=All,ou=Groups", create: true }
