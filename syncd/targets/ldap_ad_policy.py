@@ -21,6 +21,8 @@ _HOUR = -36_000_000_000  # an interval is a negative number of 100 nanoseconds: 
 _NAME_PARTS = re.compile(r"[,.\-_ #\t]+")
 _SHORTEST_PART = 3
 _KINDS = 3
+NOT_TOLD = "it was used before, or the last one is too young"
+"""What is left where a refused password breaks none of the rules that can be held against it."""
 _SPECIAL = frozenset("~!@#$%^&*_-+=`|\\(){}[]:;\"'<>,.?/")
 
 

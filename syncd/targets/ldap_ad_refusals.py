@@ -17,7 +17,7 @@ from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
 from syncd.targets.ldap_ad_descriptor import May
-from syncd.targets.ldap_ad_policy import PasswordRules, broken, domain_of, rules_of
+from syncd.targets.ldap_ad_policy import NOT_TOLD, PasswordRules, broken, domain_of, rules_of
 from syncd.targets.ldap_ad_rights import GROUP, RESET, UNIT, Right
 from syncd.targets.ldap_apply import Directory
 from syncd.targets.ldap_errors import ALREADY_EXISTS, INSUFFICIENT_RIGHTS, NO_SUCH_OBJECT, failure, words
@@ -108,7 +108,7 @@ class Refusals:
             return str(rules)
         at = change.after
         found = broken(rules, password, _value(at, "samaccountname"), _value(at, "displayname"))
-        return f"{rules}: {', '.join(found) or 'it was used before, or the last one is too young'}"
+        return f"{rules}: {', '.join(found) or NOT_TOLD}"
 
     # --- which right is missing -----------------------------------------------------------------------------------------
 

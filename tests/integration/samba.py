@@ -85,9 +85,12 @@ class Domain:
         Those that are optional only where told to `protect`.
         """
         with TemporaryDirectory() as place:
-            folder = self.settings(Path(place), mapping, people, **target)
-            with redirect_stdout(io.StringIO()) as told:
-                assert main(["--config", str(folder), "ad-delegation", "ad", "--for", "samba"]) == Exit.DONE
+            return self.delegate_as(self.settings(Path(place), mapping, people, **target), protect=protect)
+
+    def delegate_as(self, folder: Path, *, protect: bool = False) -> list[str]:
+        """As delegate(), for the settings in a folder."""
+        with redirect_stdout(io.StringIO()) as told:
+            assert main(["--config", str(folder), "ad-delegation", "ad", "--for", "samba"]) == Exit.DONE
         granting, _, protecting = told.getvalue().partition(OPTIONAL)
         commands = [*granting.splitlines(), *(protecting.split("\n")[1:-1] if protect else ())]
         for command in commands:

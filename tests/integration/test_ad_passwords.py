@@ -104,9 +104,20 @@ def test_a_password_is_set_and_tried(passwords: Passwords, somebody: tuple[Nativ
 
 def test_a_password_the_policy_refuses_says_why(passwords: Passwords, somebody: tuple[NativeId, str]) -> None:
     """And the old one stays."""
-    with pytest.raises(ChangeError, match="too short"):
+    with pytest.raises(ChangeError, match=r"too short.*demands at least 7 characters.*: it has 4 characters"):
         passwords.set(somebody[0], "Ab-1")
     assert passwords.admits(somebody[1], WORD) == ""
+
+
+def test_what_may_not_be_done_names_the_right(
+    passwords: Passwords, somebody: tuple[NativeId, str], domain: Domain, room: str
+) -> None:
+    """To reset a password, and to unlock."""
+    with domain.denied(f"OU=Students,{room}", "CRWP"):
+        with pytest.raises(ChangeError, match="missing: Reset Password of user"):
+            passwords.set(somebody[0], "Another-Word-7")
+        with pytest.raises(ChangeError, match="missing: write lockoutTime of user"):
+            passwords.unlock(somebody[0])
 
 
 def test_somebody_locked_out_is_seen_and_unlocked(passwords: Passwords, somebody: tuple[NativeId, str], domain: Domain) -> None:

@@ -27,7 +27,6 @@ def own_domain(tmp_path: Path) -> Iterator[Domain]:
     """A domain that may be killed, and in which nobody has a name yet: they are unique in all of it."""
     with PrivateSamba(tmp_path / "samba", SAMBA_CACHE) as server:
         domain = Domain(server)
-        domain.open_rooms()
         yield domain
         domain.close()
 
@@ -46,9 +45,10 @@ def base(own_domain: Domain) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, own_domain: Domain, district: District, base: str) -> Path:
-    """Its settings as documented, but for the places and the server."""
+    """Its settings as documented, but for the places and the server; and syncd's account has the rights that they need."""
     folder = tmp_path / "district"
     settle(folder, district, own_domain.server, base)
+    own_domain.delegate_as(folder)
     return folder
 
 
