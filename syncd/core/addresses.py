@@ -8,10 +8,12 @@ letters, an alias `smtp:`. Knows no target and reads no clock.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple
+
+from syncd.core.model import PersonId, TargetName
 
 EXCHANGES = "proxyaddresses"
 _PRIMARY, _ALIAS = "SMTP:", "smtp:"
@@ -24,6 +26,17 @@ class AliasRule:
 
     of: str
     keep: int
+
+
+@dataclass(frozen=True, slots=True)
+class FormerAddress:
+    """An address an account had in this attribute before we replaced it, and on which day that was."""
+
+    person: PersonId
+    target: TargetName
+    attribute: str
+    value: str
+    ended: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,15 @@ def bare(value: str) -> str:
 def spelled(attribute: str, address: str) -> str:
     """An address as an alias of this attribute."""
     return f"{_ALIAS}{address}" if attribute.lower() == EXCHANGES else address
+
+
+def of_account(rules: Mapping[str, AliasRule], former: Iterable[FormerAddress], today: date) -> tuple[Aliases, ...]:
+    """The attributes of one account that hold aliases, by their rules and by what the account had before."""
+    had = list(former)
+    return tuple(
+        Aliases(name, rule, {one.value: one.ended for one in had if one.attribute == rule.of}, today)
+        for name, rule in rules.items()
+    )
 
 
 def held(

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from syncd import telemetry
 from syncd.core import order, plan, quarantine
+from syncd.core.addresses import FormerAddress
 from syncd.core.guard import Cell
 from syncd.core.mapping import Wanted
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
@@ -20,7 +21,7 @@ from syncd.core.plan import Desired, Holding
 from syncd.engine import passwords
 from syncd.engine.resolve import resolve
 from syncd.errors import EndpointError, StoreError, TransientError
-from syncd.store import FormerAddress, Intention, Store
+from syncd.store import Intention, Store
 from syncd.store.history import password_context
 from syncd.targets import ById, OneTime, Scope
 from syncd.targets.target import Target

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from syncd.core import addresses, correlate, plan
-from syncd.core.addresses import Aliases, bare, spelled
+from syncd.core.addresses import Aliases, FormerAddress, bare, spelled
 from syncd.core.correlate import Situation, SituationKind
 from syncd.core.lifecycle import LEFT, LifecycleSpec, State
 from syncd.core.local import Local
@@ -26,7 +26,7 @@ from syncd.engine.desire import Decided
 from syncd.engine.observing import Sight, read
 from syncd.engine.places import placed
 from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
-from syncd.store import Finding, FormerAddress, Known, Store
+from syncd.store import Finding, Known, Store
 from syncd.targets import ByAttribute, ById, ByLocation, Question, Scope
 from syncd.targets.target import Target
 
@@ -137,7 +137,7 @@ class Matching:
         if listing is not None:
             self._remember_names(listing, self._store.linked(self._name))
         if any(account.aliases for account in self._mapping.accounts.values()):
-            self._former = self._store.former_addresses(self._name, decided.keys())
+            self._former = self._store.lives.former_addresses(self._name, None if reconcile else decided.keys())
         desired: dict[PersonId, Desired] = {}
         for person, one in decided.items():
             waits = person in blocked or one.blocked or one.standing.frozen
@@ -372,11 +372,7 @@ class Matching:
 
     def _aliases(self, account: Account, wanted: Wanted, one: Decided, have: Holding | None) -> tuple[Aliases, ...]:
         """Which attributes hold addresses the account had before; when the next of them ends, the person is due (R4)."""
-        former = self._former.get(one.state.id, ())
-        aliases = tuple(
-            Aliases(name, rule, {each.value: each.ended for each in former if each.attribute == rule.of}, self._local.today)
-            for name, rule in wanted.aliases.items()
-        )
+        aliases = addresses.of_account(wanted.aliases, self._former.get(one.state.id, ()), self._local.today)
         if aliases and have is not None:
             due = addresses.held(aliases, account.attributes, wanted.policies, have.account.attributes).due
             one.state = replace(one.state, due=min((day for day in (one.state.due, due) if day is not None), default=None))

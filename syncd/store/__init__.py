@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Engine, delete, insert, select, update
 
+from syncd.core.addresses import FormerAddress
 from syncd.core.guard import Cell
 from syncd.core.health import Freshness, Kind
 from syncd.core.lifecycle import PersonState
@@ -63,7 +64,6 @@ from syncd.store.rows import (
     Approval,
     Enrolled,
     Finding,
-    FormerAddress,
     Guardian,
     Intention,
     JournalRow,
@@ -321,11 +321,6 @@ class Store:
         with transaction(self._engine) as connection:
             return reading.ledger(connection, holder, like)
 
-    def former_addresses(self, target: TargetName, persons: Collection[PersonId]) -> dict[PersonId, list[FormerAddress]]:
-        """The addresses these persons' accounts on one target had before we replaced them."""
-        with transaction(self._engine) as connection:
-            return reading.former_addresses(connection, target, persons)
-
     def mint(self, keys: Sequence[tuple[SourceName, SourceKey]]) -> dict[tuple[SourceName, SourceKey], PersonId]:
         """A person for each key: the one it has, else a new one, numbered in the order given; no number is ever used twice."""
         with transaction(self._engine) as connection:
@@ -446,14 +441,12 @@ class Store:
     ) -> list[int]:
         """Journal changes before they are sent, sealed first passwords by index with them (R21); their numbers, in order.
 
-        What came of the changes `after` which these are sent is recorded in the same transaction, what that `spent` (R12), and
-        which addresses are `replaced` by these: should the answer never come, they are known to have been ours.
+        Recorded with them: what came of the changes `after` which these are sent, what that `spent` (R12), what they `replaced`.
         """
         with transaction(self._engine) as connection:
             journal.record(connection, self._vault, after, now.astimezone(UTC))
             holding.spend(connection, spent, now.astimezone(UTC))
-            writing.replace_addresses(connection, replaced)
-            return journal.intend(connection, self._vault, run, changes, passwords, now.astimezone(UTC))
+            return journal.intend(connection, self._vault, run, changes, passwords, now.astimezone(UTC), replaced)
 
     def record(
         self, run: RunId, outcomes: Sequence[tuple[int, Outcome]], now: datetime, spent: Mapping[Cell, int] = NOTHING_SPENT
@@ -602,6 +595,6 @@ def _number(run: RunId) -> int:
 
 
 __all__ = [
-    "Acceptance", "Approval", "Enrolled", "Finding", "FormerAddress", "Guardian", "Intention", "JournalRow", "Known", "KnownKey",
-    "LedgerRow", "Retold", "RunRow", "SealedPassword", "SnapshotRow", "Store", "Wellbeing",
+    "Acceptance", "Approval", "Enrolled", "Finding", "Guardian", "Intention", "JournalRow", "Known", "KnownKey", "LedgerRow",
+    "Retold", "RunRow", "SealedPassword", "SnapshotRow", "Store", "Wellbeing",
 ]  # fmt: skip

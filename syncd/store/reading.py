@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select
 
+from syncd.core.addresses import FormerAddress
 from syncd.core.lifecycle import LEFT, PersonState
 from syncd.core.model import (
     NativeId,
@@ -23,7 +24,6 @@ from syncd.core.model import (
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.store import codec, tables
 from syncd.store.rows import (
-    FormerAddress,
     Known,
     KnownKey,
     LedgerRow,
@@ -292,13 +292,13 @@ def find_person(connection: Connection, text: str) -> list[PersonId]:
 
 
 def former_addresses(
-    connection: Connection, target: TargetName, persons: Collection[PersonId]
+    connection: Connection, target: TargetName, persons: Collection[PersonId] | None
 ) -> dict[PersonId, list[FormerAddress]]:
-    """The addresses these persons' accounts on one target had before."""
+    """The addresses these persons' accounts (None: everybody's) on one target had before."""
     table = tables.former_addresses
     found: dict[PersonId, list[FormerAddress]] = {}
     query = select(table).where(table.c.target == target)
-    for row in _rows(connection, query, table.c.person, [number(person) for person in persons]):
+    for row in _rows(connection, query, table.c.person, None if persons is None else [*map(number, persons)]):
         person, ended = person_id(row.person), date.fromisoformat(row.ended)
         found.setdefault(person, []).append(FormerAddress(person, target, row.attribute, row.value, ended))
     return found

@@ -62,17 +62,6 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class FormerAddress:
-    """An address an account had in this attribute before we replaced it, and on which day that was."""
-
-    person: PersonId
-    target: TargetName
-    attribute: str
-    value: str
-    ended: date
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """Something to list, never an exception: a reject, a dispute, a quarantined person, a strayed account."""
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
+from syncd.core.addresses import FormerAddress
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
 from syncd.store import codec, holding, roster, rotation, tables, tombstones
 from syncd.store.reading import bookmark_key, chunks, closed_by_lock, gone_key, number, person_id
-from syncd.store.rows import Acceptance, Finding, FormerAddress, Known, KnownKey, SnapshotRow
+from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
 from syncd.vault import Vault
 

@@ -14,7 +14,7 @@ from syncd.cli import main
 from syncd.cli.exits import Exit
 from syncd.core.model import Kind
 from syncd.errors import ConfigError
-from syncd.settings import load
+from syncd.settings import check, load
 from syncd.targets.ldap_ad import ActiveDirectory
 from syncd.vault import Credentials
 from tests.fixtures.engine_world import LDAP, World, kinds, pupil, world
@@ -116,10 +116,25 @@ def test_what_the_store_holds_of_former_addresses_goes_with_the_person(district:
     district.students(BEA)
     district.day()
     person = district.person("s1")
-    (former,) = district.store.former_addresses(LDAP, [person])[person]
+    (former,) = district.store.lives.former_addresses(LDAP, [person])[person]
     assert former.value == address("aabara", district)
     told = district.store.lives.disclose(person, "tester", district.clock.now)
     assert [row["value"] for row in told["former_addresses"]] == [former.value]
+
+
+def test_a_golden_person_and_an_explanation_show_them(district: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """What comes out for somebody new, and why an account holds what it holds."""
+    golden = "expect: { population: students, proxyAddresses: 'SMTP:ab@students.lonestar.example.org' }"
+    person = "person: { roles: [student], given: A, family: B, grade: '05', student_number: '1', campus: { code: '012' } }"
+    district.edit(MAPPING, "\ntests:\n", f"\ntests:\n  - {person}\n    {golden}\n")
+    assert [problem.what for problem in check(district.config)] == []
+    district.students(BEA)
+    district.day()
+    district.store.close()
+    assert main(["--config", str(district.folder), "explain", "s1"]) == Exit.DONE
+    said = capsys.readouterr().out
+    assert f"smtp:{address('aabara', district)}" in said
+    assert "proxyAddresses" in said
 
 
 @pytest.mark.parametrize(
@@ -162,9 +177,7 @@ def in_a_domain(tmp_path: Path, domain: Domain, room: str) -> Iterator[tuple[Wor
         connector.close()
 
 
-def test_a_domain_swaps_primary_and_alias_in_one_step(
-    in_a_domain: tuple[World, Values], domain: Domain, room: str, tmp_path: Path
-) -> None:
+def test_a_domain_swaps_primary_and_alias_in_one_step(in_a_domain: tuple[World, Values], domain: Domain, room: str) -> None:
     """`SMTP:` becomes `smtp:`; what somebody added meanwhile is read again before anything is written, and stays."""
     district, there = in_a_domain
     assert there() == ["SMTP:aabara@x.test"]
@@ -181,4 +194,3 @@ def test_a_domain_swaps_primary_and_alias_in_one_step(
     district.day(30)
     district.day(1)
     assert there() == ["SMTP:aabara@x.test", *theirs]
-    assert main(["--config", str(tmp_path), "explain", "s1"]) == Exit.DONE
