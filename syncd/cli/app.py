@@ -86,6 +86,7 @@ def shared(
 for _verb in (
     setup.init,
     setup.check,
+    setup.ad_delegation,
     setup.schema,
     run.plan,
     run.apply,

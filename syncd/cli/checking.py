@@ -10,13 +10,14 @@ from tempfile import TemporaryDirectory
 from syncd import sources, targets
 from syncd.assembly import opened_store, utc_now, vault_of
 from syncd.cli.console import say
+from syncd.cli.delegating import needs_of
 from syncd.core.guard import judge_source
 from syncd.core.mapping import compile_people, compile_target
 from syncd.core.model import NativeId, Reject, SourceName, Subject, TargetName
 from syncd.engine.rotation import in_words
 from syncd.errors import ConfigError, EndpointError, TransientError
 from syncd.settings import Config, check, extra_fields, load
-from syncd.targets import ById, Scope
+from syncd.targets import ById, Delegates, Scope
 from syncd.vault import NEXT_KEY, STATE_KEY, Vault
 
 _NOBODY = NativeId("00000000-0000-0000-0000-000000000000")
@@ -84,13 +85,19 @@ def _source_reads(name: SourceName, config: Config) -> str:
 
 
 def _target_answers(name: TargetName, config: Config) -> str:
-    """Signs in and searches for an account nobody has, asking for all the mapping speaks of: an attribute unknown there is told."""
+    """Signs in and searches for an account nobody has, asking for all the mapping speaks of: an attribute unknown there is told.
+
+    Where a target can say which rights we have, those that are missing are told as well.
+    """
     settings = config.targets[name]
     people = compile_people(config.people, extra_fields(config.sources))
     attributes = compile_target(config.mappings[name], people).attributes
     connector = targets.build(settings.kind, name, settings.options, config.credentials)
     try:
         list(connector.lookup([ById(_NOBODY)], Scope(attributes)))
+        lacking = connector.lacks(needs_of(config, name)) if isinstance(connector, Delegates) else None
     finally:
         connector.close()
-    return "answers"
+    if lacking:
+        raise EndpointError(f"target {name}", "\n  ".join(["the rights are wrong", *lacking]), f"syncd ad-delegation {name}")
+    return "answers" if lacking is None else "answers, and gives the rights the mapping needs"

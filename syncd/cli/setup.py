@@ -1,4 +1,4 @@
-"""Verbs that set a district up: init, check, schema, migrate, demo."""
+"""Verbs that set a district up: init, check, ad-delegation, schema, migrate, demo."""
 
 # ruff: noqa: PLC0415 — `syncd --help` must not wait for what only one verb needs: heavy imports stay inside it
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -77,6 +78,28 @@ def check(
 
     if not check_district(context.obj, offline=offline):
         raise Ended(Exit.UNAVAILABLE)
+
+
+class Tool(StrEnum):
+    """With what rights in a domain are given."""
+
+    DSACLS = "dsacls"
+    POWERSHELL = "powershell"
+    SAMBA = "samba"
+
+
+def ad_delegation(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The target, as named in syncd.yaml.")],
+    *,
+    tool: Annotated[
+        Tool | None, typer.Option("--for", help="Only the commands for this tool, without headings.", show_default=False)
+    ] = None,
+) -> None:
+    """Print the commands that give syncd's account in an Active Directory exactly the rights the mapping needs."""
+    from syncd.cli.delegating import delegate
+
+    delegate(context.obj, target, tool)
 
 
 def schema(

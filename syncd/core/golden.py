@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from syncd.core import addresses
 from syncd.core.correlate import NAME_PARTS, shown_names
 from syncd.core.fields import FIELDS, MEMBERS, FieldType
 from syncd.core.mapping import TargetMapping, Wanted
@@ -56,7 +57,7 @@ def _differences(
     wanted = None if population is None else mapping.desire(person, population, names, made.related, today)
     results: dict[str, tuple[str, ...]] = {"population": () if population is None else (population,)}
     results |= {f"names.{kind}": (name,) for kind, name in names.items()}
-    results |= _results(wanted)
+    results |= _results(wanted, today)
     differences: list[tuple[Mark | None, str]] = []
     for key, expected in golden.expect.items():
         texts = expected if isinstance(expected, tuple) else () if expected is None else (expected,)
@@ -71,7 +72,7 @@ def _differences(
     return differences
 
 
-def _results(wanted: Wanted | None) -> dict[str, tuple[str, ...]]:
+def _results(wanted: Wanted | None, today: date) -> dict[str, tuple[str, ...]]:
     if wanted is None:
         return {"account": ()}
     return {
@@ -79,7 +80,7 @@ def _results(wanted: Wanted | None) -> dict[str, tuple[str, ...]]:
         "container": (wanted.container,),
         "rdn": (wanted.rdn,),
         "groups": tuple(group.name for group in wanted.groups),
-        **wanted.attributes,
+        **addresses.held(addresses.of_account(wanted.aliases, (), today), wanted.attributes, wanted.policies, None).attributes,
     }
 
 

@@ -17,6 +17,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
+from syncd.core.addresses import AliasRule
 from syncd.core.codegen import Code, Place, Vocabulary
 from syncd.core.expression import Function
 from syncd.core.fields import FieldType
@@ -24,6 +25,7 @@ from syncd.core.filters import Unmappable
 from syncd.core.mapping_spec import (
     ATTRIBUTE,
     AccountSpec,
+    AliasesSpec,
     AttributeSpec,
     GroupForm,
     GroupSpec,
@@ -61,7 +63,7 @@ class Wanted(NamedTuple):
 
     `attributes` has a key for every attribute the mapping owns, with () for no value. `find` are the keys to adopt an account by,
     in order. `person_attributes` maps an attribute to the relation whose account it names. `carriers` are the attributes whose
-    rule reads a name of the person (R7).
+    rule reads a name of the person (R7). `aliases` are the attributes that hold addresses the account had before.
     """
 
     rdn: str
@@ -73,6 +75,7 @@ class Wanted(NamedTuple):
     groups: tuple[WantedGroup, ...]
     password: PasswordSpec | None
     carriers: frozenset[str] = frozenset()
+    aliases: Mapping[str, AliasRule] = MappingProxyType({})
 
 
 Found = tuple[tuple[str, str], ...]
@@ -90,6 +93,7 @@ class AccountRules:
     password: PasswordSpec | None
     carriers: frozenset[str]
     rdn_carries: bool
+    aliases: Mapping[str, AliasRule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,7 @@ class TargetMapping:
             groups,
             account.password,
             account.carriers,
+            account.aliases,
         )
 
     def explain(self, population: PopulationName) -> Mapping[str, Mark]:
@@ -185,12 +190,13 @@ def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str
             account_code.spec.password,
             frozenset(account_code.carriers),
             account_code.rdn_carries,
+            MappingProxyType(account_code.aliases),
         )
     codes = [code for _, code in compiled.values()]
     references = frozenset(attribute for code in codes for attribute in code.person_attributes)
     listed = [attribute for name_spec in people.spec.names.values() for attribute in name_spec.unique_in]
     read = [attribute for code in codes for attribute in (*code.policies, *code.person_attributes)]
-    read += [attribute for code in codes for attribute in code.found]
+    read += [attribute for code in codes for attribute in (*code.found, *code.aliases)]
     # One attribute is asked for once, spelled as it is written: what a target tells of it is compared under that name.
     spelt = {attribute.lower(): attribute for attribute in reversed([*read, *listed])}
     unique = frozenset(spelt[attribute.lower()] for attribute in listed)
@@ -203,9 +209,14 @@ def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str
         relation_attributes=references,
         populations=frozenset(accounts),
         accounts=MappingProxyType(accounts),
-        carriers=unique.union(*(account.carriers for account in accounts.values())),
+        carriers=unique.union(*(account.carriers | _aliases_of_names(account) for account in accounts.values())),
         rdn_carries=any(account.rdn_carries for account in accounts.values()),
     )
+
+
+def _aliases_of_names(account: AccountRules) -> frozenset[str]:
+    """Attributes in which a name of somebody may stand as it was before."""
+    return frozenset(attribute for attribute, rule in account.aliases.items() if rule.of in account.carriers)
 
 
 def _spelt_twice(spec: TargetSpec) -> Iterator[Problem]:
@@ -228,6 +239,7 @@ class _Account:
         self.marks: dict[str, Mark] = {}
         self.policies: dict[str, Policy] = {}
         self.person_attributes: dict[str, str] = {}
+        self.aliases: dict[str, AliasRule] = {}
         self.found: list[str] = []
         self.carriers: set[str] = set()
         self.rdn_carries = False
@@ -262,6 +274,9 @@ class _Account:
             if isinstance(form, ReferenceSpec):
                 self._reference(attribute, form, mark)
                 continue
+            if isinstance(form, AliasesSpec):
+                self._aliases(attribute, form, mark)
+                continue
             local = f"a{len(locals_)}"
             locals_.append(f"{attribute!r}: {local}")
             function.add(f"{local} = {self._values(attribute, form)}", attribute)
@@ -294,6 +309,13 @@ class _Account:
             self._problem(mark, f"{attribute}: no relation '{relation}'{suggestion(relation, REFERENCES)}")
         self.function.relations.add(relation)
         self.person_attributes[attribute] = relation
+
+    def _aliases(self, attribute: str, form: AliasesSpec, mark: Mark) -> None:
+        plain = [name for name, other in self.spec.attributes.items() if not isinstance(other, AliasesSpec | ReferenceSpec)]
+        if form.aliases_of not in plain:
+            told = suggestion(form.aliases_of, plain)
+            self._problem(mark, f"{attribute}: '{form.aliases_of}' is no attribute of this account with a rule of its own{told}")
+        self.aliases[attribute] = AliasRule(form.aliases_of, form.keep)
 
     def _values(self, attribute: str, form: Text | AttributeSpec | tuple[Text, ...]) -> str:
         """Python source for the attribute's values: a tuple, () for no value."""

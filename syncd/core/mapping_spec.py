@@ -218,7 +218,17 @@ class ReferenceSpec:
     person: Text = field(metadata={"doc": "Whose account: `manager` or `homeroom.teacher`."})
 
 
-AttributeForm = Text | AttributeSpec | ReferenceSpec | tuple[Text, ...]
+@dataclass(frozen=True, slots=True)
+class AliasesSpec:
+    """An attribute that holds the addresses the account had before; for `proxyAddresses` the one it has as well."""
+
+    aliases_of: str = field(
+        metadata={"doc": "The attribute with the address, such as `mail`: when it changes, the old value goes on here."}
+    )
+    keep: int = field(metadata={"doc": "How long an old address goes on: `365 days`.", "unit": "days"})
+
+
+AttributeForm = Text | AttributeSpec | ReferenceSpec | AliasesSpec | tuple[Text, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +270,7 @@ class AccountSpec:
         default_factory=dict,
         metadata={
             "doc": "Attribute to expression, to text with {{ }}, to `{ value, policy, when }`, to a list of texts, "
-            "or to `{ person: manager }`."
+            "to `{ person: manager }`, or to `{ aliases_of: mail, keep: 365 days }`."
         },
     )
     when: Text | None = field(

@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
+from syncd.core.addresses import bare
 from syncd.core.model import PersonId
 from syncd.errors import ChangeError
 
@@ -106,10 +107,12 @@ def fold(text: str, how: str = "ascii_lower", keep: str = "") -> str:
 def ledger_key(name: str) -> str:
     """The spelling under which the ledger compares names: the local part of an address, folded.
 
+    What Exchange writes in front of an address (`smtp:`) is no part of it.
+
     Dots, hyphens and case fold away, so that `a.garcia@…` and `AGarcia` are one name: mail systems such as Google's
     deliver them to one mailbox. A name that folds to nothing stands for itself.
     """
-    local = name.partition("@")[0]
+    local = (bare(name) or name).partition("@")[0]
     return fold(local) or local.lower()
 
 

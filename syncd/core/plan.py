@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
+from syncd.core.addresses import Aliases, held
 from syncd.core.model import (
     ACCOUNT_KINDS,
     Account,
@@ -30,7 +31,7 @@ class Desired(NamedTuple):
 
     `policies` names every attribute the mapping owns. `refers` are attributes that hold the place of another person's account;
     `account.attributes` does not contain them. `leaving` keeps everything but the enabled flag, the groups and, with `park`,
-    the container; `locked` everything but the enabled flag.
+    the container; `locked` everything but the enabled flag. `aliases` are attributes whose values depend on what is there.
     """
 
     person: PersonId
@@ -45,6 +46,7 @@ class Desired(NamedTuple):
     reset: bool = False  # an enable of this account sets a new password: its owner was away for long, or locked
     locked: bool = False  # its owner is kept out: it is disabled with a password nobody has, and nothing else
     reason: str = ""
+    aliases: tuple[Aliases, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,9 @@ class _Steps:
     def creation(self) -> Iterator[Change]:
         """The steps of an account that does not exist yet."""
         account, place = self.want.account, _place(self.want.account)
-        yield self.make(Kind.CREATE, after=replace(account, groups=frozenset()))
+        made = held(self.want.aliases, account.attributes, self.want.policies, None).attributes if self.want.aliases else None
+        after = replace(account, groups=frozenset())
+        yield self.make(Kind.CREATE, after=after if made is None else replace(after, attributes=made))
         refers = {name: values for name, values in self.want.refers.items() if values}
         if refers:
             # As it is planned again where only the create has landed: the approval still covers it (R15).
@@ -106,7 +110,10 @@ class _Steps:
         if account.enabled and not place.enabled and have.disabled_by_us:
             yield self.make(Kind.ENABLE, before=place, after=replace(place, enabled=True))
             place = replace(place, enabled=True)
-        old, new = _difference(self.want.policies, account.attributes, have.account.attributes)
+        wanted, policies = account.attributes, self.want.policies
+        if self.want.aliases:
+            wanted, policies, _ = held(self.want.aliases, wanted, policies, have.account.attributes)
+        old, new = _difference(policies, wanted, have.account.attributes)
         if new:
             yield self.make(Kind.UPDATE, replace(place, attributes=old), replace(place, attributes=new))
         kept = account.groups & have.account.groups

@@ -29,8 +29,9 @@ from syncd.errors import EndpointError
 DOMAIN = "district.test"
 SUFFIX = "DC=district,DC=test"
 SERVICE = f"syncd@{DOMAIN}"
-"""What syncd binds as: an ordinary account whose rights end with the container `ROOM`."""
+"""What syncd binds as: an ordinary account that nobody has given any rights yet. `syncd ad-delegation` prints how to."""
 ROOM = f"OU=Room,{SUFFIX}"
+"""The container that is made for it to work in."""
 INSTALL = "apt-get install --no-install-recommends samba-ad-dc samba-ad-provision"
 """What a person types where the server is missing; nothing of it has to be running."""
 
@@ -238,7 +239,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _provision(folder: Path) -> None:
-    """A fresh domain, with the account syncd binds as and the container it may write in."""
+    """A fresh domain, with the account syncd binds as and the container it is to write in."""
     folder.mkdir(mode=0o700)
     for name in ("service", "admin"):
         path = folder / f"{name}.password"
@@ -272,15 +273,12 @@ def _provision(folder: Path) -> None:
         raise EndpointError("private samba", f"its first account cannot be made: {run.stderr[-2000:]}")
 
 
-# Run by the system's Python, which has Samba's modules. The rights are those of an ordinary account with one container delegated
-# to it: everything below it (GA), inherited (CI), nothing anywhere else.
+# Run by the system's Python, which has Samba's modules.
 _TREE = """
 import sys
 from samba.auth import system_session
 from samba.param import LoadParm
 from samba.samdb import SamDB
-from samba.dcerpc import security
-from samba.sd_utils import SDUtils
 configuration, place, room, service = sys.argv[1:]
 loaded = LoadParm()
 loaded.load(configuration)
@@ -288,9 +286,6 @@ sam = SamDB(place, session_info=system_session(), lp=loaded)
 user = service.partition("@")[0]
 sam.newuser(user, sys.stdin.read())
 sam.create_ou(room)
-found = sam.search(expression=f"(sAMAccountName={user})", attrs=["objectSid"])[0]
-sid = security.dom_sid(sam.schema_format_value("objectSid", found["objectSid"][0]).decode())
-SDUtils(sam).dacl_add_ace(room, f"(A;CI;GA;;;{sid})")
 """
 
 _CONFIGURATION = """[global]

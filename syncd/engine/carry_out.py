@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from syncd import telemetry
 from syncd.core import order, plan, quarantine
+from syncd.core.addresses import FormerAddress
 from syncd.core.guard import Cell
 from syncd.core.mapping import Wanted
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
@@ -22,7 +23,7 @@ from syncd.engine.resolve import resolve
 from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.store.history import password_context
-from syncd.targets import ById, Scope
+from syncd.targets import ById, OneTime, Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
 
@@ -212,7 +213,10 @@ class CarryOut:
             for start in range(0, len(ready), BATCH):
                 batch = ready[start : start + BATCH]
                 sealed = self._passwords(batch, wants, wanted, secrets)
-                numbers = self._store.intend(self._run, batch, sealed, self._clock(), after=done, spent=self._spent)
+                replaced = [address for change in batch for address in self._replaced(change, wanted)]
+                numbers = self._store.intend(
+                    self._run, batch, sealed, self._clock(), after=done, spent=self._spent, replaced=replaced
+                )
                 done.clear()
                 self._spent.clear()
                 # Not before: whoever locks somebody now sees what is journalled, and whoever did before is seen here.
@@ -298,10 +302,26 @@ class CarryOut:
             spec = wanted[change.person].password
             if spec is not None and (change.kind is Kind.CREATE or returns):
                 password = passwords.KINDS[spec.initial]()
-                secrets[id(change)] = password
+                secrets[id(change)] = OneTime(password) if spec.change_at_first_login else password
                 context = password_context(change.target, change.person)
                 sealed[index] = (self._vault.seal(password.encode(), context), self._clock() + timedelta(days=PASSWORD_DAYS))
         return sealed
+
+    def _replaced(self, change: Change, wanted: Mapping[PersonId, Wanted]) -> Iterator[FormerAddress]:
+        """The addresses that go with this change and go on as aliases for a while."""
+        before, after = change.before, change.after
+        if (
+            change.person is None
+            or change.person not in wanted
+            or change.kind is not Kind.UPDATE
+            or before is None
+            or after is None
+        ):
+            return
+        for attribute in {rule.of for rule in wanted[change.person].aliases.values()} & after.attributes.keys():
+            for value in before.attributes.get(attribute, ()):
+                if value not in after.attributes[attribute]:
+                    yield FormerAddress(change.person, change.target, attribute, value, self._clock().date())
 
     def _note(self, outcome: Outcome) -> None:
         report, person = self.report, outcome.change.person

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from syncd.core import correlate
+from syncd.core import addresses, correlate
 from syncd.core.facts import Fact
 from syncd.core.lifecycle import PersonState
 from syncd.core.local import Local, without_overrides
@@ -163,7 +163,10 @@ def _story(
     referred = {
         relation: _referred(relation, person.related.get(relation), target, view) for relation in wanted.person_attributes.values()
     }
-    return AccountStory(target, known, tuple(_parts(wanted, mapping, population, known, referred)))
+    aliases = addresses.of_account(wanted.aliases, store.lives.former_addresses(target, [person.id]).get(person.id, ()), today)
+    there = known.account.attributes if known is not None else None
+    told = wanted._replace(attributes=addresses.held(aliases, wanted.attributes, wanted.policies, there).attributes)
+    return AccountStory(target, known, tuple(_parts(told, mapping, population, known, referred)))
 
 
 def _referred(relation: str, other: PersonId | None, target: TargetName, view: _View) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from syncd.core import correlate, plan
+from syncd.core import addresses, correlate, plan
+from syncd.core.addresses import Aliases, FormerAddress, bare, spelled
 from syncd.core.correlate import Situation, SituationKind
 from syncd.core.lifecycle import LEFT, LifecycleSpec, State
 from syncd.core.local import Local
@@ -77,6 +78,7 @@ class Matching:
         self._local = local or Local(date.min)
         self._scope = Scope(mapping.attributes)
         self._group = functools.cache(target.canonical_group)  # a few hundred names, asked for in every membership of everybody
+        self._former: Mapping[PersonId, Sequence[FormerAddress]] = {}  # of those decided
         self._result = Matched(self._name)
 
     @property
@@ -134,6 +136,8 @@ class Matching:
         blocked |= self._settle_unlinked(creatable, listing)
         if listing is not None:
             self._remember_names(listing, self._store.linked(self._name))
+        if any(account.aliases for account in self._mapping.accounts.values()):
+            self._former = self._store.lives.former_addresses(self._name, None if reconcile else decided.keys())
         desired: dict[PersonId, Desired] = {}
         for person, one in decided.items():
             waits = person in blocked or one.blocked or one.standing.frozen
@@ -200,7 +204,7 @@ class Matching:
         account = observed.account
         values = [value for name in sorted(self._mapping.carriers) for value in account.attributes.get(name, ())]
         own = [account.rdn] if self._mapping.rdn_carries and not account.named_otherwise else []
-        for value in [*values, *own]:
+        for value in filter(bare, [*values, *own]):  # not what another protocol calls them (`X500:`)
             self._result.found.setdefault(ledger_key(value), holder)
 
     # --- who has an account already -----------------------------------------------------------------------------------
@@ -292,10 +296,15 @@ class Matching:
     def _carried(self, wanted: Wanted, names: Mapping[str, IssuedName]) -> set[tuple[str, str]]:
         """What carries one of the person's names here, attribute and value: whoever else has that value there is asked about."""
         keys = {ledger_key(name.value) for name in names.values()}
-        unique = self._mapping.carriers - wanted.carriers
-        return {(name, issued.value) for name in unique for issued in names.values()} | {
-            (name, value) for name in wanted.carriers for value in wanted.attributes[name] if ledger_key(value) in keys
+        unique = self._mapping.carriers - wanted.carriers - wanted.aliases.keys()
+        carried = [(name, value) for name in wanted.carriers for value in wanted.attributes[name] if ledger_key(value) in keys]
+        former = {
+            (attribute, spelled(attribute, value))  # an address of ours that somebody else has had
+            for attribute, rule in wanted.aliases.items()
+            for name, value in carried
+            if name == rule.of
         }
+        return {(name, issued.value) for name in unique for issued in names.values()} | {*carried, *former}
 
     def _asked(self, questions: Iterable[Question]) -> Hits:
         """The answers of the target itself, each question asked once."""
@@ -349,15 +358,25 @@ class Matching:
         enabled = standing.enabled or (have is not None and have.account.enabled)  # waiting never closes what is open
         account = self._target.canonical(Account(wanted.rdn, wanted.container, enabled, wanted.attributes, groups))
         population = one.population or ""
+        aliases = self._aliases(account, wanted, one, have)
         return Desired(
-            state.id,
+            one.state.id,
             account,
             wanted.policies,
             campus=one.campus,
             population=population,
             reset=standing.reset or (self._name, state.id) in self._local.resets,
             reason=standing.why,
+            aliases=aliases,
         )
+
+    def _aliases(self, account: Account, wanted: Wanted, one: Decided, have: Holding | None) -> tuple[Aliases, ...]:
+        """Which attributes hold addresses the account had before; when the next of them ends, the person is due (R4)."""
+        aliases = addresses.of_account(wanted.aliases, self._former.get(one.state.id, ()), self._local.today)
+        if aliases and have is not None:
+            due = addresses.held(aliases, account.attributes, wanted.policies, have.account.attributes).due
+            one.state = replace(one.state, due=min((day for day in (one.state.due, due) if day is not None), default=None))
+        return aliases
 
     def _leaver(self, one: Decided, have: Holding, why: str, *, park: str | None = None, delete: bool = False) -> Desired:
         return Desired(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from syncd.core.fields import SCALARS
 from syncd.core.lifecycle import ANY
-from syncd.core.mapping_spec import GroupSpec, Mark, PeopleSpec, TargetSpec
+from syncd.core.mapping_spec import AttributeSpec, GroupSpec, Mark, PeopleSpec, TargetSpec, Text
 from syncd.core.model import SourceName
 from syncd.settings.building import Builder
 from syncd.settings.document import Document, Entries, Scalar, Step, Tree
@@ -30,9 +30,18 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _FILLED = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 _FILLING = "x=x"
 """What stands for a filled-in value: right as a value and as a step of its own, for a table may hold whole steps."""
+_NAMED = re.compile(r"\{\{\s*names\.(\w+)\s*\}\}")
 FEWEST_SNAPSHOTS = 3
 _PASSWORD_IN_URL = re.compile(r"://[^/@]*:[^/@]+@")
 _Block = TypeVar("_Block")
+
+
+@runtime_checkable
+class JudgesRules(Protocol):
+    """Options of a target that knows of values it cannot hold."""
+
+    def unfit(self, attribute: str, fixed: str, longest: int) -> str:
+        """Why no value of a rule can be held, or the empty string: `fixed` is in all of them, `longest` their possible length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,30 @@ def no_places(spec: TargetSpec) -> Iterator[tuple[Mark, str]]:
         for text in (account.container, *named):
             if not _is_place(_FILLED.sub(_FILLING, text.text)):
                 yield text.mark, _no_place(text.text)
+
+
+def unfit_rules(spec: TargetSpec, target: TargetSettings | None, people: PeopleSpec) -> Iterator[tuple[Mark, str]]:
+    """Rules that make values which this kind of target cannot hold, as far as that is seen from the rule, with where they stand."""
+    options = target.options if target is not None else None
+    if not isinstance(options, JudgesRules):
+        return
+    for account in spec.accounts.values():
+        for attribute, form in account.attributes.items():
+            told = form.value if isinstance(form, AttributeSpec) else form
+            for text in (told,) if isinstance(told, Text) else told if isinstance(told, tuple) else ():
+                if why := options.unfit(attribute, *_made_of(text.text, people)):
+                    yield text.mark, why
+
+
+def _made_of(rule: str, people: PeopleSpec) -> tuple[str, int]:
+    """What stands in every value of a rule, and how long one can become where it is made of names and of that; else 0."""
+    template = rule if "{{" in rule else f"{{{{ {rule} }}}}"
+    fixed = _FILLED.sub("", template)
+    parts = [part for part in _FILLED.findall(template) if part.startswith("{{")]
+    kinds = [match[1] for part in parts if (match := _NAMED.fullmatch(part)) is not None]
+    if len(kinds) < len(parts):
+        return fixed, 0
+    return fixed, len(fixed) + sum(people.names[kind].max_length for kind in kinds if kind in people.names)
 
 
 def _is_place(name: str) -> bool:

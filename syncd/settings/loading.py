@@ -22,10 +22,21 @@ from syncd.core.model import SourceName, TargetName
 from syncd.core.people import People, compile_people
 from syncd.errors import ConfigError, EndpointError, Problem
 from syncd.settings.building import Builder
-from syncd.settings.cross_check import Steps, Trouble, cross_check, extra_fields, kept_nowhere, no_places, parts_of, unsafe_stages
+from syncd.settings.cross_check import (
+    Parts,
+    Steps,
+    Trouble,
+    cross_check,
+    extra_fields,
+    kept_nowhere,
+    no_places,
+    parts_of,
+    unfit_rules,
+    unsafe_stages,
+)
 from syncd.settings.document import Document, read
 from syncd.settings.keys import Key, keys_of, suggestion
-from syncd.settings.model import Config, Notify, SourceSettings, SyncdFile, TargetSettings
+from syncd.settings.model import Config, District, Notify, SourceSettings, SyncdFile, TargetSettings
 from syncd.settings.salvage import outline, salvaged
 from syncd.vault import STATE_KEY, Credentials
 
@@ -65,15 +76,22 @@ def load(folder: Path) -> Config:
         for steps, what in (*cross_check(parts), *_unmapped(parts.names["targets"], folder)):
             builder.problem(documents[SYNCD].mark(*steps), what)
     if PEOPLE in documents:
-        left_people = people or salvaged(PeopleSpec, documents[PEOPLE])
-        if left_people:
-            for steps, what in (*kept_nowhere(left_people, parts.names["targets"]), *unsafe_stages(left_people)):
-                builder.problem(documents[PEOPLE].mark(*steps), what)
-        compiled = _compiled(left_people, outline(documents[PEOPLE]), parts.extra_fields, builder)
-        _compile(compiled, judged, builder)
+        _judge(documents[PEOPLE], people, judged, parts, builder)
     if builder.problems or not main or not people:
         raise ConfigError(_sorted(builder.problems))
     return _config(folder, main, people, specs, calendar)
+
+
+def _judge(document: Document, people: PeopleSpec | None, specs: Collection[TargetSpec], parts: Parts, builder: Builder) -> None:
+    """What people.yaml and the mappings say together; `people` is None where that file has mistakes."""
+    left = people or salvaged(PeopleSpec, document)
+    if left:
+        for steps, what in (*kept_nowhere(left, parts.names["targets"]), *unsafe_stages(left)):
+            builder.problem(document.mark(*steps), what)
+        for spec in specs:
+            for mark, what in unfit_rules(spec, parts.targets.get(spec.target), left):
+                builder.problem(mark, what)
+    _compile(_compiled(left, outline(document), parts.extra_fields, builder), specs, builder)
 
 
 def check(config: Config, today: date | None = None) -> list[Problem]:
@@ -168,7 +186,7 @@ def _config(
         store=_RELATIVE_SQLITE.sub(lambda match: f"{match[0]}{folder}/", store),
         credentials=Credentials(folder / main.credentials),
         sources={SourceName(name): _at(folder, each) for name, each in main.sources.items()},
-        targets={TargetName(name): _at(folder, each) for name, each in main.targets.items()},
+        targets={TargetName(name): _in(main.district, _at(folder, each)) for name, each in main.targets.items()},
         people=people,
         mappings=specs,
         pipelines=main.pipelines,
@@ -188,6 +206,14 @@ def _anchored_notify(folder: Path, notify: Notify) -> Notify:
 
 def _at(folder: Path, settings: _Settings) -> _Settings:
     return dataclasses.replace(settings, options=_anchored(settings.options, folder))
+
+
+def _in(district: District, settings: TargetSettings) -> TargetSettings:
+    """The target, whose days end where the district's do unless it says otherwise."""
+    options = settings.options
+    if getattr(options, "time_zone", None) != "" or not dataclasses.is_dataclass(options) or isinstance(options, type):
+        return settings
+    return dataclasses.replace(settings, options=dataclasses.replace(options, time_zone=district.timezone))
 
 
 def _anchored(value: object, folder: Path) -> object:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Engine, delete, insert, select, update
 
+from syncd.core.addresses import FormerAddress
 from syncd.core.guard import Cell
 from syncd.core.health import Freshness, Kind
 from syncd.core.lifecycle import PersonState
@@ -436,15 +437,16 @@ class Store:
         *,
         after: Sequence[tuple[int, Outcome]] = (),
         spent: Mapping[Cell, int] = NOTHING_SPENT,
+        replaced: Sequence[FormerAddress] = (),
     ) -> list[int]:
         """Journal changes before they are sent, sealed first passwords by index with them (R21); their numbers, in order.
 
-        What came of the changes `after` which these are sent is recorded in the same transaction, and what that `spent` (R12).
+        Recorded with them: what came of the changes `after` which these are sent, what that `spent` (R12), what they `replaced`.
         """
         with transaction(self._engine) as connection:
             journal.record(connection, self._vault, after, now.astimezone(UTC))
             holding.spend(connection, spent, now.astimezone(UTC))
-            return journal.intend(connection, self._vault, run, changes, passwords, now.astimezone(UTC))
+            return journal.intend(connection, self._vault, run, changes, passwords, now.astimezone(UTC), replaced)
 
     def record(
         self, run: RunId, outcomes: Sequence[tuple[int, Outcome]], now: datetime, spent: Mapping[Cell, int] = NOTHING_SPENT

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from syncd.core.addresses import FormerAddress
 from syncd.core.audit import digest
 from syncd.core.model import (
     Account,
@@ -41,10 +42,15 @@ def intend(
     changes: Sequence[Change],
     passwords: Mapping[int, tuple[bytes, datetime]],
     now: datetime,
+    replaced: Iterable[FormerAddress] = (),
 ) -> list[int]:
-    """The journal's numbers for these changes, in their order. Sealed first passwords are part of the same transaction (R21)."""
+    """The journal's numbers for these changes, in their order. Sealed first passwords are part of the same transaction (R21).
+
+    So are the addresses that these replace: should no answer ever come, they are known to have been ours.
+    """
     if not changes:
         return []
+    writing.replace_addresses(connection, replaced)
     row, entry = int(run[1:]), audit.begin(connection)
     seqs = statements.numbers(connection, tables.journal, len(changes))
     sealed_changes = [

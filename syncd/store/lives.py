@@ -7,13 +7,14 @@ by a test. Secrets and tokens are never opened for anybody: not first passwords,
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Table, delete, select
 
+from syncd.core.addresses import FormerAddress
 from syncd.core.model import Change, PersonId, RunId, SourceKey, SourceName, TargetName
 from syncd.core.plan import digest
 from syncd.core.rendering import where
@@ -21,7 +22,7 @@ from syncd.errors import ChangeError
 from syncd.store import audit, codec, history, remnants, tables, tombstones
 from syncd.store.database import looking, overwriting, transaction
 from syncd.store.exposure import Exposure, exposure
-from syncd.store.reading import chunks, number
+from syncd.store.reading import chunks, former_addresses, number
 from syncd.store.rotation import CONTEXTS
 from syncd.vault import Vault
 
@@ -107,6 +108,11 @@ class Lives:
             counts = {name: len(rows) for name, rows in told.items()}
             audit.append(connection, self._vault, DISCLOSED, actor, {"rows": counts}, now, person=person)
             return told
+
+    def former_addresses(self, target: TargetName, persons: Collection[PersonId] | None) -> dict[PersonId, list[FormerAddress]]:
+        """The addresses these persons' accounts (None: everybody's) on one target had before we replaced them."""
+        with transaction(self._engine) as connection:
+            return former_addresses(connection, target, persons)
 
     def exposure(self, since: datetime, target: TargetName | None = None) -> Exposure:
         """Which personal data of whom was written where since then. Waits for no writer."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select
 
+from syncd.core.addresses import FormerAddress
 from syncd.core.lifecycle import LEFT, PersonState
 from syncd.core.model import (
     NativeId,
@@ -288,6 +289,19 @@ def find_person(connection: Connection, text: str) -> list[PersonId]:
     if holder[:1] == "p" and ":" not in holder:
         found.add(int(holder[1:]))
     return [person_id(row) for row in sorted(found)]
+
+
+def former_addresses(
+    connection: Connection, target: TargetName, persons: Collection[PersonId] | None
+) -> dict[PersonId, list[FormerAddress]]:
+    """The addresses these persons' accounts (None: everybody's) on one target had before."""
+    table = tables.former_addresses
+    found: dict[PersonId, list[FormerAddress]] = {}
+    query = select(table).where(table.c.target == target)
+    for row in _rows(connection, query, table.c.person, None if persons is None else [*map(number, persons)]):
+        person, ended = person_id(row.person), date.fromisoformat(row.ended)
+        found.setdefault(person, []).append(FormerAddress(person, target, row.attribute, row.value, ended))
+    return found
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------

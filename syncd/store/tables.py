@@ -280,6 +280,18 @@ names = Table(
     sqlite_with_rowid=False,
 )
 
+# Addresses an account had before we replaced them, which go on as aliases for a while (R9). `ended` is the day they were replaced.
+former_addresses = Table(
+    "former_addresses",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), primary_key=True),
+    Column("attribute", String, primary_key=True),
+    Column("value", String, primary_key=True),
+    Column("ended", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 ledger = Table(
     "ledger",
     metadata,

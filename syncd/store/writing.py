@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
+from syncd.core.addresses import FormerAddress
 from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
@@ -245,6 +246,21 @@ def set_names(connection: Connection, vault: Vault, wanted: Mapping[PersonId, It
             if name not in held
         ),
     )
+
+
+def replace_addresses(connection: Connection, replaced: Iterable[FormerAddress]) -> None:
+    """Addresses that are about to be replaced; one that was before is replaced anew."""
+    rows = {
+        (one.target, one.person, one.attribute, one.value): {
+            "target": one.target,
+            "person": number(one.person),
+            "attribute": one.attribute,
+            "value": one.value,
+            "ended": one.ended.isoformat(),
+        }
+        for one in replaced
+    }
+    upsert(connection, tables.former_addresses, list(rows.values()))
 
 
 # --- accepting --------------------------------------------------------------------------------------------------------

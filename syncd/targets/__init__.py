@@ -6,7 +6,7 @@ use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
@@ -47,6 +47,14 @@ class ByLocation:
 
 
 Question = ById | ByAttribute | ByLocation
+
+
+class OneTime(str):
+    """A password that its owner is to change at the first sign-in, where the target can ask for that."""
+
+    __slots__ = ()
+
+
 PasswordOf = Callable[[Change], str | None]
 """The password a create or an enable is to set, or None. A callable, so that it is in no change, plan or journal (R21)."""
 
@@ -137,6 +145,33 @@ class LimitsWrites(Protocol):
         """Why the change must not be sent, or the empty string."""
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a mapping and its lifecycle can make syncd do on one target: for what it needs rights, and for nothing else.
+
+    `writes`: attributes of accounts that exist. `makes_containers`: the attribute types their names begin with. `moves`: accounts
+    may change their container.
+    """
+
+    writes: frozenset[str]
+    makes_containers: frozenset[str]
+    joins_groups: bool
+    makes_groups: bool
+    moves: bool
+    deletes: bool
+
+
+@runtime_checkable
+class Delegates(Protocol):
+    """A target on which the account we sign in with can be given exactly the rights a mapping needs."""
+
+    def delegation(self, needs: Needs) -> Mapping[str, Sequence[str]]:
+        """By tool: the commands that grant what is needed."""
+
+    def lacks(self, needs: Needs) -> Sequence[str]:
+        """What is wrong with our rights, in words: those that are missing, and those that are far too many (R40)."""
+
+
 # --- the registry -----------------------------------------------------------------------------------------------------
 
 CONNECTORS = MappingProxyType(
@@ -175,9 +210,12 @@ __all__ = [
     "ByLocation",
     "Changes",
     "Connector",
+    "Delegates",
     "LimitsWrites",
     "ManagesContainers",
     "ManagesGroups",
+    "Needs",
+    "OneTime",
     "PasswordOf",
     "Question",
     "RefersToAccounts",

@@ -234,8 +234,8 @@ class LdapDirectory:
                 attributes[spelt] = (values[0].decode("utf-8", "backslashreplace"),)
             elif lower in self._dialect.binary:
                 attributes[spelt] = tuple(sorted(set(self._texts(lower, values))))
-            else:
-                attributes[spelt] = self._values(lower, map(_text, values))
+            elif found := self._values(lower, map(_text, values)):
+                attributes[spelt] = found
         enabled = self._dialect.is_enabled(raw)
         privileged = not self._is_account(raw) or spot.name in self._privileged() or self._dialect.is_privileged(raw)
         if privileged:

@@ -6,21 +6,24 @@ was seen with 4.17.12 in 2026-11. What is written is `ldap_ad_apply`'s.
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 from syncd.core.model import Account, Change, NativeId, Outcome
 from syncd.errors import ChangeError, EndpointError
-from syncd.targets import Changes, PasswordOf, Scope, ldap_ad_changes
+from syncd.targets import Changes, Needs, PasswordOf, Scope, ldap_ad_changes
+from syncd.targets import ldap_ad_delegation as delegation
+from syncd.targets import ldap_ad_rights as rights
+from syncd.targets import ldap_ad_times as times
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap import LdapDirectory
-from syncd.targets.ldap_ad_apply import DISABLED, AdWriter
+from syncd.targets.ldap_ad_apply import DISABLED, EXPIRES, AdWriter
 from syncd.targets.ldap_ad_changes import Bookmark, outermost
-from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_ad_config import LONGEST_SAM, NOT_IN_SAM, ActiveDirectoryConfig
+from syncd.targets.ldap_ad_policy import domain_of
 from syncd.targets.ldap_ad_values import BINARY, native_id, sent, sid_text, told
 from syncd.targets.ldap_apply import Directory
 from syncd.targets.ldap_dialect import Raw
@@ -32,24 +35,56 @@ __all__ = ["ActiveDirectory", "ActiveDirectoryConfig"]
 _USERS = "805306368"  # SAM_USER_OBJECT, [MS-SAMR] 2.2.1.9: neither computers nor contacts, and an attribute that is indexed
 _ABOVE = frozenset({"top", "person", "organizationalperson"})  # a user's object classes that come by themselves: [MS-ADSC]
 _LONGEST_NAME = 64  # of a cn: rangeUpper of Common-Name, [MS-ADA1]
-_LONGEST_SAM = 20  # of a user's: [MS-SAMR] 3.1.1.6; Samba takes more
-_NOT_IN_SAM = re.compile(r'["/\\\[\]:;|=,+*?<>\x00-\x1f\x7f]|\.\Z')  # [MS-SAMR] 3.1.1.6; the last character is no full stop
 _OURS = frozenset(
     {"useraccountcontrol", "unicodepwd", "objectguid", "objectsid", "primarygroupid", "admincount", "distinguishedname"}
 )
 # [MS-ADTS] 3.1.1.6.1.1, Protected Objects, by the last part of their SID; Administrators and the operators are of the part BUILTIN.
-_PROTECTED = (512, 516, 518, 519, 521, 526, 527)
-_PROTECTED_BUILTIN = (544, 548, 549, 550, 551, 552)
+_PROTECTED = {
+    512: "Domain Admins",
+    516: "Domain Controllers",
+    518: "Schema Admins",
+    519: "Enterprise Admins",
+    521: "Read-only Domain Controllers",
+    526: "Key Admins",
+    527: "Enterprise Key Admins",
+}
+_PROTECTED_BUILTIN = {
+    544: "Administrators",
+    548: "Account Operators",
+    549: "Server Operators",
+    550: "Print Operators",
+    551: "Backup Operators",
+    552: "Replicator",
+}
 _BUILTIN = "S-1-5-32"
 _DOMAIN_USERS = "513"
 _GROUP_CLASS = b"group"
 
 
 class ActiveDirectory(LdapDirectory):
-    """The connector for one domain. Satisfies TellsChanges, too."""
+    """The connector for one domain. Satisfies TellsChanges and Delegates, too."""
+
+    config: ActiveDirectoryConfig
 
     def __init__(self, name: str, config: ActiveDirectoryConfig, credentials: Credentials) -> None:
-        super().__init__(name, config, credentials, AdDialect(config))
+        self._ad = AdDialect(config)
+        super().__init__(name, config, credentials, self._ad)
+
+    def delegation(self, needs: Needs) -> Mapping[str, Sequence[str]]:
+        """By tool, the commands that give the account we sign in with exactly what is needed."""
+        wire, grants = self._wires["ask"], rights.needed(self.config, needs)
+        guids = rights.Guids(wire, rights.spoken_of(grants))
+        protect = bool(needs.makes_containers) and self.config.protect_containers
+        return delegation.commands(grants, guids, self._ad.trustee(wire), protect=protect)
+
+    def lacks(self, needs: Needs) -> Sequence[str]:
+        """What is wrong with our rights: what is missing, or that we are an administrator, who misses nothing (R40)."""
+        wire = self._wires["ask"]
+        if groups := self._ad.administers(wire):
+            why = "what goes wrong with an account that may do everything goes wrong everywhere"
+            remedy = "sign in as an ordinary one that is given rights on its containers"
+            return [f"{self.config.bind_dn} is privileged ({', '.join(groups)}), and {why} (R40): {remedy}"]
+        return list(rights.lacking(wire, rights.needed(self.config, needs)))
 
     def bookmark(self) -> str:
         """Where the controller stands; empty where it does not say who it is."""
@@ -84,7 +119,7 @@ class AdDialect:
     holds: str = field(default="member", init=False)
     members_by_name: bool = field(default=True, init=False)
     never_read: frozenset[str] = field(default=frozenset({"unicodepwd", "userpassword"}), init=False)
-    respelt: frozenset[str] = field(default=frozenset({"objectclass"}), init=False)
+    respelt: frozenset[str] = field(default=frozenset({"objectclass", EXPIRES}), init=False)
     binary: frozenset[str] = field(default=BINARY, init=False)
     stops_at_references: bool = field(default=False, init=False)
     """A domain refers to its DNS zones and to child domains, which are other parts of the directory: [MS-ADTS] 3.1.1.1.9."""
@@ -115,9 +150,14 @@ class AdDialect:
         return bool(counted) or b"TRUE" in raw.get("iscriticalsystemobject", ())
 
     def spelt(self, attribute: str, values: Iterable[str]) -> Iterable[str]:
-        """Object classes without those that come by themselves: a directory tells them all, a mapping the last. Bytes one way."""
+        """Object classes without those that come by themselves: a directory tells them all, a mapping the last. Bytes one way.
+
+        Days as days.
+        """
         if attribute in BINARY:
             return [told(attribute, sent(attribute, value)) for value in values]
+        if attribute == EXPIRES:
+            return filter(None, (times.told(value, self.config.zone) for value in values))
         if attribute != "objectclass":
             return values
         classes = {value.lower(): value for value in values}
@@ -140,9 +180,17 @@ class AdDialect:
             lower = name.lower()
             if lower in _OURS:
                 raise ChangeError("invalid value", f"{name} is not a mapping's to write: syncd or the domain sees to it")
-            if lower == "samaccountname":
-                for value in values:
+            for value in values:
+                if lower == "samaccountname":
                     _must_be_sam(value)
+                elif lower == EXPIRES:
+                    self._must_be_day(name, value)
+
+    def _must_be_day(self, name: str, value: str) -> None:
+        try:
+            times.file_time(value, self.config.zone)
+        except ValueError as error:
+            raise ChangeError("invalid value", f"{name}: {error}; map it to a date") from error
 
     def unlisted(self, wire: Wire, groups: Collection[str]) -> Mapping[str, Collection[NativeId]]:
         """Whose primary group it is: that stands on the account ([MS-ADTS] 3.1.1.4.5.11, primaryGroupToken).
@@ -187,6 +235,25 @@ class AdDialect:
         told.update(dn for dn, _ in wire.search_here(domain, ber.some(special), ["1.1"]))
         return told
 
+    def administers(self, wire: Wire) -> list[str]:
+        """The protected groups that we are in, by whatever way: as the domain tells who has signed in."""
+        domain, sid = self._domain(wire)
+        ours = {sid_text(one) for one in rights.token(wire)}
+        known = {f"{sid}-{rid}": name for rid, name in _PROTECTED.items()}
+        known |= {f"{_BUILTIN}-{rid}": name for rid, name in _PROTECTED_BUILTIN.items()}
+        found = [f"a member of {known[one]}" for one in known if one in ours]
+        marked = ber.every([ber.some(self._ourselves()), ber.equal("adminCount", "1")])
+        return found or ["its adminCount is set" for _ in wire.search_here(domain, marked, ["1.1"])]
+
+    def trustee(self, wire: Wire) -> delegation.Trustee:
+        """The account we sign in with, as tools call it."""
+        domain, _ = self._domain(wire)
+        for _, raw in wire.search_here(domain, ber.some(self._ourselves()), ["sAMAccountName", "objectSid"]):
+            if raw.get("samaccountname") and raw.get("objectsid"):
+                place = ".".join(value for step in names.parse(domain) for _, value in step)
+                return delegation.Trustee(f"{raw['samaccountname'][0].decode()}@{place}", sid_text(raw["objectsid"][0]))
+        raise EndpointError(wire.endpoint, f"{self.config.bind_dn} is nowhere to be found in the domain", "correct bind_dn")
+
     def _ourselves(self) -> list[bytes]:
         """The filters that find the account we bind as, whichever way it is named."""
         bind = self.config.bind_dn
@@ -196,13 +263,12 @@ class AdDialect:
 
     def _domain(self, wire: Wire) -> tuple[str, str]:
         """The name and the SID of the domain this server serves."""
-        root = wire.entry("", ["defaultNamingContext"])
-        told = (root[1] if root else {}).get("defaultnamingcontext", [])
-        entry = wire.entry(told[0].decode(), ["objectSid"]) if told else None
+        domain = domain_of(wire)
+        entry = wire.entry(domain, ["objectSid"])
         sids = entry[1].get("objectsid", []) if entry else []
-        if not told or not sids:
-            raise EndpointError(wire.endpoint, "the server does not say which domain it serves", "is it a domain controller?")
-        return told[0].decode(), sid_text(sids[0])
+        if not sids:
+            raise EndpointError(wire.endpoint, f"the SID of {domain} cannot be read", "give the account we bind as the right to")
+        return domain, sid_text(sids[0])
 
     def apply(self, directory: Directory, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """Reads, judges, writes; see `ldap_ad_apply`."""
@@ -215,12 +281,11 @@ def _flags(raw: Raw) -> int:
 
 
 def _must_be_sam(value: str) -> None:
-    wrong = _NOT_IN_SAM.search(value)
-    if wrong is not None:
+    wrong = NOT_IN_SAM.search(value)
+    if wrong is not None or value.endswith("."):
+        what = wrong[0] if wrong is not None else "."
+        raise ChangeError("invalid value", f"the sAMAccountName {value!r} has {what!r} where it must not stand; change the rule")
+    if len(value) > LONGEST_SAM:
         raise ChangeError(
-            "invalid value", f"the sAMAccountName {value!r} has {wrong[0]!r} where it must not stand; change the rule"
-        )
-    if len(value) > _LONGEST_SAM:
-        raise ChangeError(
-            "invalid value", f"the sAMAccountName {value!r} is longer than {_LONGEST_SAM} characters; shorten the rule"
+            "invalid value", f"the sAMAccountName {value!r} is longer than {LONGEST_SAM} characters; shorten the rule"
         )

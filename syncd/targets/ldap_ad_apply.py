@@ -9,19 +9,22 @@ with the rest in one operation: there is no moment in between at which an accoun
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, Outcome, Result
 from syncd.errors import EndpointError, TransientError
-from syncd.targets import PasswordOf
+from syncd.targets import OneTime, PasswordOf
+from syncd.targets import ldap_ad_times as times
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_ad_protection import protect
+from syncd.targets.ldap_ad_refusals import Refusals, group_name
 from syncd.targets.ldap_ad_values import BINARY, native_id, sent
 from syncd.targets.ldap_apply import Directory, drained, without_answer
-from syncd.targets.ldap_errors import ALREADY_EXISTS, NO_SUCH_OBJECT, SUCCESS, failure, words
+from syncd.targets.ldap_errors import SUCCESS
 from syncd.targets.ldap_groups import GroupRules, Memberships, same_place, strayed
 from syncd.targets.ldap_pipeline import Pipeline, Reply, Write
 
@@ -31,12 +34,14 @@ DISABLED = 0x0002
 _NORMAL = 0x0200  # ADS_UF_NORMAL_ACCOUNT
 _TOGETHER = 50  # accounts read in one question before they are written
 _CONTROL = "userAccountControl"
+_LAST_SET, _NOW_DUE = "pwdLastSet", "0"  # to be changed at the next sign-in: [MS-ADA3], pwdLastSet
 _CONTAINER_CLASSES = {"ou": "organizationalUnit", "cn": "container"}
 _MEMBERSHIPS = frozenset({Kind.ADD_MEMBER, Kind.REMOVE_MEMBER})
 _PLACES = frozenset({Kind.MOVE, Kind.PARK})
 _SWITCHES = frozenset({Kind.ENABLE, Kind.DISABLE})
 _NEW = frozenset({Kind.CREATE, Kind.CREATE_CONTAINER, Kind.CREATE_GROUP})
-_NOT_IN_SAM = str.maketrans(dict.fromkeys('"/\\[]:;|=,+*?<>', "_"))  # [MS-SAMR] 3.1.1.6
+EXPIRES = "accountexpires"
+"""The attribute whose days and moments are told as such, and are file times on the wire."""
 _SET_ONLY = frozenset({"pwdlastset", "lockouttime"})
 """Attributes whose old value is the server's business: [MS-SAMR] 3.1.1.8 takes 0 (or -1) whatever stood there."""
 
@@ -63,17 +68,21 @@ class AdWriter:
 
     directory: Directory
     config: ActiveDirectoryConfig
+    _refusals: Refusals = field(init=False)
+    _password: PasswordOf = field(init=False)
     _settled: list[Outcome] = field(default_factory=list)  # of changes that were not sent
     _made: dict[str, Change] = field(default_factory=dict)  # full name -> the create that landed there, until its id is read
     _moved: list[Change] = field(default_factory=list)  # renames that landed, until the account is seen at its new place
+    _containers: list[Write[Change]] = field(default_factory=list)  # that were made, until they are protected
 
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """Exactly one outcome for each change pulled. Raises only before the first one is pulled."""
         directory = self.directory
+        self._refusals, self._password = Refusals(directory, self.config), password
         directory.wire.refresh()
         pipeline: Pipeline[Change] = Pipeline(directory.wire, self.config.window)
         memberships: list[Change] = []
-        for write, reply in pipeline.run(self._writes(changes, password, memberships)):
+        for write, reply in pipeline.run(self._writes(changes, memberships)):
             yield from drained(self._settled)
             yield from self._outcome(write, reply)
             if len(self._made) >= _TOGETHER:
@@ -81,13 +90,15 @@ class AdWriter:
         yield from drained(self._settled)
         yield from self._identified()
         yield from self._arrived()
+        for write in self._containers:
+            yield Outcome(write.subject, Result.DONE, why=protect(directory.ask, write.place))
         known: list[Change] = []
         yield from strayed(memberships, directory.now, known)
         yield from Memberships(self.config, _GROUPS, directory.tree, directory.wire, directory.ask).apply(known)
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
-    def _writes(self, changes: Iterable[Change], password: PasswordOf, memberships: list[Change]) -> Iterator[Write[Change]]:
+    def _writes(self, changes: Iterable[Change], memberships: list[Change]) -> Iterator[Write[Change]]:
         """What to send, in the order pulled; memberships are set aside, and what became of those not sent goes to `_settled`."""
         pulled = iter(changes)
         while batch := list(islice(pulled, _TOGETHER)):
@@ -102,7 +113,7 @@ class AdWriter:
                 continue
             for change in rest:
                 try:
-                    yield self._write(change, found.get(change.native_id or NativeId("")), password)
+                    yield self._write(change, found.get(change.native_id or NativeId("")))
                 except Settled as verdict:
                     self._settled.append(Outcome(change, verdict.result, failure=verdict.failure, why=str(verdict)))
                 except names.NotADn as error:
@@ -117,16 +128,16 @@ class AdWriter:
         attributes = {_CONTROL, *(name for place in places for name in place.attributes)}
         return dict(self.directory.now(sorted(ids), attributes))
 
-    def _write(self, change: Change, observed: Observed | None, password: PasswordOf) -> Write[Change]:
+    def _write(self, change: Change, observed: Observed | None) -> Write[Change]:
         match change.kind:
             case Kind.CREATE_CONTAINER:
                 return self._create_container(change)
             case Kind.CREATE_GROUP:
                 return self._create_group(change)
             case Kind.CREATE:
-                return self._create(change, password(change))
+                return self._create(change, self._password(change))
             case _:
-                return Write(change, self._existing(change, observed, password))
+                return Write(change, self._existing(change, observed))
 
     def _create_container(self, change: Change) -> Write[Change]:
         name = self.directory.spelling(change.group or "")
@@ -144,13 +155,14 @@ class AdWriter:
         attributes = {
             "objectClass": ["group"],
             "groupType": [str(self.config.group_flags)],
-            "sAMAccountName": [name[0][0][1].translate(_NOT_IN_SAM).rstrip(". ")],
+            "sAMAccountName": [group_name(name[0][0][1])],
         }
         return Write(change, ber.add(dn, attributes), place=dn)
 
     def _create(self, change: Change, password: str | None) -> Write[Change]:
         after = _told(change.after)
-        attributes: dict[str, ber.Values] = {name: _sent(name, values) for name, values in after.attributes.items() if values}
+        given = after.attributes.items()
+        attributes: dict[str, ber.Values] = {name: self._on_wire(name, values) for name, values in given if values}
         if "objectclass" not in map(str.lower, attributes):
             attributes["objectClass"] = [self.config.account_class]
         if password is None and after.enabled:
@@ -158,11 +170,14 @@ class AdWriter:
             password = _nobody_knows()
         if password is not None:
             attributes["unicodePwd"] = [quoted(password)]
+        if isinstance(password, OneTime):
+            attributes = {name: values for name, values in attributes.items() if name.lower() != _LAST_SET.lower()}
+            attributes[_LAST_SET] = [_NOW_DUE]
         attributes[_CONTROL] = [str(_NORMAL | (0 if after.enabled else DISABLED))]
         dn = self.directory.place(self.directory.tree.first(after.rdn), after.container)
         return Write(change, ber.add(dn, attributes), place=dn)
 
-    def _existing(self, change: Change, observed: Observed | None, password: PasswordOf) -> bytes:
+    def _existing(self, change: Change, observed: Observed | None) -> bytes:
         """The operation on an account that exists. Raises Settled where there is none to be sent."""
         if change.native_id is None:
             raise unfit(Failure.WAITS, "the account this change is about has not been created")
@@ -183,27 +198,56 @@ class AdWriter:
                 raise unfit(Failure.STALE, "the account was enabled by somebody since it was planned to go")
             return ber.delete(it)
         if change.kind in _SWITCHES:
-            word = password(change)
+            word = self._password(change)
             if word is not None:
-                self._forget_password(it)
+                self._forget_password(change, it)
             return ber.modify(it, self._switched(change.kind is Kind.ENABLE, now, word))
         if change.kind in _PLACES:
             return self._renamed(now, _told(change.after))
-        return ber.modify(it, _differences(before, _told(change.after), now))
+        return ber.modify(it, self._differences(before, _told(change.after), now))
 
-    def _forget_password(self, it: str) -> None:
+    def _on_wire(self, name: str, values: Sequence[str]) -> ber.Values:
+        """The values as the domain keeps them."""
+        lower = name.lower()
+        if lower in BINARY:
+            return [sent(lower, value) for value in values]
+        if lower == EXPIRES:
+            return [times.file_time(value, self.config.zone) for value in values] or [times.NEVER]
+        return list(values)
+
+    def _differences(self, before: Account, after: Account, now: Account) -> list[tuple[ber.Modify, str, ber.Values]]:
+        """Old values out by name, new ones in. Raises Settled where the account does not hold the old ones."""
+        steps: list[tuple[ber.Modify, str, ber.Values]] = []
+        for name, values in after.attributes.items():
+            if name.lower() in _SET_ONLY:
+                steps.append((ber.Modify.REPLACE, name, list(values)))
+                continue
+            old, held = before.attributes.get(name, ()), now.attributes.get(name, ())
+            if sorted(old) != sorted(held):
+                raise unfit(Failure.STALE, f"{name} is not as the plan expects it")
+            if name.lower() == EXPIRES:  # never is one of three values on the wire, and which one is not told
+                steps.append((ber.Modify.REPLACE, name, self._on_wire(name, values)))
+                continue
+            if out := [value for value in held if value not in values]:
+                steps.append((ber.Modify.DELETE, name, self._on_wire(name, out)))
+            if into := [value for value in values if value not in held]:
+                steps.append((ber.Modify.ADD, name, self._on_wire(name, into)))
+        return steps
+
+    def _forget_password(self, change: Change, it: str) -> None:
         """Set a password that nobody knows, so that the one from before is not the last one when the next is set.
 
         A domain still takes the last password for an hour after it was replaced: Windows for NTLM (KB906305,
         OldPasswordAllowedPeriod), Samba for every bind (`old password allowed period`, seen with 4.17.12). A kill after this leaves
         an account nobody can sign in to, and a change that is still due.
         """
-        write = Write(it, ber.modify(it, [(ber.Modify.REPLACE, "unicodePwd", [quoted(_nobody_knows())])]))
-        ((_, reply),) = Pipeline[str](self.directory.ask, 1).run(iter([write]))
+        write = Write(change, ber.modify(it, [(ber.Modify.REPLACE, "unicodePwd", [quoted(_nobody_knows())])]))
+        ((_, reply),) = Pipeline[Change](self.directory.ask, 1).run(iter([write]))
         if not isinstance(reply, ber.Answer):
             raise unfit(Failure.WAITS, f"the old password was not replaced: {reply.why}")
         if reply.code != SUCCESS:
-            raise unfit(failure(reply.code, reply.why), words(reply.code, reply.why))
+            refused = self._refusals.outcome(write, reply, None)
+            raise unfit(refused.failure or Failure.OTHER, refused.why)
 
     def _switched(self, on: bool, now: Account, password: str | None) -> list[tuple[ber.Modify, str, ber.Values]]:
         """The one bit, and a password where one is to be set: before the bit, because the server looks for it when it sees that."""
@@ -214,6 +258,8 @@ class AdWriter:
         steps: list[tuple[ber.Modify, str, ber.Values]] = []
         if password is not None:
             steps.append((ber.Modify.REPLACE, "unicodePwd", [quoted(password)]))
+        if isinstance(password, OneTime):
+            steps.append((ber.Modify.REPLACE, _LAST_SET, [_NOW_DUE]))
         return [*steps, (ber.Modify.DELETE, _CONTROL, [old]), (ber.Modify.ADD, _CONTROL, [str(new)])]
 
     def _renamed(self, now: Account, after: Account) -> bytes:
@@ -234,35 +280,12 @@ class AdWriter:
             self._made[write.place] = change
         elif reply.code == SUCCESS and change.kind in _PLACES:
             self._moved.append(change)
+        elif reply.code == SUCCESS and change.kind is Kind.CREATE_CONTAINER and self.config.protect_containers:
+            self._containers.append(write)
         elif reply.code == SUCCESS:
             yield Outcome(change, Result.DONE)
         else:
-            yield self._refused(write, reply)
-
-    def _refused(self, write: Write[Change], reply: ber.Answer) -> Outcome:
-        """What a refusal means for this kind of change."""
-        change, why, told = write.subject, failure(reply.code, reply.why), words(reply.code, reply.why)
-        if change.kind is Kind.DELETE and reply.code == NO_SUCH_OBJECT:
-            return Outcome(change, Result.ALREADY)
-        if change.kind in _NEW and reply.code == ALREADY_EXISTS:
-            return self._name_taken(write, told)
-        if reply.code == NO_SUCH_OBJECT and change.kind in _NEW | _PLACES:
-            why = Failure.NO_CONTAINER  # the account itself was read a moment ago
-        return Outcome(change, Result.FAILED, failure=why, why=told)
-
-    def _name_taken(self, write: Write[Change], told: str) -> Outcome:
-        """One code for two things: something stands at the place, or an account elsewhere has the sAMAccountName."""
-        change = write.subject
-        try:
-            there = self.directory.ask.entry(write.place, ["objectClass"])
-        except (TransientError, EndpointError) as error:
-            return Outcome(change, Result.FAILED, failure=Failure.NAME_TAKEN, why=f"{told}; looking who has it: {error}")
-        if there is None:
-            return Outcome(change, Result.FAILED, failure=Failure.NAME_TAKEN, why=f"{told}; by an account or group elsewhere")
-        is_group = b"group" in there[1].get("objectclass", ())
-        if change.kind is Kind.CREATE_CONTAINER or (change.kind is Kind.CREATE_GROUP and is_group):
-            return Outcome(change, Result.ALREADY)
-        return Outcome(change, Result.FAILED, failure=Failure.NAME_TAKEN, why=f"{told}; by what stands there")
+            yield self._refusals.outcome(write, reply, self._password(change))
 
     def _identified(self) -> Iterator[Outcome]:
         """Outcomes of creates that landed, with the ids the server gave: no control brings them back with the answer."""
@@ -305,12 +328,6 @@ def _nobody_knows() -> str:
     return secrets.token_urlsafe(32) + "-Aa1"
 
 
-def _sent(name: str, values: Iterable[str]) -> ber.Values:
-    """Values as they go out: bytes for what holds bytes."""
-    lower = name.lower()
-    return [sent(lower, value) for value in values] if lower in BINARY else list(values)
-
-
 def _told(account: Account | None) -> Account:
     if account is None:
         raise unfit(Failure.INVALID, "the change does not say which account it is about")
@@ -331,20 +348,3 @@ def _is_so(change: Change, now: Account) -> bool:
     if change.kind in _PLACES:
         return same_place(now, after)
     return _holds(now, after)
-
-
-def _differences(before: Account, after: Account, now: Account) -> list[tuple[ber.Modify, str, ber.Values]]:
-    """Old values out by name, new ones in. Raises Settled where the account does not hold the old ones."""
-    steps: list[tuple[ber.Modify, str, ber.Values]] = []
-    for name, values in after.attributes.items():
-        if name.lower() in _SET_ONLY:
-            steps.append((ber.Modify.REPLACE, name, list(values)))
-            continue
-        old, held = before.attributes.get(name, ()), now.attributes.get(name, ())
-        if sorted(old) != sorted(held):
-            raise unfit(Failure.STALE, f"{name} is not as the plan expects it")
-        if out := [value for value in held if value not in values]:
-            steps.append((ber.Modify.DELETE, name, _sent(name, out)))
-        if into := [value for value in values if value not in held]:
-            steps.append((ber.Modify.ADD, name, _sent(name, into)))
-    return steps

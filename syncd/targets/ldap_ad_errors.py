@@ -15,6 +15,9 @@ from types import MappingProxyType
 from syncd.core.model import Failure
 
 _NUMBER = re.compile(r"\s*([0-9A-Fa-f]{8}):")
+# Which attribute: Windows tells its number and its name behind each error, Samba its name in the sentence.
+_ATTRIBUTE = re.compile(r"\bAtt [0-9a-fA-F]+ \(([\w-]+)\)|\b(?:[Aa]ttribute '?|Element )([A-Za-z][\w-]*)'? (?:on|has)\b")
+_POLICY = 0x052D  # ERROR_PASSWORD_RESTRICTION
 _BIND = re.compile(r"\bdata ([0-9a-f]{3,4})\b")
 
 
@@ -33,15 +36,18 @@ MEANINGS = MappingProxyType(
         0x0523: Meaning(Failure.INVALID, "the sAMAccountName is too long or has a character it must not have"),
         0x0524: Meaning(Failure.NAME_TAKEN, "the sAMAccountName is in use"),
         0x0526: Meaning(Failure.NAME_TAKEN, "the sAMAccountName is in use by a group"),
-        0x052D: Meaning(Failure.REFUSED, "the domain's password policy refuses the password"),
+        _POLICY: Meaning(Failure.REFUSED, "the domain's password policy refuses the password"),
         0x055B: Meaning(Failure.REFUSED, "special accounts cannot do this"),
         0x0561: Meaning(Failure.REFUSED, "the account is no member of the group"),
         0x0562: Meaning(Failure.REFUSED, "the account is a member of the group already"),
         0x200A: Meaning(Failure.INVALID, "the attribute does not exist in the schema"),
         0x200B: Meaning(Failure.INVALID, "a value is not what the attribute can hold"),
         0x200D: Meaning(Failure.STALE, "a value is there already"),
+        0x200E: Meaning(Failure.WAITS, "the server is busy: it is tried again"),
+        0x200F: Meaning(Failure.WAITS, "the server cannot do it now: it is tried again"),
         0x2014: Meaning(Failure.INVALID, "the object class does not allow what is written"),
         0x202F: Meaning(Failure.INVALID, "a value breaks a constraint of its attribute"),
+        0x2028: Meaning(Failure.REFUSED, "the server wants a stronger connection: ldaps:// in urls, or start_tls: true"),
         0x2030: Meaning(Failure.NO_SUCH_OBJECT, "nothing has this name"),
         0x2035: Meaning(Failure.REFUSED, "the server is unwilling"),
         0x2071: Meaning(Failure.NAME_TAKEN, "the name or the sAMAccountName is in use"),
@@ -80,10 +86,13 @@ _BINDS = MappingProxyType(
     {
         0x525: "no account has this name: correct bind_dn",
         0x52E: "the password is wrong: correct the credential",
+        0x52F: "the account is limited, by its hours, its stations or an empty password: lift that",
         0x530: "the account may not sign in at this hour: lift its logon hours",
         0x531: "the account may not sign in from here: lift its workstation limits",
         0x532: "its password has expired: set a new one, and let it not expire",
         0x533: "the account is disabled: enable it",
+        0x534: "the account may not sign in to this server in this way: give it the right to sign in over the network",
+        0x576: "the clocks of this machine and of the server differ too much: set the one that is wrong",
         0x701: "the account has expired: set accountExpires to never",
         0x773: "it must change its password first: set one, without 'must change at next logon'",
         0x775: "it is locked after too many wrong passwords: unlock it, and find who tries",
@@ -100,6 +109,18 @@ def meaning(why: str) -> Meaning | None:
         if said in why:
             return meant
     return MEANINGS.get(int(number[1], 16))
+
+
+def attribute(why: str) -> str:
+    """Which attribute a refusal in these words is about, or the empty string where they do not say."""
+    found = _ATTRIBUTE.search(why)
+    return (found[1] or found[2]) if found else ""
+
+
+def is_policy(why: str) -> bool:
+    """True for words that refuse a password by the domain's policy, whatever the rule."""
+    number = _NUMBER.match(why)
+    return number is not None and int(number[1], 16) == _POLICY
 
 
 def bind_remedy(why: str) -> str:

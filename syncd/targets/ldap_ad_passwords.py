@@ -15,24 +15,17 @@ from syncd.targets import ldap_ber as ber
 from syncd.targets.ldap_ad import ActiveDirectory, AdDialect
 from syncd.targets.ldap_ad_apply import quoted
 from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
+from syncd.targets.ldap_ad_descriptor import May
+from syncd.targets.ldap_ad_errors import is_policy
+from syncd.targets.ldap_ad_policy import NOT_TOLD, PasswordRules, broken, rules_of
+from syncd.targets.ldap_ad_rights import RESET, Right
 from syncd.targets.ldap_entries import Entry
-from syncd.targets.ldap_errors import SUCCESS, failure, words
+from syncd.targets.ldap_errors import INSUFFICIENT_RIGHTS, SUCCESS, failure, words
 from syncd.targets.ldap_pipeline import Pipeline, Write
 from syncd.targets.ldap_wire import Wire
 from syncd.vault import Credentials
 
-_COMPLEX = 0x1  # DOMAIN_PASSWORD_COMPLEX in pwdProperties: [MS-SAMR] 3.1.1.5
 _LOCKED, _EXPIRED = 0x10, 0x800000  # msDS-User-Account-Control-Computed: [MS-ADTS] 3.1.1.4.5.17
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordRules:
-    """What a new password must satisfy. `remembered`: how many of the last ones it may not be. `whose`: the policy that says so."""
-
-    shortest: int
-    complex: bool
-    remembered: int
-    whose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +53,7 @@ class Passwords:
         A fine-grained policy that applies but may not be read is told as the domain's, with a word about it in `whose`.
         """
         told = self._entry(native_id, ["msDS-ResultantPSO"]).get("msds-resultantpso", [])
-        if told:
-            own = self._wire.entry(
-                told[0].decode(),
-                ["msDS-MinimumPasswordLength", "msDS-PasswordComplexityEnabled", "msDS-PasswordHistoryLength"],
-            )
-            if own is not None and own[1].get("msds-minimumpasswordlength"):
-                return PasswordRules(
-                    _number(own, "msds-minimumpasswordlength"),
-                    own[1].get("msds-passwordcomplexityenabled", [b""])[0] == b"TRUE",
-                    _number(own, "msds-passwordhistorylength"),
-                    told[0].decode(),
-                )
-        root = self._wire.entry("", ["defaultNamingContext"])
-        domain = (root[1] if root else {}).get("defaultnamingcontext", [b""])[0].decode()
-        policy = self._wire.entry(domain, ["minPwdLength", "pwdProperties", "pwdHistoryLength"]) if domain else None
-        if policy is None or not policy[1].get("minpwdlength"):
-            raise EndpointError(
-                self._name, "the domain's password policy cannot be read", "give the account we bind as the right to"
-            )
-        whose = domain + (f" ({told[0].decode()} applies, but may not be read)" if told else "")
-        return PasswordRules(
-            _number(policy, "minpwdlength"),
-            bool(_number(policy, "pwdproperties") & _COMPLEX),
-            _number(policy, "pwdhistorylength"),
-            whose,
-        )
+        return rules_of(self._wire, told[0].decode() if told else "")
 
     def sign_in(self, native_id: NativeId) -> SignIn:
         """Locked out, how near to it, and whether a new password is asked for first."""
@@ -96,14 +64,16 @@ class Passwords:
 
     def unlock(self, native_id: NativeId) -> None:
         """Let somebody try again who was locked out. Raises ChangeError."""
-        self._modify(native_id, [(ber.Modify.REPLACE, "lockoutTime", ["0"])])
+        self._modify(
+            native_id, [(ber.Modify.REPLACE, "lockoutTime", ["0"])], Right(May.WRITE, "lockoutTime", self._config.account_class)
+        )
 
     def set(self, native_id: NativeId, password: str, *, must_change: bool = False) -> None:
         """Set a password, as an administrator does; asked for a new one at the next sign-in if so told. Raises ChangeError."""
         steps: list[tuple[ber.Modify, str, ber.Values]] = [(ber.Modify.REPLACE, "unicodePwd", [quoted(password)])]
         if must_change:
             steps.append((ber.Modify.REPLACE, "pwdLastSet", ["0"]))
-        self._modify(native_id, steps)
+        self._modify(native_id, steps, Right(May.CONTROL, RESET, self._config.account_class), password)
 
     def admits(self, name: str, password: str) -> str:
         """Try to sign in as somebody: empty where the domain lets them in, else its words and what to do.
@@ -135,14 +105,27 @@ class Passwords:
             raise ChangeError("no such object", f"no account has the id {native_id}")
         return found[1]
 
-    def _modify(self, native_id: NativeId, steps: list[tuple[ber.Modify, str, ber.Values]]) -> None:
+    def _modify(
+        self, native_id: NativeId, steps: list[tuple[ber.Modify, str, ber.Values]], right: Right, password: str | None = None
+    ) -> None:
         self._must_be_ours(native_id)
         write = Write("", ber.modify(f"<GUID={native_id}>", steps))
         ((_, reply),) = Pipeline[str](self._wire, 1).run(iter([write]))
         if not isinstance(reply, ber.Answer):
             raise EndpointError(self._name, reply.why, "ask again: whether it was written is not known")
         if reply.code != SUCCESS:
-            raise ChangeError(failure(reply.code, reply.why), words(reply.code, reply.why))
+            told = words(reply.code, reply.why)
+            if reply.code == INSUFFICIENT_RIGHTS:
+                told += f"; the right that is missing: {right}"
+            elif is_policy(reply.why) and password is not None:
+                told += f"; {self._broken(native_id, password)}"
+            raise ChangeError(failure(reply.code, reply.why), told)
+
+    def _broken(self, native_id: NativeId, password: str) -> str:
+        """What is demanded of this account's password, and what of it this one breaks."""
+        raw, rules = self._entry(native_id, ["sAMAccountName", "displayName"]), self.rules(native_id)
+        account, display = ((raw.get(name) or [b""])[0].decode(errors="replace") for name in ("samaccountname", "displayname"))
+        return f"{rules}: {', '.join(broken(rules, password, account, display)) or NOT_TOLD}"
 
     def _must_be_ours(self, native_id: NativeId) -> None:
         found = [observed for _, observed in self._connector.lookup([ById(native_id)], Scope(frozenset()))]

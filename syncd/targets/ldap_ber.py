@@ -16,6 +16,7 @@ ASSERTION = "1.3.6.1.1.12"  # RFC 4528
 POST_READ = "1.3.6.1.1.13.2"  # RFC 4527
 PAGED = "1.2.840.113556.1.4.319"  # RFC 2696
 DIRSYNC = "1.2.840.113556.1.4.841"  # [MS-ADTS] 3.1.1.3.4.1.3, LDAP_SERVER_DIRSYNC_OID
+DESCRIPTOR_PARTS = "1.2.840.113556.1.4.801"  # [MS-ADTS] 3.1.1.3.4.1.11, LDAP_SERVER_SD_FLAGS_OID
 LONGEST = 16 * 1024 * 1024
 """No answer to a write is this long: a longer one is no LDAP."""
 
@@ -179,6 +180,11 @@ def page(size: int, cookie: bytes) -> bytes:
 def dirsync(flags: int, most: int, cookie: bytes) -> bytes:
     """A critical control that asks for what changed since the cookie, so many bytes at a time; an empty one asks for everything."""
     return tlv(0x30, _text(DIRSYNC) + b"\x01\x01\xff" + tlv(0x04, tlv(0x30, _number(flags) + _number(most) + tlv(0x04, cookie))))
+
+
+def rights_only() -> bytes:
+    """A control by which `nTSecurityDescriptor` is the list of rights only, to read and to write: owners are nobody's to touch."""
+    return tlv(0x30, _text(DESCRIPTOR_PARTS) + b"\x01\x01\xff" + tlv(0x04, tlv(0x30, _number(0x4))))
 
 
 def message(message_id: int, operation: bytes, controls: Sequence[bytes] = ()) -> bytes:

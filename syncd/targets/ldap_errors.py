@@ -17,6 +17,7 @@ NO_SUCH_ATTRIBUTE = 16
 CONSTRAINT_VIOLATION = 19
 ATTRIBUTE_OR_VALUE_EXISTS = 20
 NO_SUCH_OBJECT = 32
+INSUFFICIENT_RIGHTS = 50
 OBJECT_CLASS_VIOLATION = 65
 ALREADY_EXISTS = 68
 ASSERTION_FAILED = 122
@@ -32,7 +33,9 @@ FAILURES = MappingProxyType(
         21: Failure.INVALID,  # invalidAttributeSyntax
         NO_SUCH_OBJECT: Failure.NO_SUCH_OBJECT,
         34: Failure.INVALID,  # invalidDNSyntax
-        50: Failure.REFUSED,  # insufficientAccessRights
+        INSUFFICIENT_RIGHTS: Failure.REFUSED,
+        51: Failure.WAITS,  # busy: nothing is wrong with the change
+        52: Failure.WAITS,  # unavailable
         53: Failure.REFUSED,  # unwillingToPerform
         64: Failure.INVALID,  # namingViolation
         OBJECT_CLASS_VIOLATION: Failure.INVALID,
@@ -91,7 +94,8 @@ def words(code: int, why: str) -> str:
     name = _NAMES.get(code, "refused")
     meaning = ad.meaning(why)
     told = f"{name} ({code}): {why.strip(_AROUND)}" if why else f"{name} ({code})"
-    return f"{told} — {meaning.words}" if meaning is not None else told
+    attribute = ad.attribute(why)
+    return f"{told} — {meaning.words}{f': {attribute}' if attribute else ''}" if meaning is not None else told
 
 
 def failure(code: int, why: str) -> Failure:

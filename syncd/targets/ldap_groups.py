@@ -15,6 +15,7 @@ from syncd.targets.ldap_config import DirectoryConfig
 from syncd.targets.ldap_errors import (
     ALREADY_EXISTS,
     ATTRIBUTE_OR_VALUE_EXISTS,
+    INSUFFICIENT_RIGHTS,
     NO_SUCH_ATTRIBUTE,
     OBJECT_CLASS_VIOLATION,
     SUCCESS,
@@ -180,7 +181,7 @@ class Memberships:
         elif len(changes) > 1 and failure(reply.code, reply.why) is not Failure.NO_SUCH_OBJECT:
             self._again(*batch.halves())
         else:
-            told = words(reply.code, reply.why)
+            told = self._words(batch, reply)
             yield from (Outcome(change, Result.FAILED, failure=failure(reply.code, reply.why), why=told) for change in changes)
 
     def _again(self, *batches: _Batch) -> None:
@@ -221,7 +222,7 @@ class Memberships:
         Which of them it was is not to be told from the code: Samba 4.17 answers 68 and 53 for edges that are already so, Windows
         according to its version (seen and told, 2026-11), and both use these codes for other refusals. So the group is read.
         """
-        changes, told = [change for change, _ in batch.edges], words(reply.code, reply.why)
+        changes, told = [change for change, _ in batch.edges], self._words(batch, reply)
         if batch.sorted_out and len(changes) > 1:
             self._again(*batch.halves())
             return
@@ -241,6 +242,12 @@ class Memberships:
                     return
                 why = Failure.NO_SUCH_OBJECT
         yield from (Outcome(change, Result.FAILED, failure=why, why=told) for change in changes)
+
+    def _words(self, batch: _Batch, reply: ber.Answer) -> str:
+        """The server's words; with the right, where one is missing."""
+        told = words(reply.code, reply.why)
+        missing = f"; the right that is missing: write {self._holds} of {self._tree.full(batch.group)}"
+        return told + missing if reply.code == INSUFFICIENT_RIGHTS else told
 
     def _key(self, member: str) -> str:
         if not self._rules.by_name:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
 from syncd.errors import EndpointError
 from syncd.targets.ldap_wire import Wire
 
+_EXCHANGES = re.compile(r"extensionAttribute([1-9]|1[0-5])", re.IGNORECASE)  # Exchange's, and in no domain from the beginning
 _NAMES = re.compile(r"\bNAME\s+(?:'([^']+)'|\(\s*((?:'[^']+'\s*)+)\))")
 
 
@@ -29,9 +30,7 @@ class Schema:
         known = self._names()
         for name in sorted(unchecked):
             if known and name.partition(";")[0].lower() not in known:
-                close = get_close_matches(name.lower(), known, n=1)
-                hint = f"did you mean {known[close[0]]}?" if close else "correct the mapping, or load the schema that defines it"
-                raise EndpointError(self._endpoint, f"the server knows no attribute {name}", hint)
+                raise EndpointError(self._endpoint, f"the server knows no attribute {name}", _hint(name, known))
         self._approved |= unchecked
 
     def _names(self) -> dict[str, str]:
@@ -44,3 +43,11 @@ class Schema:
             found = (match for text in told for match in _NAMES.findall(text)[:1])
             self._known = {name.lower(): name for one, many in found for name in (one, *re.findall("'([^']+)'", many)) if name}
         return self._known
+
+
+def _hint(name: str, known: Mapping[str, str]) -> str:
+    """What to do about an attribute the server does not have."""
+    if _EXCHANGES.fullmatch(name):
+        return "it comes with Exchange: extend the schema by Exchange's, or map to another attribute"
+    close = get_close_matches(name.lower(), known, n=1)
+    return f"did you mean {known[close[0]]}?" if close else "correct the mapping, or load the schema that defines it"

@@ -73,10 +73,11 @@ class _Turns(Protocol):
 class _Once:
     """Everything at once: an entry by its name."""
 
+    also: Sequence[bytes] = ()  # other controls of the request
     patience: int = _EMPTY_PAGES
 
     def controls(self) -> list[bytes]:
-        return []
+        return [*self.also]
 
     def goes_on(self, told: ber.Answer, cookie: bytes) -> bool:
         del told, cookie
@@ -88,11 +89,12 @@ class _Paged:
     """So many entries at a time (RFC 2696)."""
 
     size: int
+    also: Sequence[bytes] = ()  # other controls of each request
     cookie: bytes = b""
     patience: int = _EMPTY_PAGES
 
     def controls(self) -> list[bytes]:
-        return [ber.page(self.size, self.cookie)]
+        return [ber.page(self.size, self.cookie), *self.also]
 
     def goes_on(self, told: ber.Answer, cookie: bytes) -> bool:
         del told
@@ -270,9 +272,9 @@ class Wire:
 
     # --- searches -----------------------------------------------------------------------------------------------------
 
-    def entry(self, dn: str, attributes: Sequence[str]) -> Entry | None:
+    def entry(self, dn: str, attributes: Sequence[str], controls: Sequence[bytes] = ()) -> Entry | None:
         """The entry of that name, or None where there is none."""
-        found = next(iter(list(self._search(dn, ber.Reach.BASE, _ANYTHING, attributes))), None)
+        found = next(iter(list(self._search(dn, ber.Reach.BASE, _ANYTHING, attributes, _Once(controls)))), None)
         return self._whole(dn, found) if found is not None else None
 
     def _whole(self, dn: str, found: Entry) -> Entry:
@@ -355,9 +357,12 @@ class Wire:
         """Every entry below the base that matches, streamed page by page. Raises unless the server reached the end."""
         return self._search(base, ber.Reach.SUBTREE, condition, attributes)
 
-    def search_here(self, base: str, condition: bytes, attributes: Sequence[str]) -> Iterator[Entry]:
+    def search_here(
+        self, base: str, condition: bytes, attributes: Sequence[str], controls: Sequence[bytes] = ()
+    ) -> Iterator[Entry]:
         """As search(), but only of what this server holds itself: parts on other servers are passed over."""
-        return self._search(base, ber.Reach.SUBTREE, condition, attributes, whole=False)
+        turns = _Paged(self._dial.page_size, controls)
+        return self._search(base, ber.Reach.SUBTREE, condition, attributes, turns, whole=False)
 
     def changes(self, context: str, condition: bytes, attributes: Sequence[str], cookie: bytes) -> tuple[list[Entry], bytes]:
         """What changed in a naming context since the cookie, each entry with those of the attributes that did, and the next cookie.

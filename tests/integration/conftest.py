@@ -86,6 +86,7 @@ def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
         pytest.fail(why)
     with PrivateSamba(tmp_path_factory.mktemp("samba"), SAMBA_CACHE) as server:
         opened = Domain(server)
+        opened.open_rooms()
         yield opened
         opened.close()
 

@@ -2,34 +2,131 @@
 
 from __future__ import annotations
 
+import io
+import json
+import shlex
 import ssl
 import struct
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ldap3 import MODIFY_REPLACE, NONE, Connection, Server, Tls
 
+from syncd.cli import main
+from syncd.cli.exits import Exit
 from syncd.demo.samba import DOMAIN, ROOM, SERVICE, SUFFIX, PrivateSamba
 from syncd.targets.ldap_ad import ActiveDirectoryConfig
 from syncd.targets.ldap_ad_apply import quoted
+from syncd.targets.ldap_ad_delegation import OPTIONAL
 from syncd.targets.ldap_ad_values import sid_text
+from syncd.vault import STATE_KEY
+from tests.conftest import write_secret
 
 SAMBA_CACHE = Path.home() / ".cache" / "syncd" / "samba"
 """Where the archive of a domain is kept, which takes ten seconds to make."""
+EVERYTHING = """
+target: ad
+accounts:
+  people:
+    container: "ou={{ campus.code }},ou=Students"
+    rdn: "{{ student_number }}"
+    attributes:
+      sAMAccountName: student_number
+      userPrincipalName: student_number
+      givenName: given
+      sn: family
+      displayName: display_name
+      mail: email
+      employeeNumber: student_number
+      telephoneNumber: phone
+      description: grade
+      department: campus.code
+      accountExpires: exit_date
+      proxyAddresses: { aliases_of: mail, keep: 30 days }
+      manager: { person: manager }
+    groups:
+      - { name: "cn=All,ou=Groups", create: true }
+    password: {}
+"""
+"""A mapping that writes what any test of Active Directory writes, and nothing else."""
 _MASKS = {"LC": 0x04, "LCRP": 0x14}  # list children, read property: [MS-ADTS] 5.1.3.2, Access Rights
+_PEOPLE = """
+populations:
+  people: { when: "true" }
+lifecycle:
+  people: { delete: { after: 400 days } }
+"""
 _RIGHTS_ONLY = ("1.2.840.113556.1.4.801", True, b"\x30\x03\x02\x01\x04")  # [MS-ADTS] 3.1.1.3.4.1.11: the DACL, no owner
 
 
 class Domain:
-    """A running domain controller, and its administrator's connection to it: what somebody else does."""
+    """A running domain controller, and its administrator's connection to it: what somebody else does.
+
+    syncd's account has the rights that `syncd ad-delegation` asks for on the container of all rooms, and no others.
+    """
 
     def __init__(self, server: PrivateSamba) -> None:
         self.server = server
         self.admin = self._as(server.admin_dn, server.password("admin"))
         self.does(self.admin.bind())
+
+    def open_rooms(self) -> None:
+        """Give syncd's account its rights where the tests work, for both classes of accounts."""
+        for each in ("user", "inetOrgPerson"):
+            self.delegate(EVERYTHING, base=ROOM, account_class=each)
+
+    def delegate(self, mapping: str, people: str = _PEOPLE, *, protect: bool = False, **target: object) -> list[str]:
+        """Run what `syncd ad-delegation` prints for this mapping and these settings of the target: the commands, as printed.
+
+        Those that are optional only where told to `protect`.
+        """
+        with TemporaryDirectory() as place:
+            return self.delegate_as(self.settings(Path(place), mapping, people, **target), protect=protect)
+
+    def delegate_as(self, folder: Path, *, protect: bool = False) -> list[str]:
+        """As delegate(), for the settings in a folder."""
+        with redirect_stdout(io.StringIO()) as told:
+            assert main(["--config", str(folder), "ad-delegation", "ad", "--for", "samba"]) == Exit.DONE
+        granting, _, protecting = told.getvalue().partition(OPTIONAL)
+        commands = [*granting.splitlines(), *(protecting.split("\n")[1:-1] if protect else ())]
+        for command in commands:
+            program, *words = shlex.split(command)
+            assert program == "samba-tool"
+            self.server.tool(*words)
+        return commands
+
+    def settings(self, folder: Path, mapping: str, people: str = _PEOPLE, **target: object) -> Path:
+        """Settings of a district whose target is this domain, with some keys of the target changed; nothing else of it exists."""
+        told = {
+            "kind": "active_directory",
+            "urls": [self.server.secure_url],
+            "ca_file": str(self.server.ca_file),
+            "bind_dn": SERVICE,
+            "credential": "service.password",
+            **target,
+        }
+        everything = {
+            "district": {"name": "Test", "timezone": "America/Chicago"},
+            "credentials": str(self.server.folder),
+            "sources": {"sis": {"kind": "oneroster_csv", "path": "roster"}},
+            "targets": {"ad": told},
+            "pipelines": {"main": {"sources": ["sis"], "targets": ["ad"]}},
+            "retention": {"spools": "30 days", "plans": "30 days", "before_images": "30 days"},
+        }
+        (folder / "roster").mkdir(exist_ok=True)
+        write_secret(self.server.folder / STATE_KEY, "00" * 32)
+        for name, text in (
+            ("config/syncd.yaml", json.dumps(everything)),
+            ("mappings/people.yaml", people),
+            ("mappings/ad.yaml", mapping),
+        ):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        return folder
 
     def sign_in(self, name: str, password: str) -> str:
         """The server's words where it does not let somebody in with this password; empty where it does."""
@@ -55,17 +152,28 @@ class Domain:
             self.does(self.admin.add(unit, "organizationalUnit"))
         return base
 
-    def ordinary(self, rights: dict[str, tuple[str, ...]]) -> tuple[str, str]:
-        """A new ordinary account with these rights (SDDL, `{sid}` for the account) by entry: its name and password."""
+    def ordinary(self) -> dict[str, str]:
+        """A new ordinary account without any rights, as settings name it: `bind_dn`, and the `credential` with its password."""
         name, word = f"o{uuid.uuid4().hex[:12]}", f"{uuid.uuid4()}-Aa1"
-        dn = f"CN={name},CN=Users,{SUFFIX}"
         told = {"sAMAccountName": name, "userAccountControl": "512", "unicodePwd": quoted(word)}
-        self.does(self.admin.add(dn, "user", {**told, "userPrincipalName": f"{name}@{DOMAIN}"}))
-        sid = sid_text(self.entry(dn, "objectSid")["objectSid"][0])
-        for entry, each in rights.items():
-            sddl = "".join(each).format(sid=sid)
-            self.server.tool("dsacl", "set", f"--objectdn={entry}", f"--sddl={sddl}", *self._there())
-        return f"{name}@{DOMAIN}", word
+        self.does(self.admin.add(f"CN={name},CN=Users,{SUFFIX}", "user", {**told, "userPrincipalName": f"{name}@{DOMAIN}"}))
+        write_secret(self.server.folder / name, word)
+        return {"bind_dn": f"{name}@{DOMAIN}", "credential": name}
+
+    def grant(self, dn: str, sddl: str, to: str) -> None:
+        """Lines of rights on an entry, by hand: `{sid}` in them is the account of this sign-in name."""
+        sid = sid_text(self.entry(f"CN={to.partition('@')[0]},CN=Users,{SUFFIX}", "objectSid")["objectSid"][0])
+        self.server.tool("dsacl", "set", f"--objectdn={dn}", f"--sddl={sddl.format(sid=sid)}", *self._there())
+
+    def rights_on(self, dn: str) -> bytes:
+        """The security descriptor there, as the administrator reads it: the list of rights only."""
+        self.does(self.admin.search(dn, "(objectClass=*)", "BASE", attributes=["nTSecurityDescriptor"], controls=[_RIGHTS_ONLY]))
+        found: bytes = self.admin.response[0]["raw_attributes"]["nTSecurityDescriptor"][0]
+        return found
+
+    def set_rights(self, dn: str, descriptor: bytes) -> None:
+        """Put another list of rights there."""
+        self.does(self.admin.modify(dn, {"nTSecurityDescriptor": [(MODIFY_REPLACE, [descriptor])]}, controls=[_RIGHTS_ONLY]))
 
     @contextmanager
     def denied(self, dn: str, rights: str) -> Iterator[None]:
@@ -74,17 +182,22 @@ class Domain:
         What stands below it already keeps its own rights: this Samba hands nothing down afterwards.
         """
         service = self.entry(f"CN={SERVICE.partition('@')[0]},CN=Users,{SUFFIX}", "objectSid")["objectSid"][0]
-        self.does(self.admin.search(dn, "(objectClass=*)", "BASE", attributes=["nTSecurityDescriptor"], controls=[_RIGHTS_ONLY]))
-        before = self.admin.response[0]["raw_attributes"]["nTSecurityDescriptor"][0]
-        self._set_rights(dn, _with_denial(before, _MASKS[rights], service))
+        before = self.rights_on(dn)
+        self.set_rights(dn, _with_denial(before, _MASKS[rights], service))
         try:
             yield
         finally:
-            self._set_rights(dn, before)
+            self.set_rights(dn, before)
 
-    def _set_rights(self, dn: str, descriptor: bytes) -> None:
-        told = {"nTSecurityDescriptor": [(MODIFY_REPLACE, [descriptor])]}
-        self.does(self.admin.modify(dn, told, controls=[_RIGHTS_ONLY]))
+    @contextmanager
+    def denied_below(self, dn: str, rights: str) -> Iterator[None]:
+        """While it lasts, syncd's account is denied these rights (as SDDL spells them) on the entry and on all below it."""
+        before = self.rights_on(dn)
+        self.grant(dn, f"(D;CI;{rights};;;{{sid}})", SERVICE)
+        try:
+            yield
+        finally:
+            self.set_rights(dn, before)
 
     def _there(self) -> tuple[str, ...]:
         return "-H", f"{self.server.folder}/private/sam.ldb"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +16,12 @@ from syncd.core.model import Account, Change, Failure, Kind, NativeId, Outcome, 
 from syncd.demo.samba import DOMAIN, SERVICE, SUFFIX, PrivateSamba, free_address
 from syncd.errors import ChangeError, EndpointError
 from syncd.targets import ByAttribute, ById, Scope, Target
-from syncd.targets import ldap_ber as ber
 from syncd.targets.ldap_ad import ActiveDirectory
-from syncd.targets.ldap_wire import Wire
 from syncd.vault import Credentials
 from tests.conftest import NIGHTLY
 from tests.contract.target_contract import no_password, place
 from tests.integration.samba import SAMBA_CACHE, Domain
+from tests.wire import MaxValRange
 
 SCOPE = Scope(frozenset({"sAMAccountName", "userPrincipalName", "givenName", "mail", "manager", "pwdLastSet"}))
 PASSWORD = "Correct-Horse-9"
@@ -335,6 +334,29 @@ def test_members_of_others_are_left_alone(connector: ActiveDirectory, domain: Do
     assert domain.entry(group, "member")["member"] == [f"CN=Guest,CN=Users,{SUFFIX}".encode()]
 
 
+def test_groups_and_people_of_other_domains_in_a_group_are_left_alone(
+    connector: ActiveDirectory, domain: Domain, room: str
+) -> None:
+    """A group within the group, and somebody of a trusted domain, who stands there by a foreignSecurityPrincipal."""
+    group, inner = f"CN=g,OU=Groups,{room}", f"CN=inner,OU=Groups,{room}"
+    for dn in (group, inner):
+        domain.does(domain.admin.add(dn, "group", {"sAMAccountName": fresh()}))
+    within, _ = made(connector, account("within", enabled=False))
+    domain.does(domain.admin.modify(inner, {"member": [(MODIFY_ADD, [f"CN=within,OU=Students,{room}"])]}))
+    foreign = f"S-1-5-21-1-2-3-{secrets.randbelow(10**6) + 1000}"
+    domain.does(domain.admin.modify(group, {"member": [(MODIFY_ADD, [inner, f"<SID={foreign}>"])]}))
+    before = sorted(domain.entry(group, "member")["member"])
+    assert [foreign.encode() in name for name in before].count(True) == 1
+    native_id, told = made(connector, account("a", enabled=False))
+    for kind, expected in ((Kind.ADD_MEMBER, {native_id}), (Kind.REMOVE_MEMBER, set())):
+        outcome = one(connector, change(kind, native_id=native_id, before=place(told), group="cn=g,ou=groups"))
+        assert outcome.result is Result.DONE
+        (read,) = connector.read_groups(["cn=g,ou=groups"])
+        assert read.members == expected
+    assert sorted(domain.entry(group, "member")["member"]) == before
+    assert within
+
+
 def test_a_primary_group_counts_as_membership_and_is_left_alone(connector: ActiveDirectory, domain: Domain, room: str) -> None:
     """It stands on the account and not in the group: joining is already so, leaving changes nothing."""
     native_id, told = made(connector, account("a", enabled=False))
@@ -372,43 +394,21 @@ def test_one_member_that_is_gone_does_not_lose_the_others(connector: ActiveDirec
     assert outcomes[people[2][0]].failure is Failure.NO_SUCH_OBJECT
 
 
-class ShortWire(Wire):
-    """A wire to a server that tells at most so many values in one answer ([MS-ADTS] 3.1.1.3.4.6, MaxValRange).
-
-    Samba has no such limit, but tells parts when asked for them: the question is rewritten, the answer is Samba's.
-    """
-
-    answers = 0
-
-    def send(self, operation: bytes, controls: Sequence[bytes] = ()) -> int:
-        for begin, end in (
-            (b"\x04\x06member", 0),
-            *((f"member;range={at}-*".encode(), at) for at in range(0, MEMBERS + TOLD, TOLD)),
-        ):
-            if operation[0] == 0x63 and begin in operation:
-                name = f"member;range={end}-{end + TOLD - 1}".encode()
-                operation = _with_attribute(operation, begin.removeprefix(b"\x04\x06"), name)
-                type(self).answers += 1
-                break
-        return super().send(operation, controls)
+@pytest.fixture
+def parts_told(domain: Domain, tmp_path: Path) -> Iterator[MaxValRange]:
+    """A wire to the domain that tells a part of a group's members at a time."""
+    with MaxValRange(domain.server.address, domain.server.ca_file, tmp_path / "wire", most=TOLD) as wire:
+        yield wire
 
 
-def _with_attribute(operation: bytes, old: bytes, new: bytes) -> bytes:
-    """A search request that asks for another attribute."""
-    parts = ber._elements(ber._element(operation, 0)[1])
-    *head, (_, selection) = parts
-    asked = b"".join(ber.tlv(0x04, new if name == old else name) for _, name in ber._elements(selection))
-    return ber.tlv(0x63, b"".join(ber.tlv(tag, content) for tag, content in head) + ber.tlv(0x30, asked))
-
-
-def test_a_group_that_is_told_in_parts_is_read_whole(
-    connect: Connect, domain: Domain, room: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_large_group_is_filled_changed_and_read_back_exactly(
+    connect: Connect, domain: Domain, room: str, parts_told: MaxValRange, in_parts: bool
 ) -> None:
-    """First fill, one joiner, one leaver; read back exactly through a server that tells a part of them at a time."""
-    monkeypatch.setattr("syncd.targets.ldap.Wire", ShortWire)
-    connector, group = connect(), f"cn={fresh()},ou=groups"
-    container = f"OU=Students,{room}"
-    ids = fill(domain, container, MEMBERS)
+    """First fill, one joiner, one leaver, in batches and by difference; from Samba, and through a server that tells parts."""
+    connector = connect(**({"urls": (parts_told.url,), "ca_file": str(parts_told.ca_file)} if in_parts else {}))
+    group = f"cn={fresh()},ou=groups"
+    ids = fill(domain, f"OU=Students,{room}", MEMBERS)
     assert one(connector, change(Kind.CREATE_GROUP, group=group)).result is Result.DONE
 
     def edge(kind: Kind, number: int) -> Change:
@@ -416,13 +416,16 @@ def test_a_group_that_is_told_in_parts_is_read_whole(
 
     first = list(connector.apply([edge(Kind.ADD_MEMBER, number) for number in range(MEMBERS - 1)], no_password))
     assert {outcome.result for outcome in first} == {Result.DONE}
-    ShortWire.answers = 0
-    steps = [edge(Kind.ADD_MEMBER, MEMBERS - 1), edge(Kind.REMOVE_MEMBER, 0), edge(Kind.ADD_MEMBER, 1)]
+    (filled,) = connector.read_groups([group])
+    assert filled.members == set(ids[:-1])
+    parts_told.narrowed = 0
+    steps = [edge(Kind.ADD_MEMBER, MEMBERS - 1), edge(Kind.REMOVE_MEMBER, 0), edge(Kind.ADD_MEMBER, 1), edge(Kind.REMOVE_MEMBER, 0)]
     assert [outcome.result for outcome in connector.apply(steps[:2], no_password)] == [Result.DONE] * 2
-    assert one(connector, steps[2]).result is Result.ALREADY
+    assert [one(connector, step).result for step in steps[2:]] == [Result.ALREADY] * 2
     (read,) = connector.read_groups([group])
     assert read.members == set(ids[1:])
-    assert ShortWire.answers >= 2 * -(-(MEMBERS - 1) // TOLD)
+    assert len(domain.entry(f"{group},{room}", "member")["member"]) == MEMBERS - 1
+    assert parts_told.narrowed >= (3 * -(-(MEMBERS - 1) // TOLD) if in_parts else 0)
 
 
 def fill(domain: Domain, container: str, count: int) -> list[NativeId]:
@@ -442,6 +445,17 @@ def test_a_base_that_does_not_exist_is_an_error(connect: Connect, room: str) -> 
     """Not read is not gone."""
     with pytest.raises(EndpointError, match="base"):
         list(connect(base=f"OU=Nowhere,{room}").read(SCOPE))
+
+
+def test_a_container_is_one_in_either_spelling(connector: ActiveDirectory) -> None:
+    r"""Names are compared parsed: `\;` and `\3B` are the same, and Samba tells the second where the first was written."""
+    written, told = "ou=north\\; old,ou=students", "OU=north\\3B old,OU=Students"
+    first, second = (one(connector, change(Kind.CREATE_CONTAINER, group=name)) for name in (written, told))
+    assert (first.result, second.result) == (Result.DONE, Result.ALREADY)
+    assert connector.missing_containers({written, told, "ou=south,ou=students"}) == {"ou=south,ou=students"}
+    native_id, wanted = made(connector, account("a", enabled=False, container=told))
+    ((_, seen),) = connector.lookup([ById(native_id)], SCOPE)
+    assert seen.account.container == wanted.container == connector.canonical_group(written)
 
 
 def test_a_domain_with_parts_on_other_servers_is_read_all_the_same(connect: Connect) -> None:
@@ -485,6 +499,7 @@ def test_a_controller_that_goes_away_ends_the_run_and_the_next_begins_with_anoth
     addresses = free_address(), free_address()
     with PrivateSamba(tmp_path / "dc", SAMBA_CACHE, addresses[0], also=addresses[1:]) as server:
         own = Domain(server)
+        own.open_rooms()
         config = own.config(own.room(), urls=tuple(f"ldaps://{address}" for address in addresses))
         with closing(Target("t", ActiveDirectory("t", config, Credentials(server.folder)), patience=0.1)) as target:
             told = target.canonical(account("a", enabled=False))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from ldap3 import MODIFY_REPLACE
 
 from syncd.core.model import NativeId
-from syncd.demo.samba import DOMAIN, SUFFIX
+from syncd.demo.samba import DOMAIN, SERVICE, SUFFIX
 from syncd.errors import ChangeError
 from syncd.targets.ldap_ad_apply import quoted
 from syncd.targets.ldap_ad_passwords import PasswordRules, Passwords, SignIn
@@ -39,8 +40,54 @@ def somebody(domain: Domain, room: str) -> tuple[NativeId, str]:
 
 
 def test_the_domains_policy_is_told_before_it_refuses(passwords: Passwords, somebody: tuple[NativeId, str]) -> None:
-    """What Samba makes a domain with: seven characters, complex, the last 24 remembered."""
-    assert passwords.rules(somebody[0]) == PasswordRules(7, complex=True, remembered=24, whose=SUFFIX)
+    """What Samba makes a domain with: seven characters, complex, the last 24 remembered, changed by its owner after a day."""
+    assert passwords.rules(somebody[0]) == PasswordRules(7, complex=True, remembered=24, whose=SUFFIX, hours=24)
+
+
+SETTINGS = f"CN=Password Settings Container,CN=System,{SUFFIX}"
+
+
+@contextmanager
+def fine_grained(domain: Domain, who: str) -> Iterator[str]:
+    """A policy of somebody's own, stricter than the domain's: its full name."""
+    dn = f"CN=p{secrets.token_hex(4)},{SETTINGS}"
+    told = {
+        "msDS-PasswordSettingsPrecedence": "1",
+        "msDS-PasswordReversibleEncryptionEnabled": "FALSE",
+        "msDS-PasswordHistoryLength": "3",
+        "msDS-PasswordComplexityEnabled": "FALSE",
+        "msDS-MinimumPasswordLength": "12",
+        "msDS-MinimumPasswordAge": str(-72_000_000_000),
+        "msDS-MaximumPasswordAge": str(-36_288_000_000_000),
+        "msDS-LockoutThreshold": "0",
+        "msDS-LockoutObservationWindow": str(-18_000_000_000),
+        "msDS-LockoutDuration": str(-18_000_000_000),
+        "msDS-PSOAppliesTo": who,
+    }
+    domain.does(domain.admin.add(dn, "msDS-PasswordSettings", told))
+    try:
+        yield dn
+    finally:
+        domain.does(domain.admin.delete(dn))
+
+
+def test_a_policy_of_somebodys_own_stands_above_the_domains(
+    passwords: Passwords, somebody: tuple[NativeId, str], domain: Domain, room: str
+) -> None:
+    """Where it may be read; where not, it is told that one applies. A refusal is held against it all the same by the domain."""
+    who, name = somebody
+    with fine_grained(domain, f"CN={name.partition('@')[0]},OU=Students,{room}") as policy:
+        hidden = passwords.rules(who)
+        domain.grant(SETTINGS, "(A;CI;LCRP;;;{sid})", SERVICE)
+        shown = passwords.rules(who)
+        with pytest.raises(ChangeError, match="too short"):
+            passwords.set(who, "only-eleven")
+        passwords.set(who, "only lowercase letters")
+    assert hidden == PasswordRules(
+        7, complex=True, remembered=24, whose=f"{SUFFIX} ({policy} applies, but may not be read)", hours=24
+    )
+    assert shown == PasswordRules(12, complex=False, remembered=3, whose=policy, hours=2)
+    assert passwords.admits(name, "only lowercase letters") == ""
 
 
 def test_a_password_is_set_and_tried(passwords: Passwords, somebody: tuple[NativeId, str]) -> None:
@@ -57,9 +104,20 @@ def test_a_password_is_set_and_tried(passwords: Passwords, somebody: tuple[Nativ
 
 def test_a_password_the_policy_refuses_says_why(passwords: Passwords, somebody: tuple[NativeId, str]) -> None:
     """And the old one stays."""
-    with pytest.raises(ChangeError, match="too short"):
+    with pytest.raises(ChangeError, match=r"too short.*demands at least 7 characters.*: it has 4 characters"):
         passwords.set(somebody[0], "Ab-1")
     assert passwords.admits(somebody[1], WORD) == ""
+
+
+def test_what_may_not_be_done_names_the_right(
+    passwords: Passwords, somebody: tuple[NativeId, str], domain: Domain, room: str
+) -> None:
+    """To reset a password, and to unlock."""
+    with domain.denied(f"OU=Students,{room}", "CRWP"):
+        with pytest.raises(ChangeError, match="missing: Reset Password of user"):
+            passwords.set(somebody[0], "Another-Word-7")
+        with pytest.raises(ChangeError, match="missing: write lockoutTime of user"):
+            passwords.unlock(somebody[0])
 
 
 def test_somebody_locked_out_is_seen_and_unlocked(passwords: Passwords, somebody: tuple[NativeId, str], domain: Domain) -> None:

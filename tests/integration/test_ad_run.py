@@ -45,9 +45,10 @@ def base(own_domain: Domain) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, own_domain: Domain, district: District, base: str) -> Path:
-    """Its settings as documented, but for the places and the server."""
+    """Its settings as documented, but for the places and the server; and syncd's account has the rights that they need."""
     folder = tmp_path / "district"
     settle(folder, district, own_domain.server, base)
+    own_domain.delegate_as(folder)
     return folder
 
 

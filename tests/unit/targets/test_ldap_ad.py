@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
+from datetime import date
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.strategies import dates, integers, sampled_from
 
 from syncd.core.model import Account, Failure, NativeId
 from syncd.errors import ChangeError, EndpointError, TransientError
+from syncd.targets import ldap_ad_times as times
 from syncd.targets import ldap_errors as errors
 from syncd.targets.ldap_ad import ActiveDirectoryConfig, AdDialect
 from syncd.targets.ldap_ad_apply import quoted
 from syncd.targets.ldap_ad_errors import MEANINGS
+from syncd.targets.ldap_ad_policy import PasswordRules, broken
 from syncd.targets.ldap_ad_values import BINARY, native_id, sent, sid_text, told
 from syncd.targets.ldap_entries import part
 
@@ -38,6 +44,10 @@ CONFIG = ActiveDirectoryConfig(urls=("ldaps://dc",), bind_dn="s@d.test", credent
         (80, "00002089: UpdErr: DSID-030B06F1, problem 5012 (DIR_ERROR), data 0", Failure.NO_CONTAINER),
         (32, "0000208D: NameErr: DSID-03100238, problem 2001 (NO_OBJECT), data 0", Failure.NO_SUCH_OBJECT),
         (16, "00002085: AtrErr: DSID-03151904, #1", Failure.STALE),
+        (51, "0000200E: SvcErr: DSID-02010B71, problem 5001 (BUSY), data -1026", Failure.WAITS),
+        (52, "0000200F: SvcErr: DSID-020A1234, problem 5002 (UNAVAILABLE), data 0", Failure.WAITS),
+        (53, "0000001F: SvcErr: DSID-031A120C, problem 5003 (WILL_NOT_PERFORM), data 0", Failure.REFUSED),
+        (53, "00002035: SvcErr: DSID-031A11E5, problem 5003 (WILL_NOT_PERFORM), data 0", Failure.REFUSED),
         # Samba 4.17.12
         (19, "0000202F: samldb: userPrincipalName 'a@d.test' is already in use 'CN=a,DC=d,DC=test'", Failure.NAME_TAKEN),
         (80, "00002095: objectclass: Cannot rename CN=u1,DC=d, parent does not exist!", Failure.NO_CONTAINER),
@@ -60,7 +70,65 @@ def test_a_number_is_told_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "remedy"), [("52e", "password is wrong"), ("775", "locked"), ("533", "disabled"), ("773", "change its")]
+    ("why", "attribute"),
+    [
+        # Windows: the attribute's number and name stand behind each error ([MS-ADTS] 3.1.1.3.1.9, AtrErr)
+        (
+            (
+                "00002082: AtrErr: DSID-03151817, #1:\n\t0: 00002082: DSID-03151817, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, "
+                "Att 23 (telephoneNumber):len 280"
+            ),
+            "telephoneNumber",
+        ),
+        (
+            (
+                "00002081: AtrErr: DSID-031513A5, #1:\n\t0: 00002081: DSID-031513A5, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, "
+                "Att 3 (cn)"
+            ),
+            "cn",
+        ),
+        (
+            (
+                "000021C8: AtrErr: DSID-03200BBA, #1:\n\t0: 000021C8: DSID-03200BBA, problem 1005 (CONSTRAINT_ATT_TYPE), data 0, "
+                "Att 90290 (userPrincipalName)"
+            ),
+            "userPrincipalName",
+        ),
+        # Samba 4.17.12
+        (
+            "0000200B: objectclass_attrs: attribute 'displayName' on entry 'CN=c' contains at least one invalid value!",
+            "displayName",
+        ),
+        ("0000202F: SINGLE-VALUE attribute givenName on CN=c specified more than once", "givenName"),
+        # neither says which
+        ("00002098: SecErr: DSID-03150F94, problem 4003 (INSUFF_ACCESS_RIGHTS), data 0", ""),
+    ],
+)
+def test_the_attribute_that_does_not_fit_is_named(why: str, attribute: str) -> None:
+    """Behind the words, as the mapping spells it."""
+    told = errors.words(19, why)
+    assert told.endswith(f": {attribute}") if attribute else not told.endswith(":")
+
+
+# As [MS-ADTS] 5.1.1.1.1 has the message, with a number of [MS-ERREF] 2.2: ERROR_NO_SUCH_USER, ERROR_LOGON_FAILURE,
+# ERROR_ACCOUNT_RESTRICTION, ERROR_INVALID_LOGON_HOURS, ERROR_INVALID_WORKSTATION, ERROR_PASSWORD_EXPIRED, ERROR_ACCOUNT_DISABLED,
+# ERROR_LOGON_NOT_GRANTED, ERROR_TIME_SKEW, ERROR_ACCOUNT_EXPIRED, ERROR_PASSWORD_MUST_CHANGE and ERROR_ACCOUNT_LOCKED_OUT.
+@pytest.mark.parametrize(
+    ("data", "remedy"),
+    [
+        ("525", "no account has this name"),
+        ("52e", "password is wrong"),
+        ("52f", "limited"),
+        ("530", "at this hour"),
+        ("531", "from here"),
+        ("532", "password has expired"),
+        ("533", "disabled"),
+        ("534", "over the network"),
+        ("576", "clocks"),
+        ("701", "account has expired"),
+        ("773", "change its"),
+        ("775", "locked"),
+    ],
 )
 def test_a_refused_bind_says_what_to_do(data: str, remedy: str) -> None:
     """The reason stands behind `data`."""
@@ -83,6 +151,34 @@ def test_what_refuses_everybody_says_what_to_do(code: int, kind: type[Exception]
 def test_every_meaning_says_something() -> None:
     """No number without words."""
     assert [number for number, meaning in MEANINGS.items() if not meaning.words] == []
+
+
+RULES = PasswordRules(8, complex=True, remembered=24, whose="DC=d", hours=24)
+
+
+@pytest.mark.parametrize(
+    ("password", "told"),
+    [
+        ("Correct-Horse-9", []),
+        ("Ab-1", ["it has 4 characters"]),
+        ("correcthorse", ["it has 1 of 3 kinds of characters"]),
+        ("correct-horse", ["it has 2 of 3 kinds of characters"]),
+        ("王小明-abcdefgh", []),
+        ("Ana-Ruiz-2027", ["a part of the owner's names is in it"]),
+        ("Xyz-ARUIZ-99", ["a part of the owner's names is in it"]),
+    ],
+)
+def test_a_password_is_held_against_the_rules(password: str, told: list[str]) -> None:
+    """Windows says that one was refused, and not why: [MS-SAMR] 3.1.1.7.2."""
+    assert broken(RULES, password, "aruiz", "Ana-María Ruiz") == told
+
+
+def test_rules_are_told_in_words() -> None:
+    """What an operator reads beside a refusal."""
+    assert str(RULES) == (
+        "DC=d demands at least 8 characters, 3 kinds of characters and no part of the owner's names, none of the last 24, "
+        "the last one at least 24 hours old where its owner changes it"
+    )
 
 
 def test_a_guid_is_told_as_microsofts_tools_tell_it() -> None:
@@ -192,3 +288,53 @@ def test_a_name_longer_than_its_attribute_is_refused() -> None:
     """64 characters, [MS-ADA1] Common-Name."""
     with pytest.raises(ChangeError, match="64"):
         AdDialect(CONFIG).must_fit(Account("x" * 65, "", enabled=True, attributes={}))
+
+
+# --- days ---------------------------------------------------------------------------------------------------------------
+
+CHICAGO, HAVANA = ZoneInfo("America/Chicago"), ZoneInfo("America/Havana")  # in Havana a day of the year begins at one o'clock
+
+
+@pytest.mark.parametrize(
+    ("wire", "spelt"),
+    [
+        ("0", ""),
+        ("9223372036854775807", ""),
+        ("134546580000000000", "2027-05-12"),
+        ("134546580000000001", "2027-05-13T05:00:00.0000001Z"),
+        ("134546616000000000", "2027-05-13T06:00:00.0000000Z"),
+        ("9223372036854775806", "9223372036854775806"),
+        ("soon", "soon"),
+    ],
+)
+def test_a_file_time_is_told_as_the_last_day(wire: str, spelt: str) -> None:
+    """Never is none, midnight in the district is the day that ended, any other moment is itself."""
+    assert times.told(wire, CHICAGO) == spelt
+
+
+@given(day=dates(date(1990, 1, 1), date(2100, 1, 1)), zone=sampled_from([CHICAGO, HAVANA, ZoneInfo("UTC")]))
+def test_a_day_comes_back_as_it_was_written(day: date, zone: ZoneInfo) -> None:
+    """Whatever the clocks do that night."""
+    assert times.told(times.file_time(day.isoformat(), zone), zone) == day.isoformat()
+
+
+@given(moment=integers(1, 2_650_467_743_999_999_999), zone=sampled_from([CHICAGO, HAVANA, ZoneInfo("UTC")]))
+def test_a_moment_comes_back_to_the_last_digit(moment: int, zone: ZoneInfo) -> None:
+    """What others set is written back as it was."""
+    assert times.file_time(times.told(str(moment), zone), zone) == str(moment)
+
+
+@pytest.mark.parametrize("value", ["05/28/2027", "2027-13-01", "", "tomorrow"])
+def test_what_is_no_day_is_refused(value: str) -> None:
+    """By name, for the one person it is about."""
+    with pytest.raises(ValueError, match=r"day|month|isoformat"):
+        times.file_time(value, CHICAGO)
+
+
+@pytest.mark.parametrize(
+    ("way", "why"), [("NTLM", "MD4"), ("kerberos", "tickets"), ("anonymous", "nobody"), ("certificate", "no way to sign in called")]
+)
+def test_other_ways_to_sign_in_are_refused_with_the_reason(way: str, why: str) -> None:
+    """When the file is loaded, and not by a server that hangs up."""
+    with pytest.raises(ValueError, match=f"authentication: .*{why}.*simple"):
+        replace(CONFIG, authentication=way)
