@@ -11,6 +11,11 @@ BEHIND, AHEAD = timedelta(days=2), timedelta(days=100)
 """How far from the last run that was applied a day may be before somebody has to look: backwards, and forwards."""
 
 
+def day(today: date, last: date | None) -> date:
+    """The day to go by. No day comes twice: a clock that is behind by no more than BEHIND goes by the last run's day."""
+    return last if last is not None and timedelta(0) < last - today <= BEHIND else today
+
+
 def doubt(today: date, last: date | None) -> str:
     """Why this day is not believed after a last run applied on `last`, in words; empty where it is, or nothing was applied yet."""
     if last is None or -BEHIND <= today - last <= AHEAD:

@@ -186,7 +186,8 @@ def decide(
     """
     before = _before(previous, has_account=has_account, unopened=unopened)
     had = previous is not None and previous.claimed
-    since = previous.since if previous is not None and previous.since is not None else today
+    # No later than today: what was decided by a clock that was ahead holds from today on.
+    since = min(previous.since, today) if previous is not None and previous.since is not None else today
     if presence.shielded:
         # `due` is carried on: what fell due behind the shield is looked at again until the shield is gone.
         why = "could not be read in the source: left exactly as it is"

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC
+from datetime import UTC, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -156,11 +156,17 @@ class Daemon:
         return self._clock().timestamp() - time.monotonic()
 
     def _mind_the_clock(self) -> None:
-        """Count the times of all schedules anew when the clock has been set back: else nothing would run until it caught up."""
+        """Count the times of all schedules anew when the clock has been set back: else nothing would run until it caught up.
+
+        No approval that has run out meanwhile comes back with it.
+        """
         before, self._ahead = self._ahead, self._clock_ahead()
-        if self._ahead < before - CLOCK_SLACK:
-            _log.warning("clock.back", seconds=round(before - self._ahead))
+        back = timedelta(seconds=before - self._ahead)
+        if back > timedelta(seconds=CLOCK_SLACK):
+            _log.warning("clock.back", seconds=round(back.total_seconds()))
             self._schedule()
+            with suppress(EndpointError), impatient():
+                self._district.store.decisions.ran_out(self._clock() + back)
 
     def _look(self, lease: Lease) -> None:
         """Say that the daemon lives, once the store has answered. Raises Busy where another daemon took over."""

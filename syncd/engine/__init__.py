@@ -36,6 +36,7 @@ from syncd.engine.matching import Matched, Matching, match_all
 from syncd.engine.observing import Sight, look
 from syncd.engine.planned import Applied, Planned, StoredPlan, Undoes
 from syncd.engine.resolve import resolve
+from syncd.engine.retention import expire
 from syncd.engine.rollover import paused
 from syncd.engine.set_aside import set_aside
 from syncd.engine.shapes import Ground
@@ -43,7 +44,6 @@ from syncd.engine.undoing import UNDO, Undoing, undoable
 from syncd.errors import EndpointError, Stopped, StoreError, TransientError
 from syncd.settings import Config, extra_fields
 from syncd.sources import Source
-from syncd.sources.spool import purge
 from syncd.store import Store
 from syncd.targets import Scope
 from syncd.targets.target import Target
@@ -173,7 +173,10 @@ class Engine:
         *,
         stored: bool,
     ) -> Planned:
-        parts, now, today, store = self._config.pipelines[pipeline], self._clock(), self.today, self._store
+        parts, now, store = self._config.pipelines[pipeline], self._clock(), self._store
+        today, turned = self._judge.days(pipeline, self.today)
+        if turned is None:  # else somebody has to look before anything is made of it
+            store.bring_back(now, today)
         laps, ground = Laps(), self._judge.ground(today)
         accesses = [
             replace(one, shape=one.shape.in_season(ground.season.season)) for one in map(self._accesses.__getitem__, parts.sources)
@@ -185,10 +188,10 @@ class Engine:
         laps.end("read")
         self._may_stop()
         fingerprints = self._fingerprints(parts.targets)
-        everyone = kind != DELTA or not fingerprints.items() <= store.fingerprints().items()
+        everyone = kind != DELTA or turned is not None or not fingerprints.items() <= store.fingerprints().items()
         asked = store.find_person(person) if person else []
         also = {*asked, *(owner for seen in sights.values() for owner in seen.persons)}
-        told = gather.people(accesses, readings, store, today, everyone=everyone, also=also)
+        told = gather.people(accesses, readings, store, today, everyone=everyone, also=also, turned=turned)
         people, local = self.facts.joined(paused(told, ground.rolling, ground.staff), today)
         laps.end("resolve")
         self._may_stop()
@@ -235,7 +238,7 @@ class Engine:
         came_from = planned.transfers(people, decided)
         judged = planned.without_all(plans, local.kept_out)  # a lock asks no limit
         ruling = self._judge.verdict(pipeline, accesses, readings, Judged(people, decided, judged, matched, came_from), ground)
-        verdict, doubt = self._judge.doubted(ruling.verdict, pipeline, today)
+        verdict, doubt = self._judge.doubted(ruling.verdict, pipeline, self.today)
         plans, turned_down = ruling.without_rejected(plans, matched)
         given_back |= desire.nameless(decided, ruling.rejected)
         reserved = {name: owner for name, owner in desire.reserved.items() if owner in decided and owner not in given_back}
@@ -291,7 +294,8 @@ class Engine:
         store.save_plan(run, planned.dump(result, mapped_on), result.summary, status, result.waits)
         if result.unread or result.stopped:
             store.set_freshness(health.after_planning(result, now))
-        self._expire({name: reading.spool.id for name, reading in result.readings.items()})
+        if not result.doubt:  # nothing is thrown away because of a day that may not be
+            expire(self._config, store, now, self.today, {name: reading.spool.id for name, reading in result.readings.items()})
         laps.end("store")
 
     def _read(self, access: SourceAccess, spool: str | None, ground: Ground) -> Reading:
@@ -357,6 +361,8 @@ class Engine:
             if not store.has_history(name):
                 store.set_first_apply(name, BEGUN)
         store.set_run(run, "applying")
+        if ready.doubt:
+            store.bring_back(self._clock(), ready.today)
         store.accept(run, ready.acceptance(), self._clock())
         store.shelve(ready.shelf)
         store.quarantine.drop(ready.aside.obsolete)
@@ -432,15 +438,6 @@ class Engine:
         retried = ready.aside.retried.get(name, frozenset())
         return carrier.apply(changes, ready.matched[name].wants, wanted, told, retried)
 
-    def _expire(self, current: Mapping[SourceName, str]) -> None:
-        """Drop spools, plans and before-images older than the configuration keeps them (R38); accepted and current spools stay."""
-        kept, now = self._config.retention, self._clock()
-        self._store.expire(now, now - timedelta(days=kept.plans), now - timedelta(days=kept.before_images))
-        for name, spool in current.items():
-            accepted = self._store.snapshots(name, 1000)
-            young = {row.spool for row in accepted if (self.today - row.accepted_on).days <= kept.spools}
-            purge(self._spools, name, young | {spool, *(row.spool for row in accepted[:1])})
-
     def apply_stored(self, run: RunId, *, first: bool = False, told: Told = lambda _: None) -> Applied | None:
         """Plan again, apply what replans identically to the stored plan, and leave the rest held (R15). None where all is held.
 
@@ -487,7 +484,7 @@ class Engine:
         store = self._store
         run = store.begin_run(pipeline, UNDO, trigger, self._clock())
         with self._told_of_failure(run):
-            ready = self._undoing.plan(run, pipeline, undoes, self.today)
+            ready = self._undoing.plan(run, pipeline, undoes, self._judge.days(pipeline, self.today)[0])
             status = "planned" if ready.verdict.clear else "held"
             held = [str(finding) for finding in ready.verdict.findings]
             store.save_plan(run, planned.dump(ready, self.today), ready.summary, status, held)

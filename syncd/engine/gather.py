@@ -24,6 +24,7 @@ from syncd.sources.spool import Spool, open_spool, stored
 from syncd.store import Finding, KnownKey, Retold, SnapshotRow, Store
 from syncd.vault import Vault
 
+_LOOKED_BACK = 20  # accepted rosters
 VANISHED = "(vanished)"
 """Where a row would be that is not there."""
 
@@ -101,6 +102,8 @@ def read(access: SourceAccess, store: Store, spools: Path, vault: Vault, now: da
             raise
         spool = open_spool(spools, access.name, accepted.spool, vault)
         seen = date.fromisoformat(store.meta(f"seen {access.name}") or accepted.accepted_on.isoformat())
+        if seen > today:  # by a clock that was ahead: that proves nothing
+            seen = _evident_to(access, accepted, store, today)
         rejects = _known_rejects(access, store)
         return Reading(access.name, spool, fresh=False, as_of=min(seen, today), rejects=rejects, failed=error)
     return compare(access, spool, accepted, store, today, lambda name: open_spool(spools, access.name, name, vault))
@@ -140,7 +143,7 @@ def compare(
     `opened` opens an earlier spool by its name.
     """
     fresh = accepted is None or accepted.content != spool.content
-    as_of = today if fresh or accepted is None else min(today, accepted.accepted_on + timedelta(days=access.stale_after))
+    as_of = today if fresh or accepted is None else min(today, _evident_to(access, accepted, store, today))
     reading = Reading(access.name, spool, fresh, as_of)
     if not fresh:
         reading.persons = accepted.counts.get("persons", 0) if accepted else 0
@@ -176,6 +179,15 @@ def compare(
     return reading
 
 
+def _evident_to(access: SourceAccess, accepted: SnapshotRow, store: Store, today: date) -> date:
+    """The day up to which an accepted roster is evidence; one accepted on a day still to come, by a wrong clock, is none."""
+    told = accepted.accepted_on
+    if told > today:
+        rows = store.snapshots(access.name, _LOOKED_BACK)
+        told = next((row.accepted_on for row in rows if row.accepted_on <= today), date.min)
+    return told + timedelta(days=access.stale_after)
+
+
 def _set_apart(
     access: SourceAccess,
     reading: Reading,
@@ -192,7 +204,7 @@ def _set_apart(
         reading.changed = {key: digest for key, digest in reading.changed.items() if key not in told.digests}
         if same:
             reading.same_since = accepted.accepted_on
-            reading.as_of = min(reading.as_of, accepted.accepted_on + timedelta(days=access.stale_after))
+            reading.as_of = min(reading.as_of, _evident_to(access, accepted, store, reading.as_of))
 
 
 def _persons(digests: Iterable[SubjectKey]) -> int:
@@ -221,14 +233,19 @@ def people(
     *,
     everyone: bool,
     also: Collection[PersonId] = (),
+    turned: date | None = None,
 ) -> People:
-    """The persons this run must look at: everybody dirty, or simply everybody, with their records from the spools."""
+    """The persons this run must look at: everybody dirty, or simply everybody, with their records from the spools.
+
+    `turned`: the clock was set back from that day; whoever is missing since a day that is still to come is missing since today.
+    """
     result = People()
     dirty = store.everyone() if everyone else set(also) | store.dirty() | store.due(today)
     planned = store.only_planned()  # identified anew, and given the same id again where they are still somebody new
     known = _known(readings, store, dirty, planned, everyone=everyone)
     asked_about, left = set(dirty), store.left()
     for access in accesses:
+        _bring_back(known[access.name], today, turned, result)
         _compare_keys(readings[access.name], known[access.name], left, today, dirty, result)
     if not everyone:
         _follow_references(readings.values(), store, dirty)
@@ -322,6 +339,16 @@ def _know_more(
         for key in keys:
             if key.source in readings and (key.source, key.key) not in planned:
                 known[key.source].setdefault(key.key, key)
+
+
+def _bring_back(known: dict[SourceKey, KnownKey], today: date, turned: date | None, result: People) -> None:
+    """Whoever is missing since a day still to come, by a clock that was set back from `turned`, is missing since today."""
+    if turned is None:
+        return
+    for key in list(known.values()):
+        if key.missing_since is not None and today < key.missing_since <= turned:
+            known[key.key] = replace(key, missing_since=today)
+            result.changed_keys.append(known[key.key])
 
 
 def _compare_keys(

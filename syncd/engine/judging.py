@@ -268,10 +268,20 @@ class Judge:
 
     def doubted(self, verdict: Verdict, pipeline: str, today: date) -> tuple[Verdict, str]:
         """The verdict, and why the clock is not believed, if it is not: then nothing is applied or accepted but explicitly."""
-        parts = self._config.pipelines[pipeline]
-        seen = [self._store.meta(f"seen {source}") for source in parts.sources]
-        doubt = clock.doubt(today, max(map(date.fromisoformat, filter(None, seen)), default=None))
-        return (replace(verdict, first=tuple(sorted(parts.targets))) if doubt else verdict), doubt
+        doubt = clock.doubt(today, self._last_day(pipeline))
+        targets = self._config.pipelines[pipeline].targets
+        return (replace(verdict, first=tuple(sorted(targets))) if doubt else verdict), doubt
+
+    def days(self, pipeline: str, today: date) -> tuple[date, date | None]:
+        """The day to go by, and from which day the clock was set back further than that; None where it was not."""
+        last = self._last_day(pipeline)
+        chosen = clock.day(today, last)
+        return chosen, last if last is not None and last > chosen else None
+
+    def _last_day(self, pipeline: str) -> date | None:
+        """The day of the last run of this pipeline that was applied."""
+        seen = [self._store.meta(f"seen {source}") for source in self._config.pipelines[pipeline].sources]
+        return max(map(date.fromisoformat, filter(None, seen)), default=None)
 
     def needs_reconcile(self, pipeline: str) -> bool:
         """Whether the store was restored and this pipeline has not read its targets since (R25)."""

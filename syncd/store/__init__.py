@@ -47,6 +47,7 @@ from syncd.store import (
     statements,
     tables,
     tombstones,
+    turned,
     wellbeing,
     writing,
 )
@@ -150,6 +151,11 @@ class Store:
         with transaction(self._engine) as connection:
             return history.run_id(connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.seq)).scalar_one())
 
+    def bring_back(self, now: datetime, today: date) -> None:
+        """What was noted on a day, or at a time, that is still to come was noted now: the clock has been set back since."""
+        with transaction(self._engine) as connection:
+            turned.bring_back(connection, now.astimezone(UTC), today)
+
     def set_run(self, run: RunId, status: str, now: datetime | None = None, summary: Mapping[str, int] | None = None) -> None:
         """Where a run stands; `now` ends it."""
         values: dict[str, object] = {"status": status}
@@ -179,15 +185,19 @@ class Store:
             return history.run_row(row) if row else None
 
     def lease(self, name: str, holder: str, now: datetime, seconds: int) -> bool:
-        """True when the lease was taken or renewed; one that somebody else holds may be taken once it has expired (R19)."""
+        """True when the lease was taken or renewed; one that somebody else holds may be taken once it has expired (R19).
+
+        One that lies further ahead than a lease lasts may be taken when nobody has renewed it for that long.
+        """
         with transaction(self._engine) as connection:
-            return writing.lease(connection, name, holder, _utc(now), _utc(now + timedelta(seconds=seconds)))
+            return writing.lease(connection, name, holder, now.astimezone(UTC), timedelta(seconds=seconds))
 
     def lease_holder(self, name: str, now: datetime) -> str | None:
-        """Who holds a lease that has not expired; None where nobody does."""
+        """Who holds a lease that has not expired; None where nobody does, or a clock that was wrong has taken it."""
         table = tables.leases
         with looking(self._engine) as connection:
-            return connection.execute(select(table.c.holder).where(table.c.name == name, table.c.until > _utc(now))).scalar()
+            lasting = table.c.until > _utc(now), table.c.until <= _utc(now + timedelta(hours=1))
+            return connection.execute(select(table.c.holder).where(table.c.name == name, *lasting)).scalar()
 
     def release(self, name: str, holder: str) -> None:
         """Give a lease back; somebody else's is left alone."""
@@ -498,6 +508,7 @@ class Store:
         at = now.astimezone(UTC)
         first = since.astimezone(UTC) if since else datetime.min.replace(tzinfo=UTC)
         with transaction(self._engine) as connection:
+            holding.bring_back(connection, target, at)
             day = holding.spent_since(connection, target, max(at - timedelta(days=1), first))
             return day, holding.spent_since(connection, target, max(at - timedelta(days=7), first))
 

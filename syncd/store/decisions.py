@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, delete, func, select, update
 
 from syncd.core.actor import human_in
 from syncd.core.model import PersonId, RunId
@@ -19,6 +19,7 @@ from syncd.store.audit import append
 from syncd.store.database import looking, transaction
 from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Approval
+from syncd.store.turned import APART
 from syncd.vault import Vault
 
 NOBODY = -1
@@ -59,7 +60,7 @@ class Decisions:
                 connection.execute(table.insert(), [{"digest": digest, **told} for digest in digests])
             counted: dict[str, int] = dict.fromkeys(digests, 0)
             for piece in chunks(digests):
-                query = select(table.c.digest, func.count()).where(table.c.digest.in_(piece), table.c.expires > told["at"])
+                query = select(table.c.digest, func.count()).where(table.c.digest.in_(piece), *_holds(table, approval.at))
                 if needed > 1:
                     query = query.where(table.c.who.not_in([*barred, NOBODY]))
                 counted |= {row.digest: int(row[1]) for row in connection.execute(query.group_by(table.c.digest))}
@@ -71,21 +72,21 @@ class Decisions:
 
     def approved(self, digests: Collection[str], now: datetime) -> set[str]:
         """Those of the digests that as many as were needed let go, and that have not expired."""
-        table, at = tables.approvals, _utc(now)
+        table = tables.approvals
         found: set[str] = set()
         with transaction(self._engine) as connection:
             for piece in chunks(digests):
-                query = select(table.c.digest).where(table.c.digest.in_(piece), table.c.expires > at, table.c.lets_go)
+                query = select(table.c.digest).where(table.c.digest.in_(piece), *_holds(table, now), table.c.lets_go)
                 found.update(connection.execute(query).scalars())
         return found
 
     def approvals(self, digests: Collection[str], now: datetime) -> dict[str, list[Approval]]:
         """Who approved each of the digests, in the order in which they did; what has expired is left out."""
-        table, at = tables.approvals, _utc(now)
+        table = tables.approvals
         found: dict[str, list[Approval]] = {}
         with looking(self._engine) as connection:
             for piece in chunks(digests):
-                query = select(table).where(table.c.digest.in_(piece), table.c.expires > at).order_by(table.c.at, table.c.who)
+                query = select(table).where(table.c.digest.in_(piece), *_holds(table, now)).order_by(table.c.at, table.c.who)
                 for row in connection.execute(query):
                     found.setdefault(row.digest, []).append(_approval(row))
         return found
@@ -127,6 +128,11 @@ class Decisions:
                 for piece in chunks(digests):
                     connection.execute(delete(table).where(table.c.digest.in_(piece)))
 
+    def ran_out(self, at: datetime) -> None:
+        """What had run out by then has run out for good: the clock was set back since."""
+        with transaction(self._engine) as connection:
+            expire(connection, at)
+
     def release(self, persons: Collection[PersonId]) -> int:
         """Offer these people's rejected changes again; how many people had any."""
         table = tables.rejections
@@ -135,6 +141,11 @@ class Decisions:
             found = set(connection.execute(select(table.c.person).where(mine)).scalars())
             connection.execute(delete(table).where(mine))
         return len(found)
+
+
+def _holds(table: Table, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Of an approval: it has not run out, and was not given by a clock that has been set back since."""
+    return table.c.expires > _utc(now), table.c.at <= _utc(now + APART)
 
 
 def half_approved(connection: Connection) -> int:

@@ -12,10 +12,13 @@ from syncd.core.guard import Cell
 from syncd.core.model import PersonId, TargetName
 from syncd.store import tables
 from syncd.store.reading import number, person_id
+from syncd.store.turned import APART
 
 _BY_HOUR = timedelta(days=8)
 _KEPT = timedelta(days=430)  # a year, and some days on either side to compare with
 _DAY = 10  # letters of an hour that are its day
+_AHEAD = " (ahead)"
+"""Behind an operation: what was counted under a clock that was set back since. Windows count it, days of the past do not."""
 
 
 def spend(connection: Connection, spent: Mapping[Cell, int], now: datetime) -> None:
@@ -40,14 +43,39 @@ def _add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def spent_since(connection: Connection, target: TargetName, since: datetime) -> dict[Cell, int]:
-    """How much was applied by cell since then, counted in whole hours: rather too much than too little."""
+    """How much was applied by cell since then, counted in whole hours: rather too much than too little.
+
+    A day that was summed up too early, under a clock that was ahead, is counted whole.
+    """
     table = tables.spent
     cell = (table.c.operation, table.c.campus, table.c.population)
-    query = select(*cell, func.sum(table.c.number)).where(table.c.target == target, table.c.hour >= _hour(since)).group_by(*cell)
-    return {
-        Cell(target, operation, campus, population): int(number)
-        for operation, campus, population, number in connection.execute(query)
-    }
+    query = select(*cell, func.sum(table.c.number)).where(table.c.target == target, table.c.hour >= _hour(since)[:_DAY])
+    whole = (func.length(table.c.hour) == _DAY) | (table.c.hour >= _hour(since))
+    found: dict[Cell, int] = {}
+    for operation, campus, population, count in connection.execute(query.where(whole).group_by(*cell)):
+        one = Cell(target, operation.removesuffix(_AHEAD), campus, population)
+        found[one] = found.get(one, 0) + int(count)
+    return found
+
+
+def bring_back(connection: Connection, target: TargetName, now: datetime) -> None:
+    """What was counted in hours that are still to come was counted now: the clock has been set back since."""
+    table = tables.spent
+    rows = connection.execute(select(table).where(table.c.target == target, table.c.hour > _hour(now + APART))).all()
+    if not rows:
+        return
+    connection.execute(delete(table).where(table.c.target == target, table.c.hour > _hour(now + APART)))
+    told: dict[tuple[str, str, str], int] = {}
+    for row in rows:
+        cell = f"{row.operation.removesuffix(_AHEAD)}{_AHEAD}", row.campus, row.population
+        told[cell] = told.get(cell, 0) + row.number
+    _add(
+        connection,
+        [
+            {"target": target, "hour": _hour(now), "operation": cell[0], "campus": cell[1], "population": cell[2], "number": count}
+            for cell, count in told.items()
+        ],
+    )
 
 
 def shelved(connection: Connection) -> dict[tuple[TargetName, PersonId], set[str]]:

@@ -44,6 +44,9 @@ def set_freshness(connection: Connection, told: Iterable[Freshness]) -> None:
 
 def _not_ahead(before: Freshness, told: Freshness) -> Freshness:
     """What was known, with no time that would outlive what is told now: it was noted before the clock went back."""
+    now = max(filter(None, (told.good_at, told.failed_at)), default=None)
+    if now is not None and before.changed_at is not None and before.changed_at > now:
+        before = replace(before, changed_at=now)
     if told.good_at is not None and before.failed_at is not None and before.failed_at > told.good_at:
         return replace(before, failed_at=told.good_at)
     if told.failed_at is not None and before.good_at is not None and before.good_at >= told.failed_at:

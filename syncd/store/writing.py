@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +15,7 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
-from syncd.store import codec, holding, roster, rotation, tables, tombstones
+from syncd.store import codec, holding, roster, rotation, tables, tombstones, turned
 from syncd.store.reading import bookmark_key, chunks, closed_by_lock, gone_key, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
@@ -95,9 +95,12 @@ def set_states(connection: Connection, states: Iterable[PersonState]) -> None:
     )
 
 
-def lease(connection: Connection, name: str, holder: str, now: str, until: str) -> bool:
+def lease(connection: Connection, name: str, holder: str, at: datetime, lasts: timedelta) -> bool:
     """Whether the lease is this holder's now. One statement decides, so that two who ask at once are never both told yes."""
-    table = tables.leases
+    table, now, until = tables.leases, at.isoformat(), (at + lasts).isoformat()
+    held = connection.execute(select(table).where(table.c.name == name, table.c.holder != holder)).first()
+    if held is not None and turned.is_dead(connection, name, held.holder, held.until, at, lasts):
+        connection.execute(delete(table).where(table.c.name == name, table.c.holder == held.holder, table.c.until == held.until))
     make = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert  # the other is not loaded
     statement = (
         make(table)
