@@ -58,6 +58,7 @@ class SourceAccess:
     match_on: tuple[str, ...] = ()
     stale_after: int = 7
     canaries: tuple[SourceKey, ...] = ()
+    required: tuple[SourceKey, ...] = ()
 
 
 @dataclass(slots=True)

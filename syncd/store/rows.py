@@ -24,6 +24,7 @@ from syncd.core.model import (
     TargetName,
 )
 from syncd.core.naming import IssuedName
+from syncd.core.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ class Acceptance:
     (R4). `dirty` are marks to add (R5). `names` replaces a person's names by kind. `links` are accounts adopted, or seen to be
     other than we knew, and `found` the names seen on targets, with their holders: in one transaction with the marks, so that what
     was seen is never known unmarked. `findings` replaces the current ones of the pipeline. `believed` are signs of the rosters that
-    nobody is held for, counted by cell.
+    nobody is held for, counted by cell. `profiles` are what the files of a source look like that the next roster is compared with.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
@@ -203,3 +204,4 @@ class Acceptance:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] | None = None
     believed: Mapping[Cell, int] = field(default_factory=dict)
+    profiles: Mapping[SourceName, Mapping[str, Profile]] = field(default_factory=dict)

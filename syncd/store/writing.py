@@ -14,7 +14,7 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
-from syncd.store import codec, holding, roster, tables, tombstones
+from syncd.store import codec, holding, past, roster, tables, tombstones
 from syncd.store.reading import chunks, closed_by_lock, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
@@ -224,6 +224,8 @@ def set_names(connection: Connection, vault: Vault, wanted: Mapping[PersonId, It
 def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, now: datetime) -> None:
     """Everything a clear plan makes true before its first change is sent."""
     _snapshots(connection, told.snapshots)
+    for source, profiles in told.profiles.items():
+        past.keep_profiles(connection, source, profiles)
     holding.spend(connection, told.believed, now)
     for source, (advanced, gone) in told.digests.items():
         _digests(connection, source, advanced, gone)
