@@ -439,7 +439,7 @@ def vanished(
 def spread(
     groups: Mapping[tuple[str, str], Collection[PersonId]], people_at: Mapping[tuple[str, str], int]
 ) -> Iterator[tuple[str, str, frozenset[PersonId], int]]:
-    """Campus, population, people, and how many are there in all; of a population that is met almost everywhere once, without campus."""
+    """Campus, population, people, and how many are there in all; for a population met almost everywhere once, without campus."""
     for population in sorted({population for _, population in groups}):
         campuses = {campus: frozenset(who) for (campus, of), who in groups.items() if of == population and who}
         there = {campus: count for (campus, of), count in people_at.items() if of == population}

@@ -509,10 +509,15 @@ class Store:
             if campuses_at is not None:
                 wellbeing.touch(connection, Kind.CAMPUS, campuses_at.astimezone(UTC))
 
-    def wellbeing(self, pipelines: Collection[str], canaries: Mapping[SourceName, Collection[SourceKey]]) -> Wellbeing:
+    def wellbeing(
+        self,
+        pipelines: Collection[str],
+        canaries: Mapping[SourceName, Collection[SourceKey]],
+        required: Mapping[SourceName, Collection[SourceKey]] | None = None,
+    ) -> Wellbeing:
         """What there is to know of the health, as of one instant; waits for no writer."""
         with looking(self._engine) as connection:
-            return wellbeing.wellbeing(connection, pipelines, canaries)
+            return wellbeing.wellbeing(connection, pipelines, canaries, required)
 
     def campus_counts(self) -> dict[str, int]:
         """How many persons with access there are, by the code of their campus."""

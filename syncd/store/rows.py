@@ -135,6 +135,7 @@ class Wellbeing:
     quarantined: int
     rollover: str = ""  # as it was remembered
     half_approved: int = 0  # changes that somebody approved, but not as many as must
+    required_absent: Mapping[SourceName, int] = field(default_factory=dict)  # how many who must have an account it does not tell of
 
 
 @dataclass(frozen=True, slots=True)
