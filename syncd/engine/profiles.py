@@ -83,6 +83,8 @@ class Compared:
                 found[table] = last
             else:
                 found[table] = replace(now, anew=table in broken)
+        # What nobody counted this time is compared with what it was when somebody did.
+        found |= {table: last for table, last in self.last.items() if table not in found and table in self.reading.spool.counts}
         return found if self.reading.fresh or found != self.last else None
 
 
@@ -91,19 +93,24 @@ def compared(access: SourceAccess, reading: Reading, store: Store, since: date, 
 
     `rows`: so many times as much as in term may be wrong with a file that tells of nobody.
     """
-    past = store.past.profiles(access.name, since)
-    now = reading.spool.profiles
-    last = past[-1][1] if past else {}
-    window = [told for day, told in past if day >= since] or [last]
+    now, newest = reading.spool.profiles, [told for _, told in store.past.profiles(access.name, date.max)]
+    last = newest[-1] if newest else {}
+    differ = {table: one for table, one in sorted(now.items()) if reading.fresh or _differs(one, last.get(table))}
     broken: list[Broken] = []
-    for table, one in sorted(now.items()):
-        if reading.fresh or replace(one, anew=False) != replace(last.get(table, one), anew=False):
+    if differ and newest:
+        window = [told for day, told in store.past.profiles(access.name, since) if day >= since] or [last]
+        for table, one in differ.items():
             look = reading.spool.look(table)
             factor = rows if look is None or look.owner < 0 else 1
             broken += profile.judge_profile(access.name, table, one, _since_anew(table, window), access.shape, factor)
-    before = [told for _, told in (past if reading.fresh else past[:-1])]
-    notes = [profile.told_otherwise(one, before[-1][table]) for table, one in sorted(now.items()) if before and table in before[-1]]
+    before: dict[str, Profile] = dict(*(newest if reading.fresh else newest[:-1])[-1:])
+    notes = [profile.told_otherwise(one, before[table]) for table, one in sorted(now.items()) if table in before]
     return Compared(reading, now, last, tuple(broken), tuple(filter(None, notes)))
+
+
+def _differs(now: Profile, last: Profile | None) -> bool:
+    """Whether what was last believed is not this."""
+    return last is not None and replace(now, anew=last.anew) != last
 
 
 def _since_anew(table: str, window: Sequence[Mapping[str, Profile]]) -> list[Profile]:

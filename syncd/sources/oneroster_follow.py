@@ -90,6 +90,8 @@ class Follower:
         said: dict[str, Said] = {}
         for table, scan in sorted(self._scans.items()):
             base = self._base(table)
+            if base.look is None:
+                raise Lost  # an older version of this program did not count
             if base.said.in_order == scan.in_order:
                 self._same.append(base)
                 said[table] = base.said
@@ -121,7 +123,7 @@ class Follower:
 
     def _base(self, table: str) -> Table:
         base = self._spool.base(table)
-        if base is None or not base.indexed or base.look is None:
+        if base is None or not base.indexed:
             raise Lost
         base.blocks()  # whether they can still be read is found out now
         return base
