@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from random import Random
@@ -11,7 +12,9 @@ from bench.calamities import Scene
 from bench.disasters import Disaster
 from bench.exports import Export, slim
 from bench.ground import HIT, Ground
+from bench.truth import Seen
 from syncd.demo.district import District
+from syncd.demo.slapd import SUFFIX
 
 
 class _Source(Disaster):
@@ -245,6 +248,38 @@ class SwappedColumns(_Source):
         users.columns = tuple(users.columns[place] for place in places)
         users.rows = {key: tuple(row[place] for place in places) for key, row in users.rows.items()}
         ground.deliver(ground.good)
+
+
+class OptOutsEmptied(_Source):
+    """The column of the families' opt-outs is not filled any more: a flag without a value is no, and everybody would be shown."""
+
+    said, whole = r"column metadata.optOut of users.csv", True
+
+    def strike(self, ground: Ground) -> None:
+        """The column is there, and empty in every row."""
+
+        def blank(bad: Export) -> None:
+            users = bad["users"]
+            for key in users.rows:
+                users.put(key, "metadata.optOut", "")
+
+        ground.spoil(blank)
+
+    def benign(self, ground: Ground) -> None:
+        """Three families of the campus opt out, and of two others the cell is empty."""
+        for number, key in enumerate(list(ground.good.students_at(HIT))[-5:]):
+            ground.good["users"].put(key, "metadata.optOut", "true" if number > 1 else "")
+        ground.deliver(ground.good)
+
+    def wrong(self, before: Mapping[str, Seen], after: Mapping[str, Seen], ground: Ground) -> Iterator[str]:
+        """Nobody is shown whose family opted out."""
+        del before, after
+        users = ground.good["users"]
+        hidden = [row[users.at("identifier")] for key, row in users.rows.items() if users.cell(key, "metadata.optOut") == "true"]
+        numbers = "".join(f"(employeeNumber={number})" for number in hidden)
+        shown = ground.as_admin("ldapsearch", "-LLL", "-b", SUFFIX, f"(&(displayName=*)(|{numbers}))", "uid").count("uid:")
+        if shown or not hidden:
+            yield f"{shown} of {len(hidden)} who opted out are shown"
 
 
 class AllExitsToday(_Source):

@@ -78,7 +78,7 @@ class Season:
     vanish: float = field(default=1.0, metadata=_documented("people missing from the roster, and a roster that is smaller"))
     grade: float = field(default=1.0, metadata=_documented("people told to be in another grade"))
     campus: float = field(default=1.0, metadata=_documented("people told to be at another campus"))
-    rows: float = field(default=1.0, metadata=_documented("files with fewer rows"))
+    rows: float = field(default=1.0, metadata=_documented("files with fewer rows; columns emptied in files that tell of nobody"))
 
     def __post_init__(self) -> None:
         if self.days < 0:

@@ -126,6 +126,25 @@ class Signs:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """How much of one file may look otherwise than in the last ten school days."""
+
+    percent: float = field(metadata=_documented("share, in percent"))
+    absolute: int = field(default=1_000_000, metadata=_documented("number, whatever the share"))
+    at_least: int = field(
+        default=25, metadata=_documented("this many are always allowed, so that a small file is not held for a few rows")
+    )
+
+    def excess(self, count: float, among: float) -> str | None:
+        """Which bound `count` of so many breaks, in words; None when neither."""
+        if count > self.absolute:
+            return f"at most {self.absolute:,}"
+        if count > self.at_least and count * 100 > self.percent * among:
+            return f"at most {self.percent:g} %"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """What a source must look like to be believed."""
 
@@ -156,6 +175,20 @@ class Shape:
     )
     older_at_least: int = field(
         default=5, metadata=_documented("this many may always be told as they were before, so that a correction is not held")
+    )
+    empty: Share = field(
+        default=Share(percent=10),
+        metadata=_documented(
+            "of how many rows of a file a column in use may have become empty. Who is told of so with too many others waits until "
+            "somebody has looked; where it is nobody in particular, the roster does"
+        ),
+    )
+    repeated: Share = field(
+        default=Share(percent=1),
+        metadata=_documented(
+            "in how many more rows of a file a number, username or address may stand that another row has as well; who is told of "
+            "so with too many others waits until somebody has looked"
+        ),
     )
     signs: Signs = field(
         default=Signs(),
@@ -390,22 +423,30 @@ def vanished(
 
     By campus and population; of one population that is missing almost everywhere, once.
     """
-    for population in sorted({population for _, population in gone}):
-        campuses = {campus: frozenset(who) for (campus, of), who in gone.items() if of == population and who}
+    for campus, population, who, there in spread(gone, people_at):
+        at = f"campus {campus}, " if campus else ""
+        yield Finding(
+            f"{at}{population or 'people'}, source {source}",
+            f"{len(who):,} have vanished from the roster, but sources.{source}.shape.campus_percent allows at most "
+            f"{shape.campus_percent:g} % of the {there:,} there at once{during(season)}. "
+            "They are kept as they are; everybody else goes on. "
+            "Look at the file: an export that lost a campus looks like this. If they have really gone, approve it",
+            Cell(TargetName(source), VANISH, campus, population),
+            who,
+        )
+
+
+def spread(
+    groups: Mapping[tuple[str, str], Collection[PersonId]], people_at: Mapping[tuple[str, str], int]
+) -> Iterator[tuple[str, str, frozenset[PersonId], int]]:
+    """Campus, population, people, and how many are there in all; for a population met almost everywhere once, without campus."""
+    for population in sorted({population for _, population in groups}):
+        campuses = {campus: frozenset(who) for (campus, of), who in groups.items() if of == population and who}
         there = {campus: count for (campus, of), count in people_at.items() if of == population}
         if len(campuses) >= A_CAMPUS and len(campuses) * 2 > len(there):
             campuses, there = {"": frozenset[PersonId]().union(*campuses.values())}, {"": sum(there.values())}
         for campus, who in sorted(campuses.items()):
-            at = f"campus {campus}, " if campus else ""
-            yield Finding(
-                f"{at}{population or 'people'}, source {source}",
-                f"{len(who):,} have vanished from the roster, but sources.{source}.shape.campus_percent allows at most "
-                f"{shape.campus_percent:g} % of the {there.get(campus, 0):,} there at once{during(season)}. "
-                "They are kept as they are; everybody else goes on. "
-                "Look at the file: an export that lost a campus looks like this. If they have really gone, approve it",
-                Cell(TargetName(source), VANISH, campus, population),
-                who,
-            )
+            yield campus, population, who, there.get(campus, 0)
 
 
 def judge_canaries(source: SourceName, missing: int, canaries: int) -> list[Finding]:

@@ -148,6 +148,7 @@ class Facts:
     pipelines: Mapping[str, PipelineFacts]
     unchanged_after: Mapping[str, int]  # days, by source
     missing_canaries: Mapping[str, int]  # how many, by source
+    missing_required: Mapping[str, int] = field(default_factory=dict)  # how many who must have an account, by source
     quarantined: int = 0
     findings: Mapping[str, int] = field(default_factory=dict)
     configuration: Freshness | None = None
@@ -269,6 +270,9 @@ def _sources(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, to
         where = f"source {name}"
         if facts.missing_canaries.get(name):
             yield Reason(Level.CRITICAL, where, f"{facts.missing_canaries[name]} of its canaries are missing from the last roster")
+        if facts.missing_required.get(name):
+            who = f"{facts.missing_required[name]:,} of its required persons"
+            yield Reason(Level.WARNING, where, f"{who} are not in the last roster; closing their accounts is asked about")
         yield from _age(where, fresh, "read", bounds.stale_after, now)
         if fresh.changed_at is None:
             continue

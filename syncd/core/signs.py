@@ -17,7 +17,7 @@ EMPTIED, NAMES, NUMBERS, GRADE, CAMPUS, POPULATION = "emptied", "names", "number
 
 _NAMES = ("given", "family")
 _NUMBERS = ("student_number", "staff_number", "state_id", "sis_username")
-_MAY_EMPTY = frozenset({"exit_date", "exit_reason", "start_date", "roles", "prior_number", "enabled"})
+MAY_EMPTY = frozenset({"exit_date", "exit_reason", "start_date", "roles", "prior_number", "enabled"})
 """Fields without a value are ordinary here, or told of otherwise."""
 _TOLD = {
     NAMES: "have another given or family name",
@@ -73,7 +73,7 @@ def _compared(before: Mapping[str, Value], now: Mapping[str, Value]) -> set[str]
     found = {
         f"{EMPTIED} {name}"
         for name, value in before.items()
-        if name not in _MAY_EMPTY and _says(value) and not _says(now.get(name)) and name != "grade_index"
+        if name not in MAY_EMPTY and _says(value) and not _says(now.get(name)) and name != "grade_index"
     }
     for what, names in ((NAMES, _NAMES), (NUMBERS, _NUMBERS), (GRADE, ("grade",))):
         if any(_says(before.get(name)) and _says(now.get(name)) and before[name] != now[name] for name in names):

@@ -80,7 +80,9 @@ class Engine:
         self._people = mapping.compile_people(config.people, extra_fields(config.sources))
         self._mappings = {name: mapping.compile_target(spec, self._people) for name, spec in config.mappings.items()}
         self._accesses = {
-            name: SourceAccess(name, sources[name], settings.shape, settings.match_on, settings.stale_after, settings.canaries)
+            name: SourceAccess(
+                name, sources[name], settings.shape, settings.match_on, settings.stale_after, settings.canaries, settings.required
+            )
             for name, settings in config.sources.items()
         }
         self._spools = config.state / "spools"
@@ -255,12 +257,15 @@ class Engine:
             aside=aside,
             lapsed=ruling.lapsed,
             released=ruling.released,
+            profiles=ruling.profiles,
             findings=(
                 *planned.findings_of(people, desire, matched, readings),
                 *shelved,
                 *turned_down,
                 *aside.findings,
                 *shapes.told_of_rollover(readings.values(), ground),
+                *shapes.told_of_required(accesses, readings, store),
+                *ruling.notes,
             ),
             readings=readings,
             decided=decided,

@@ -67,6 +67,7 @@ class SourceAccess:
     match_on: tuple[str, ...] = ()
     stale_after: int = 7
     canaries: tuple[SourceKey, ...] = ()
+    required: tuple[SourceKey, ...] = ()
 
 
 @dataclass(slots=True)

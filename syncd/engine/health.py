@@ -103,7 +103,8 @@ def health(
 
     Raises EndpointError where the store does not answer.
     """
-    found = store.wellbeing(config.pipelines, {name: each.canaries for name, each in config.sources.items()})
+    canaries = {name: each.canaries for name, each in config.sources.items()}
+    found = store.wellbeing(config.pipelines, canaries, {name: each.required for name, each in config.sources.items()})
     today = now.astimezone(ZoneInfo(config.district.timezone)).date()
     facts = _facts(config, found, next_runs, breakers or {}, going(config, found.rollover, today), alive=alive)
     owed = Counter(one.target for one in store.facts.owed())
@@ -133,6 +134,7 @@ def _facts(
         },
         unchanged_after={name: each.stale_after for name, each in config.sources.items()},
         missing_canaries={name: count for name, count in found.absent.items() if (Kind.SOURCE, name) in known},
+        missing_required={name: count for name, count in found.required_absent.items() if (Kind.SOURCE, name) in known},
         quarantined=found.quarantined,
         findings=found.findings,
         configuration=known.get((Kind.CONFIGURATION, "")),

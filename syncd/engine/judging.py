@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from functools import cache
@@ -14,6 +14,7 @@ from syncd.core import clock, guard, plan, signs
 from syncd.core.guard import VANISH, Cell, Finding, Verdict
 from syncd.core.model import Change, Kind, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
+from syncd.core.profile import Profile
 from syncd.core.protected import Protected, judge_protected, judge_required
 from syncd.core.signs import Sign
 from syncd.engine import shapes
@@ -21,6 +22,7 @@ from syncd.engine.desire import Decided
 from syncd.engine.gather import People, Reading, SourceAccess
 from syncd.engine.matching import Matched
 from syncd.engine.planned import Planned, without
+from syncd.engine.profiles import listed
 from syncd.engine.rollover import under_way
 from syncd.engine.shapes import Ground
 from syncd.errors import EndpointError
@@ -53,13 +55,16 @@ class Ruling:
     """What is said of the plans of a run.
 
     `released` are people whom a human let go though a limit would hold them, `rejected` people with a change that a human
-    turned down; `lapsed` are digests that were turned down and are not wanted any more.
+    turned down; `lapsed` are digests that were turned down and are not wanted any more. `profiles` is what is believed of the
+    rosters' files, `notes` what is told of them.
     """
 
     verdict: Verdict
     released: frozenset[PersonId] = frozenset()
     rejected: frozenset[PersonId] = frozenset()
     lapsed: frozenset[str] = frozenset()
+    profiles: Mapping[SourceName, Mapping[str, Profile]] = field(default_factory=dict)
+    notes: tuple[Noted, ...] = ()
 
     def without_rejected(
         self, plans: Mapping[TargetName, Plan], matched: Mapping[TargetName, Matched]
@@ -113,7 +118,8 @@ class Judge:
         changes = {name: one.changes for name, one in plans.items()}
         people_at = cache(self._store.people_at)
         told = shapes.signs_of(run.people, run.decided, run.came_from, readings, self._store)
-        found = shapes.broken_shapes(accesses, readings, self._store, ground)
+        looked = shapes.looked_at(accesses, readings, self._store, ground)
+        found = shapes.broken_shapes(accesses, readings, looked, self._store, ground)
         found += shapes.waiting_creates(found, _creates(plans), min((one.shape.campus_at_least for one in accesses), default=0))
         found += self._protected(changes)
         risen = shapes.rises(run.people, run.decided)
@@ -121,6 +127,9 @@ class Judge:
         rising = {person for one in risen for person in one.persons}
         # Of whoever is kept as they are for that, what else the roster tells is asked when they have been let go.
         found += self._signs(accesses, [one for one in told if one.person not in rising], people_at, ground)
+        dirty = self._store.dirty() if any(one.broken for one in looked.values()) else frozenset[PersonId]()
+        for one in looked.values():
+            found += one.findings_of_people(run.people, run.decided, dirty, people_at)
         # A limit of a target that would hold nobody more is not said: the roster's says why.
         held = {person for finding in found for person in finding.persons}
         limits = guard.judge(changes, known, people_at, run.came_from, season).findings
@@ -142,7 +151,8 @@ class Judge:
         waiting = verdict.held | released | rejected | stays
         believed = Counter(cell for sign in told if sign.person not in waiting for cell in sign.cells)
         verdict = replace(verdict, idle=frozenset(verdict.held - moving - asked.keys()), believed=believed)
-        return Ruling(verdict, released, rejected, lapsed)
+        believing = {name: profiles for name, one in looked.items() if (profiles := one.believed(verdict)) is not None}
+        return Ruling(verdict, released, rejected, lapsed, believing, tuple(listed(looked.values())))
 
     def _turned_down(
         self,

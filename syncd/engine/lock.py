@@ -54,7 +54,7 @@ class Lease:
         now = self._clock()
         if self._taken is not None and timedelta(0) <= now - self._taken < timedelta(seconds=SECONDS / 10):
             return
-        if not self._store.lease(self._right.name, self._holder, now, SECONDS):
+        if not self._store.leases.take(self._right.name, self._holder, now, SECONDS):
             raise Busy(
                 self._right.name, f"another host {self._right.doing}", f"wait; its lease ends within {SECONDS // 60} minutes"
             )
@@ -62,7 +62,7 @@ class Lease:
 
     def release(self) -> None:
         """Give it back."""
-        self._store.release(self._right.name, self._holder)
+        self._store.leases.give_back(self._right.name, self._holder)
 
 
 def is_held(state: Path, store: Store, now: datetime, right: Right) -> bool:
@@ -72,7 +72,7 @@ def is_held(state: Path, store: Store, now: datetime, right: Right) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-    holder = store.lease_holder(right.name, now)
+    holder = store.leases.holder(right.name, now)
     return holder is not None and holder != _holder(state)  # what this host's dead process left behind is nobody's
 
 

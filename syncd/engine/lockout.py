@@ -125,7 +125,7 @@ class Lockout:
             return [Shut(name, one.fact.person, closed=False, why=why) for one in owed]
         mine: list[Owed] = []
         try:
-            mine += [one for one in owed if self._store.lease(_lease(one), self._holder, self._clock(), LEASE_SECONDS)]
+            mine += [one for one in owed if self._store.leases.take(_lease(one), self._holder, self._clock(), LEASE_SECONDS)]
             told = [Shut(name, one.fact.person, closed=False, why="is being closed", waits=True) for one in owed if one not in mine]
             return [*told, *self._closed(self._targets[name], name, mine, run)]
         except (EndpointError, TransientError) as error:
@@ -135,7 +135,7 @@ class Lockout:
         finally:
             with suppress(EndpointError):  # it runs out by itself
                 for one in mine:
-                    self._store.release(_lease(one), self._holder)
+                    self._store.leases.give_back(_lease(one), self._holder)
 
     def _closed(self, target: Target, name: TargetName, owed: Sequence[Owed], run: _Run) -> Iterator[Shut]:
         left, scope, why, with_password = list(owed), self._scopes[name], dict[PersonId, str](), True
@@ -232,7 +232,7 @@ class Lockout:
         change = intention.change
         if change.person is None:
             return False
-        return self._store.lease_holder(f"lock {change.target} {change.person}", self._clock()) is not None
+        return self._store.leases.holder(f"lock {change.target} {change.person}", self._clock()) is not None
 
 
 def _lease(one: Owed) -> str:

@@ -18,6 +18,7 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import KIND_ORDER, Change, Kind, Outcome, PersonId, Result, RunId, SourceName, Subject, SubjectKey, TargetName
 from syncd.core.naming import ledger_key
 from syncd.core.plan import Plan, without_orphans
+from syncd.core.profile import Profile
 from syncd.engine.carry_out import Report
 from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import People, Reading
@@ -69,6 +70,7 @@ class Planned:
     aside: SetAside = NOBODY  # what was refused before, and is not sent now
     lapsed: frozenset[str] = frozenset()  # digests that a human turned down, and that nobody wants any more
     released: frozenset[PersonId] = frozenset()  # whom a human let go though a limit holds their cell (R15)
+    profiles: Mapping[SourceName, Mapping[str, Profile]] = field(default_factory=dict)  # what is believed of the rosters' files
     doubt: str = ""  # why the clock is not believed
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds of each phase of the plan, in order
 
@@ -163,6 +165,7 @@ class Planned:
             bookmarks={name: one.bookmark for name, one in self.matched.items() if one.bookmark and whole},
             gone={name: one.gone for name, one in self.matched.items() if one.gone is not None and whole},
             retold={name: one.retold for name, one in self.readings.items() if whole and one.retold is not None},
+            profiles=self.profiles if whole else {},
         )
 
 

@@ -19,6 +19,7 @@ from syncd.core.rollover import Rolling, keeping
 from syncd.core.signs import CAMPUS, POPULATION, Sign
 from syncd.engine.desire import Decided
 from syncd.engine.gather import VANISHED, People, Reading, SourceAccess
+from syncd.engine.profiles import Compared, compared
 from syncd.engine.rollover import ROLLING
 from syncd.sources.spool import Spool
 from syncd.store import Finding as Listed
@@ -138,15 +139,32 @@ def vanish_digest(person: PersonId) -> str:
 # --- the roster as a whole --------------------------------------------------------------------------------------------
 
 
-def broken_shapes(
+def looked_at(
     accesses: Iterable[SourceAccess], readings: Mapping[SourceName, Reading], store: Store, ground: Ground
+) -> dict[SourceName, Compared]:
+    """The files of every source beside those of the last ten school days of this season."""
+    since, rows = _window(ground), ground.season.season.factor("rows")
+    return {one.name: compared(one, readings[one.name], store, since, rows) for one in accesses}
+
+
+def _window(ground: Ground) -> date:
+    """Since when rosters are compared with."""
+    return max(ground.calendar.back(ground.today, _SCHOOL_DAYS), ground.season.since)
+
+
+def broken_shapes(
+    accesses: Iterable[SourceAccess],
+    readings: Mapping[SourceName, Reading],
+    looked: Mapping[SourceName, Compared],
+    store: Store,
+    ground: Ground,
 ) -> list[Finding]:
     """What is wrong with each fresh snapshot as a whole; and whoever vanished among too many others, by campus."""
     found: list[Finding] = []
     for access in accesses:
         reading = readings[access.name]
         if reading.fresh:
-            found += _whole(access, reading, store, ground)
+            found += _whole(access, reading, looked[access.name], store, ground)
         kept = _kept(reading, VANISHED)
         if kept:
             groups = _by_cell(store.keys(access.name, kept).values(), store)
@@ -154,17 +172,17 @@ def broken_shapes(
     return found
 
 
-def _whole(access: SourceAccess, reading: Reading, store: Store, ground: Ground) -> list[Finding]:
+def _whole(access: SourceAccess, reading: Reading, looked: Compared, store: Store, ground: Ground) -> list[Finding]:
     """What is wrong with a snapshot as a whole, but for what somebody approved of exactly this one."""
     history = store.snapshots(access.name, 1)
     last = history[0].counts.get("persons") if history else None
     season, shape = ground.season.name, access.shape
     found = guard.judge_source(access.name, reading.persons, last, shape, season)
-    found += guard.judge_canaries(access.name, len(_absent(access, reading, store)), len(access.canaries))
+    found += guard.judge_canaries(access.name, len(_absent(access.canaries, reading, store)), len(access.canaries))
     if history:
-        since = max(ground.calendar.back(ground.today, _SCHOOL_DAYS), ground.season.since)
-        most = store.past.most_rows(access.name, since)
+        most = store.past.most_rows(access.name, _window(ground))
         found += guard.judge_rows(access.name, reading.spool.counts, most, shape, season)
+        found += looked.findings()
         found += _older(access, reading, store)
     digest = shape_digest(access.name, reading.spool)
     if found and store.decisions.approved([digest], ground.now):
@@ -206,14 +224,28 @@ def told_of_rollover(readings: Iterable[Reading], ground: Ground) -> list[Listed
     ]
 
 
-def _absent(access: SourceAccess, reading: Reading, store: Store) -> set[SourceKey]:
-    """The canaries that a snapshot does not tell of; one whose row could not be used is there."""
-    canaries = set(access.canaries)
-    if not canaries:
-        return canaries
+def told_of_required(accesses: Iterable[SourceAccess], readings: Mapping[SourceName, Reading], store: Store) -> list[Listed]:
+    """What is listed of persons who must have an account and whom no roster tells of; they are counted, not named."""
+    found: list[Listed] = []
+    for access in accesses:
+        absent = len(_absent(access.required, readings[access.name], store))
+        if absent:
+            why = (
+                f"{absent:,} of the {len(access.required):,} persons in sources.{access.name}.required "
+                f"{'is' if absent == 1 else 'are'} not in the roster; closing their accounts will be asked about"
+            )
+            found.append(Listed("required", access.name, why, None, access.name))
+    return found
+
+
+def _absent(named: Iterable[SourceKey], reading: Reading, store: Store) -> set[SourceKey]:
+    """Whom of these a snapshot does not tell of; one whose row could not be used is there."""
+    wanted = set(named)
+    if not wanted:
+        return wanted
     told = {key.key for key in reading.changed} | {reject.key for reject in reading.rejects}
     gone = {key.key for key in reading.gone if key.subject is Subject.PERSON}
-    return canaries - told - (store.present(access.name, canaries) - gone)
+    return wanted - told - (store.present(reading.source, wanted) - gone)
 
 
 # --- who would become staff -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -34,6 +34,7 @@ from syncd.core.model import (
 from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import Package, open_file
+from syncd.sources.profiles import Look, look
 from syncd.sources.spool import Readable, Spool, SpoolWriter, row_bytes
 from syncd.sources.spool_table import Writer
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Joins, Supplement, SupplementConfig, joined, stored_rejects
@@ -56,6 +57,7 @@ _PEOPLE_ONLY = (MANAGER, "role", "campus")
 _ROLE_CELLS = ("campus", "role", "primary", "begin", "end")
 _CLASS_CELLS = ("class", "title", "campus", "role", "primary", "begin", "end", "kind")
 _CAMPUS_CELLS = ("name", "code", "kind", "parent")
+_MAY_EMPTY = frozenset({"end"})  # a role or enrolment that ended is often dropped from the file
 _MEANING = 2
 
 
@@ -182,10 +184,12 @@ class Csv:
             people: dict[str, list[str]] = {}
             rejects = stack.enter_context(spool.table(REJECTS, REJECT_COLUMNS))
             for name, table in self._tables.items():
-                rows = self._copied(name, table, packages[name], scans[name], rejects)
                 strangers = 0
-                with spool.table(name, ("key", *table.feeds)) as written:
-                    for line, row in rows:
+                with ExitStack() as open_ones:
+                    opened = open_ones.enter_context(self._opened(table, packages[name], scans[name]))
+                    seen = self._look(name, table, opened, scans[name])
+                    written = open_ones.enter_context(spool.table(name, ("key", *table.feeds), look=seen))
+                    for line, row in self._copied(name, table, packages[name], opened, rejects):
                         written.write(row, line)
                         if name == "people":
                             people[row[0]] = row
@@ -208,12 +212,21 @@ class Csv:
     def _refuse(self, why: str, remedy: str) -> NoReturn:
         raise EndpointError(f"source {self._name}", why, remedy)
 
-    def _copied(
-        self, name: str, table: CsvTable, package: Package, found: tabular.Scan, rejects: Writer
-    ) -> Iterator[tuple[int, list[str]]]:
-        """The rows of one file, translated; a second row for the same person refuses the delivery where one is all there may be."""
+    def _opened(self, table: CsvTable, package: Package, found: tabular.Scan) -> AbstractContextManager[tabular.Table]:
         columns = (table.key, *table.columns.values())
         shape = tabular.Shape(tuple(dict.fromkeys(columns)), frozenset(columns), columns, delimiter=self._options.delimiter)
+        return tabular.open_table(package, package.names[0], found, shape)
+
+    def _look(self, name: str, table: CsvTable, opened: tabular.Table, found: tabular.Scan) -> Look:
+        """How the file looks; a constant is in no column of it."""
+        names = ["" if fed in _MAY_EMPTY else table.columns.get(fed, "") for fed in table.feeds]
+        owner = -1 if name == "campuses" else 0
+        return look(table.path.name, opened, found, ("key", *table.feeds), ("", *names), owner=owner)
+
+    def _copied(
+        self, name: str, table: CsvTable, package: Package, opened: tabular.Table, rejects: Writer
+    ) -> Iterator[tuple[int, list[str]]]:
+        """The rows of one file, translated; a second row for the same person refuses the delivery where one is all there may be."""
         file = package.names[0]
         facts = Facts(self._vault, self._name, self._options.date_formats)
         constants = [text for fed, text in table.constants.items() if fed not in table.columns]
@@ -222,26 +235,25 @@ class Csv:
         unique = name in self._single or name == "campuses"
         subject = Subject.CAMPUS if name == "campuses" else Subject.PERSON
         seen: dict[str, int] = {}
-        with tabular.open_table(package, file, found, shape) as opened:
-            for item in opened.rows:
-                if isinstance(item, tabular.BadRow):
-                    rejects.write((file, "", subject, "", item.why), item.line)
-                    continue
-                line, row = item
-                if not row[0]:
-                    rejects.write((file, "", subject, "", f"{table.key} is empty"), line)
-                    continue
-                if unique and row[0] in seen:
-                    package.refuse(
-                        f"{file}:{line}:", f"repeats {table.key} {row[0]!r} of row {seen[row[0]]}", "have the export corrected"
-                    )
-                seen[row[0]] = line
-                for place, meanings in translations:
-                    row[place] = meanings.get(row[place], row[place])
-                row += constants
-                for place, fact in secrets:
-                    row[place] = facts.token(fact, SourceKey(row[0]), row[place])
-                yield line, row
+        for item in opened.rows:
+            if isinstance(item, tabular.BadRow):
+                rejects.write((file, "", subject, "", item.why), item.line)
+                continue
+            line, row = item
+            if not row[0]:
+                rejects.write((file, "", subject, "", f"{table.key} is empty"), line)
+                continue
+            if unique and row[0] in seen:
+                package.refuse(
+                    f"{file}:{line}:", f"repeats {table.key} {row[0]!r} of row {seen[row[0]]}", "have the export corrected"
+                )
+            seen[row[0]] = line
+            for place, meanings in translations:
+                row[place] = meanings.get(row[place], row[place])
+            row += constants
+            for place, fact in secrets:
+                row[place] = facts.token(fact, SourceKey(row[0]), row[place])
+            yield line, row
 
     def _index(self, people: list[list[str]], joins: Joins) -> Mapping[str, SourceKey | None]:
         if joins == "key":

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from operator import itemgetter
 
 from syncd.core.fields import CLAIM_FACTS
-from syncd.core.model import SourceKey
+from syncd.core.model import SourceKey, Subject
 from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import Package
-from syncd.sources.oneroster_layout import GUARDIANS, LAYOUTS, STATUS, Layout
-from syncd.sources.oneroster_part import keys_of
+from syncd.sources.oneroster_layout import FEEDS, GUARDIANS, LAYOUTS, MAY_EMPTY, STATUS, Layout
+from syncd.sources.oneroster_part import keys_of, owner
+from syncd.sources.profiles import Look, look
 from syncd.sources.sameness import Mark
 from syncd.sources.spool import Spool, SpoolWriter
 from syncd.sources.spool_table import Said, Writer
@@ -132,7 +133,8 @@ class Copier:
             columns = columns_of(self._terms, table, opened)
             self._check_lost_columns(table, columns)
             rows = self._rows(table, columns, opened)
-            with self._spool.table(table, columns, keys_of(table, columns), *self._said[table]) as written:
+            seen = self._look(table, columns, opened)
+            with self._spool.table(table, columns, keys_of(table, columns), *self._said[table], seen) as written:
                 write = written.write
                 self._remember(table, columns)
                 learns = table in ("users", "roles")
@@ -144,6 +146,24 @@ class Copier:
         self._check_floor(table, written.rows)
         if written.rows == 0:
             self._check_lost_rows(table)
+
+    def _look(self, table: str, columns: tuple[str, ...], opened: tabular.Table) -> Look:
+        """How the file looks: what it calls its columns, what they feed, and which it could have and has not."""
+        layout = LAYOUTS[self._delivery.version][table]
+        declared, feeds = _declared(self._terms, table), FEEDS.get(table, {})
+        owned = layout.subject is Subject.PERSON
+        # A role or an enrolment without one of these is a Reject: it shields its owner, and is counted there.
+        uncounted = MAY_EMPTY | (layout.required if owned and layout.belongs_to_another else frozenset())
+        absent = (column for column in layout.wanted if column not in columns and column not in MAY_EMPTY)
+        return look(
+            f"{table}.csv",
+            opened,
+            self._scans[table],
+            [feeds.get(column, column) for column in columns],
+            ["" if column in uncounted else declared.get(column, column) for column in columns],
+            owner=owner(table, columns) if owned else -1,
+            lacks=[column for column in absent if f"{table}.{column}" not in self._terms.may_lack],
+        )
 
     def _rows(self, table: str, columns: tuple[str, ...], opened: tabular.Table) -> Iterator[tuple[int, list[str]]]:
         """The usable rows, claim facts already tokens; the others go to the rejects. A repeated key refuses the delivery."""
@@ -274,11 +294,12 @@ class Copier:
                         "ask for a bulk export, or a delta with its status column filled",
                     )
                 changed[row[0]] = (line, row)
+            seen = self._look(table, columns, opened)
         self._remember(table, columns)
         previous = self._previous(table, columns)
         modified = columns.index("dateLastModified") if "dateLastModified" in columns else None
         delivered = frozenset(changed)
-        with self._spool.table(table, columns, keys_of(table, columns)) as written:
+        with self._spool.table(table, columns, keys_of(table, columns), look=seen) as written:
             for line, row in previous.rows(table):
                 newer = changed.pop(row[0], None)
                 if newer is not None and modified is not None and _is_older(newer[1][modified], row[modified]):
@@ -324,7 +345,7 @@ class Copier:
                     "ask for a bulk export",
                 )
             self._remember(table, columns)
-            with self._spool.table(table, columns, keys_of(table, columns)) as written:
+            with self._spool.table(table, columns, keys_of(table, columns), look=previous.look(table)) as written:
                 for line, row in previous.rows(table):
                     self._write(table, written, line, row)
             self._carry_rejects(previous, f"{table}.csv", delivered={})

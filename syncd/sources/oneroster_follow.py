@@ -20,7 +20,7 @@ from syncd.sources.oneroster_copy import JOIN_COLUMNS, Delivery, Terms, columns_
 from syncd.sources.oneroster_grounds import split_list
 from syncd.sources.oneroster_part import CLASS, OWN, PERSON, keys_of, owner
 from syncd.sources.sameness import LINES, Mark
-from syncd.sources.spool import SpoolWriter
+from syncd.sources.spool import Difference, SpoolWriter
 from syncd.sources.spool_table import CutOff, Row, Said, Table, crc
 from syncd.sources.supplement import REJECT_COLUMNS, REJECTS, Supplement
 
@@ -46,6 +46,12 @@ class _Difference:
         keys = {**self.before, **self.after}
         told = ((self.before.get(key), self.after.get(key)) for key in keys)
         return [(was, now) for was, now in told if was != now]
+
+    @property
+    def told(self) -> Difference:
+        """The same, as the spool wants to know it."""
+        gone = [was for was, _ in self.changed if was is not None]
+        return Difference(gone, [now for _, now in self.changed if now is not None], self.scan.told)
 
 
 class Follower:
@@ -84,6 +90,8 @@ class Follower:
         said: dict[str, Said] = {}
         for table, scan in sorted(self._scans.items()):
             base = self._base(table)
+            if base.look is None:
+                raise Lost  # an older version of this program did not count
             if base.said.in_order == scan.in_order:
                 self._same.append(base)
                 said[table] = base.said
@@ -261,7 +269,7 @@ class Follower:
         tokenise = tokeniser(self._terms, base.columns)
         with (
             self._opened(table, difference.scan, base) as opened,
-            self._spool.table_upon(base, keys_of(table, base.columns), difference.said) as writer,
+            self._spool.table_upon(base, keys_of(table, base.columns), difference.said, difference.told) as writer,
         ):
             for piece in difference.pieces:
                 if piece.lines is None:

@@ -75,6 +75,14 @@ _SHARED = {
 }  # fmt: skip
 _USER_REQUIRED = "enabledUser username givenName familyName"
 
+FEEDS: Mapping[str, Mapping[str, str]] = {
+    "users": {"identifier": "student_number", "userMasterIdentifier": "state_id", "username": "sis_username"},
+    "demographics": {"birthDate": "birth_date"},
+}
+"""The fields that some columns feed: what people are recognised by, and claim facts."""
+MAY_EMPTY = frozenset({"sourcedId", "status", "dateLastModified", "endDate"})
+"""Columns that are never empty, or are ordinarily emptied: a term's enrolments have ended, and the next term's have not."""
+
 LAYOUTS: Mapping[str, Mapping[str, Layout]] = {
     "1.1": {"users": _layout(_USERS_11, f"{_USER_REQUIRED} orgSourcedIds role", "userIds password", needed=True)} | _SHARED,
     "1.2": {

@@ -17,7 +17,7 @@ from pathlib import Path
 from syncd.core.model import SourceName
 from syncd.errors import EndpointError
 from syncd.sources.spool import HEAD, Readable, Spool, create, head_bound_to, open_spool, settle, stored, sync_folder
-from syncd.sources.spool_table import Block, File, Row, Table, bound_to, packed, share
+from syncd.sources.spool_table import INDEX, VALUES, Block, File, Row, Table, bound_to, packed, share
 from syncd.vault import Rekeying
 
 STAGED, FORMER = ".next", ".last"
@@ -161,10 +161,10 @@ class _Home:
         return found
 
     def _file(self, table: Table, file: File, here: Path, live: Mapping[int, int]) -> None:
-        """One file of rows and its index, for this spool: written once, and linked for every other that shares it."""
+        """One file of rows and its indexes, for this spool: written once, and linked for every other that shares it."""
         place, target = (file.origin, file.name), file.path(here, table.spool)
         if place in self._written:
-            for suffix in (".rows", ".index"):
+            for suffix in (".rows", INDEX, VALUES):
                 there = self._written[place].with_suffix(suffix)
                 if there.exists():
                     share(there, target.with_suffix(suffix))
@@ -180,13 +180,14 @@ class _Home:
                 sealed = self._keys.new.seal(zlib.compress(plain, 1), bound_to(self._source, file.origin, file.name, at))
                 moved[offset] = at, new.write(sealed)
             settle(new)
-        index = source.with_suffix(".index")
-        if index.exists():
-            context = bound_to(self._source, file.origin, file.index_name, 0)
-            entries = array("Q")
-            entries.frombytes(self._keys.old.open(index.read_bytes(), context))
-            kept = sorted(entry >> 32 << 32 | moved[entry & _OFFSET][0] for entry in entries if entry & _OFFSET in moved)
-            _put(target.with_suffix(".index"), self._keys.new.seal(array("Q", kept).tobytes(), context))
+        for suffix in (INDEX, VALUES):
+            index = source.with_suffix(suffix)
+            if index.exists():
+                context = bound_to(self._source, file.origin, file.beside(suffix), 0)
+                entries = array("Q")
+                entries.frombytes(self._keys.old.open(index.read_bytes(), context))
+                kept = sorted(entry >> 32 << 32 | moved[entry & _OFFSET][0] for entry in entries if entry & _OFFSET in moved)
+                _put(target.with_suffix(suffix), self._keys.new.seal(array("Q", kept).tobytes(), context))
         self._written[place] = target
 
     def _in_place(self, table: Table, block: Block) -> Block:

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from syncd.core.model import SourceKey, SourceName, Subject, SubjectKey
+from syncd.core.profile import Profile
 from syncd.errors import EndpointError
+from syncd.sources.profiles import Counts, Look, Tally, counts_upon, profile
 from syncd.sources.sameness import Mark
 from syncd.sources.spool_table import LEAST_BYTES, UNKNOWN, CutOff, File, Keys, Row, Said, Table, Writer, link
 from syncd.vault import Vault
@@ -83,6 +85,20 @@ class Spool:
         """How many rows each table holds."""
         return {name: table.rows for name, table in self._tables.items()}
 
+    @property
+    def profiles(self) -> dict[str, Profile]:
+        """What the file of each table looked like; none where an older version of this program has written it."""
+        return {
+            name: profile(table.look, table.counts, table.rows)
+            for name, table in self._tables.items()
+            if table.look is not None and table.counts is not None
+        }
+
+    def look(self, name: str) -> Look | None:
+        """How the file of a table looked."""
+        table = self._tables.get(name)
+        return table.look if table else None
+
     def columns(self, name: str) -> tuple[str, ...]:
         """The columns of a table, in the order of its rows; none where the source had no such table."""
         table = self._tables.get(name)
@@ -119,6 +135,15 @@ class Spool:
             raise _lost(self.source, self.id, f"{name} was cut off") from None
         except OSError as error:
             raise _lost(self.source, self.id, error.strerror or str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a table differs from that of the previous spool: the rows that do, as they were and as they are, and the encoding."""
+
+    gone: Collection[Sequence[str]]
+    come: Collection[Sequence[str]]
+    encoding: str
 
 
 class SpoolWriter:
@@ -186,25 +211,37 @@ class SpoolWriter:
         keys: Keys | None = None,
         said: Said = UNKNOWN,
         marks: Sequence[Mark] = (),
+        look: Look | None = None,
     ) -> Iterator[Writer]:
         """A new table of the spool. Several may be open at once; each name is written once.
 
         `keys` tells what a row is found by; `said` and `marks` what its file said: by these the next spool can be built upon it.
+        `look` tells how the file looked, and that its cells are to be counted.
         """
-        table = Table(name, tuple(columns), (self._own(),), *self._place(), self._vault, said=said)
-        with self._written(table, keys, marks) as writer:
+        table = Table(name, tuple(columns), (self._own(),), *self._place(), self._vault, said=said, look=look)
+        tally = Tally(look) if look is not None else None
+        with self._written(table, keys, marks, tally) as writer:
             yield writer
             writer.flush()
+        table.counts = tally.told() if tally is not None else None
 
     @contextmanager
-    def table_upon(self, before: Table, keys: Keys | None, said: Said) -> Iterator[Writer]:
-        """A table that keeps blocks of the previous spool's. Rows and blocks are put in the order of their lines."""
+    def table_upon(self, before: Table, keys: Keys | None, said: Said, difference: Difference | None = None) -> Iterator[Writer]:
+        """A table that keeps blocks of the previous spool's. Rows and blocks are put in the order of their lines.
+
+        `difference`: how what is put differs from what is not kept; without it nobody knows what the file looked like.
+        """
         self._begin()
         link(before, self._partial, self._id)
-        table = Table(before.name, before.columns, (*before.files, self._own()), *self._place(), self._vault, said=said)
+        look, counts = before.look, before.counts
+        if difference is not None and look is not None and counts is not None:
+            counts = counts_upon(counts, look, difference.gone, difference.come, before.having)
+            look = look._replace(encoding=difference.encoding)
+        table = Table(before.name, before.columns, (*before.files, self._own()), *self._place(), self._vault, said=said, look=look)
         table.indexed = before.indexed
         with self._written(table, keys, ()) as writer:
             yield writer
+        table.counts = counts if difference is not None or not writer.wrote else None
 
     def keep(self, before: Table) -> None:
         """A table of the previous spool, as it is."""
@@ -233,7 +270,7 @@ class SpoolWriter:
         return self.source, self._id, self._partial
 
     @contextmanager
-    def _written(self, table: Table, keys: Keys | None, marks: Sequence[Mark]) -> Iterator[Writer]:
+    def _written(self, table: Table, keys: Keys | None, marks: Sequence[Mark], tally: Tally | None = None) -> Iterator[Writer]:
         if table.name in self._tables:
             raise ValueError(f"table {table.name} is already written")
         self._begin()
@@ -241,7 +278,7 @@ class SpoolWriter:
         table.number = len(self._tables)
         self._tables[table.name] = table
         with create(self._partial / own.name) as file:
-            writer = Writer(table, file, keys, marks)
+            writer = Writer(table, file, keys, marks, tally)
             yield writer
             settle(file)
         if not writer.wrote and before:
@@ -250,7 +287,8 @@ class SpoolWriter:
         else:
             table.indexed = table.indexed and writer.indexed
         if table.indexed and writer.wrote:
-            self._put(own.index_name, writer.index())
+            for name, sealed in writer.indexes():
+                self._put(name, sealed)
         table.rows = writer.rows
         self._put(table.listed, writer.list())
 
@@ -282,6 +320,7 @@ class SpoolWriter:
             "tables": [
                 [one.name, one.columns, one.files, one.said, one.number, one.rows, one.indexed] for one in self._tables.values()
             ],
+            "looks": {one.name: [one.look, one.counts] for one in self._tables.values() if one.look and one.counts},
         }
         self._put(HEAD, self._vault.seal(json.dumps(head).encode(), head_bound_to(self.source, self._id)))
         sync_folder(self._partial)
@@ -310,6 +349,8 @@ def open_spool(folder: Path, source: SourceName, spool: str, vault: Vault) -> Sp
     for name, columns, files, told, number, rows, indexed in head["tables"]:
         within = tuple(File(*file) for file in files)
         tables[name] = Table(name, tuple(columns), within, source, spool, path, vault, number, rows, indexed, Said(*told))
+    for name, (look, counts) in head.get("looks", {}).items():  # an older version of this program wrote none
+        tables[name].look, tables[name].counts = Look.loaded(look), Counts(*map(tuple, counts))
     differs = {
         earlier: frozenset(SubjectKey(Subject(subject), SourceKey(key)) for subject, key in them)
         for earlier, them in head["differs"].items()

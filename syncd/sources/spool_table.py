@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from syncd.sources.profiles import Counts, Look, Tally
 from syncd.sources.sameness import LINES, Mark
 from syncd.vault import Vault
 
@@ -55,10 +56,9 @@ class File(NamedTuple):
     name: str
     written: float
 
-    @property
-    def index_name(self) -> str:
-        """The name of its index, beside it."""
-        return Path(self.name).with_suffix(".index").name
+    def beside(self, suffix: str) -> str:
+        """The name of an index beside it."""
+        return Path(self.name).with_suffix(suffix).name
 
     def path(self, folder: Path, spool: str) -> Path:
         """Where the spool has it."""
@@ -74,6 +74,10 @@ class Said(NamedTuple):
 
 
 UNKNOWN = Said()
+
+
+INDEX, VALUES = ".index", ".values"
+"""What lies beside the rows: who is told of in which block, and which block holds which value that people are recognised by."""
 
 
 class CutOff(Exception):  # noqa: N818 — says what it is
@@ -95,6 +99,8 @@ class Table:
     rows: int = 0
     indexed: bool = True
     said: Said = UNKNOWN
+    look: Look | None = None
+    counts: Counts | None = None
     _blocks: list[Block] | None = None
 
     @property
@@ -134,14 +140,20 @@ class Table:
 
     def found(self, keys: Collection[int]) -> list[Block]:
         """The blocks that may hold rows found by one of these; all of them where the table has no index."""
-        if not self.indexed:
-            return self.blocks()
+        return self._found(keys, INDEX) if self.indexed else self.blocks()
+
+    def having(self, place: int, values: Collection[str]) -> Iterator[list[str]]:
+        """The rows with one of these values in a place of `Look.keys`, and some of their neighbours."""
+        for _, row in self.of(self._found({crc(value, place) for value in values}, VALUES)):
+            yield row
+
+    def _found(self, keys: Collection[int], suffix: str) -> list[Block]:
         live = {(block.file, block.offset): place for place, block in enumerate(self.blocks()) if block.length}
         if not live:
             return []
         hit: set[tuple[int, int]] = set()
         for number, file in enumerate(self.files):
-            entries = self._index(file)
+            entries = self._index(file, suffix)
             for key in keys:
                 place = bisect_left(entries, key << 32)
                 while place < len(entries) and entries[place] >> 32 == key:
@@ -150,11 +162,11 @@ class Table:
         blocks = self.blocks()
         return [blocks[place] for place in sorted(live[one] for one in hit if one in live)]
 
-    def _index(self, file: File) -> array[int]:
-        sealed = file.path(self.folder, self.spool).with_suffix(".index").read_bytes()
+    def _index(self, file: File, suffix: str) -> array[int]:
+        sealed = file.path(self.folder, self.spool).with_suffix(suffix).read_bytes()
         _check(sealed, LEAST_BYTES)
         entries = array("Q")
-        entries.frombytes(self.vault.open(sealed, bound_to(self.source, file.origin, file.index_name, 0)))
+        entries.frombytes(self.vault.open(sealed, bound_to(self.source, file.origin, file.beside(suffix), 0)))
         return entries
 
     def _opened(self, block: Block, sealed: bytes) -> Iterator[Row]:
@@ -175,15 +187,19 @@ class Writer:
         file: BinaryIO,
         keys: Keys | None = None,
         marks: Sequence[Mark] = (),
+        tally: Tally | None = None,
     ) -> None:
         self._table = table
         self._file = file
         self._keys = keys
+        self._places = table.look.keys if keys is not None and table.look is not None else ()
         self._marks = marks
+        self._tally = tally
         self._number = len(table.files) - 1
         self._name = table.files[-1].name
         self._origin = table.files[-1].origin
         self._entries = array("Q")
+        self._values = array("Q")
         self._pending: list[tuple[int, Sequence[str]]] = []
         self._offset = 0
         self.blocks: list[Block] = []
@@ -223,12 +239,17 @@ class Writer:
         """A new block, which begins with line `first`."""
         offset, length = self._offset, 0
         if rows:
+            if self._tally is not None:
+                self._tally.add(rows)
             plain = json.dumps([(line - first, row) for line, row in rows], separators=(",", ":")).encode("ascii")
             sealed = self._table.vault.seal(zlib.compress(plain, 1), bound_to(self._table.source, self._origin, self._name, offset))
             length = self._file.write(sealed)
             if self._keys is not None and offset < _INDEXED_BYTES:
                 keys = self._keys
                 self._entries.extend({key << 32 | offset for _, row in rows for key in keys(row)})
+                for place in self._places:
+                    told = [row[place].encode() for _, row in rows if row[place]]
+                    self._values.extend([zlib.crc32(one, place) << 32 | offset for one in told])  # as `crc` does, without its calls
         self.blocks.append(Block(self._number, offset, length, first, mark.lines if mark else 0, len(rows), mark))
         self._offset += length
         self.rows += len(rows)
@@ -243,10 +264,13 @@ class Writer:
         """Whether what was written can be found by its keys."""
         return self._keys is not None and self._offset < _INDEXED_BYTES
 
-    def index(self) -> bytes:
-        """The sealed index of what was written here."""
-        plain = array("Q", sorted(self._entries)).tobytes()
-        return self._table.vault.seal(plain, bound_to(self._table.source, self._origin, self._table.files[-1].index_name, 0))
+    def indexes(self) -> Iterator[tuple[str, bytes]]:
+        """The sealed indexes of what was written here, each with its name."""
+        for suffix, entries in ((INDEX, self._entries), (VALUES, self._values)):
+            if suffix == INDEX or self._places:
+                name = self._table.files[-1].beside(suffix)
+                plain = array("Q", sorted(entries)).tobytes()
+                yield name, self._table.vault.seal(plain, bound_to(self._table.source, self._origin, name, 0))
 
     def list(self) -> bytes:
         """The sealed list of all blocks."""
@@ -257,7 +281,7 @@ class Writer:
 def link(table: Table, folder: Path, spool: str) -> None:
     """The files of an earlier spool's table, in the folder of another as well; copied where the disk knows no links."""
     for file in table.files:
-        for suffix in (".rows", ".index"):
+        for suffix in (".rows", INDEX, VALUES):
             there = file.path(table.folder, table.spool).with_suffix(suffix)
             here = file.path(folder, spool).with_suffix(suffix)
             if suffix == ".rows" or there.exists():

@@ -17,6 +17,7 @@ from syncd.core.model import Reject, RowRef, SourceKey, SourceName, Subject, Val
 from syncd.errors import EndpointError
 from syncd.sources import tabular
 from syncd.sources.archive import open_file
+from syncd.sources.profiles import Look, look
 from syncd.sources.spool import Readable, Spool, SpoolWriter
 from syncd.sources.spool_table import Writer, crc
 from syncd.sources.values import CAREFUL_FLAGS, MANAGER, Facts, claim_problem, put_fields, target_problem
@@ -108,7 +109,7 @@ class Supplement:
     def spool(self, writer: SpoolWriter, rejects: Writer, index: Callable[[Joins], Mapping[str, SourceKey | None]]) -> None:
         """Write its table: from its file, or else as the previous spool has it. `index` finds persons; None is two of them."""
         try:
-            rows, bad, strangers = self._read(index(self.config.joins))
+            rows, bad, strangers, seen = self._read(index(self.config.joins))
             if not rows and not bad:
                 self._check_strangers(strangers, writer.previous)
         except EndpointError as error:
@@ -116,7 +117,7 @@ class Supplement:
             return
         if strangers:
             writer.note(f"supplement {self.config.name}: {strangers} rows belong to nobody in the roster")
-        with writer.table(self.table, ("key", *self.fields), _keys) as table:
+        with writer.table(self.table, ("key", *self.fields), _keys, look=seen) as table:
             for line, row in rows:
                 table.write(row, line)
         for line, reject in bad:
@@ -128,7 +129,7 @@ class Supplement:
 
     def _read(
         self, index: Mapping[str, SourceKey | None]
-    ) -> tuple[list[tuple[int, list[str]]], list[tuple[int, tuple[str, ...]]], int]:
+    ) -> tuple[list[tuple[int, list[str]]], list[tuple[int, tuple[str, ...]]], int, Look]:
         config = self.config
         wanted = (config.key, *config.columns.values())
         shape = tabular.Shape(tuple(dict.fromkeys(wanted)), frozenset(wanted), wanted, delimiter=config.delimiter)
@@ -141,6 +142,7 @@ class Supplement:
             name = package.names[0]
             found = tabular.scan(package, name, config.encoding)
             with tabular.open_table(package, name, found, shape) as table:
+                seen_so = look(name, table, found, ("key", *self.fields), ("", *config.columns.values()), owner=0)
                 for item in table.rows:
                     count += 1
                     if isinstance(item, tabular.BadRow):
@@ -172,7 +174,7 @@ class Supplement:
         if nobodys is not None and not set(CAREFUL_FLAGS).isdisjoint(config.columns):
             # Without the row its owner would count as neither opted out nor confidential (R37).
             package.refuse(f"{name}:{nobodys[0]}:", f"{nobodys[1]}, so that nobody knows whom it hides", "correct that row")
-        return rows, bad, strangers
+        return rows, bad, strangers, seen_so
 
     def _check_strangers(self, strangers: int, previous: Spool | None) -> None:
         """Refuse what is about nobody: where as many rows as ever match nobody, it is the key that is written otherwise now."""
@@ -206,7 +208,8 @@ class Supplement:
             raise EndpointError(error.endpoint, f"{error.why}, and no earlier copy holds its columns", remedy) from error
         writer.note(f"supplement {self.config.name} keeps the values of {previous.fetched_at:%Y-%m-%d}: {error.why}")
         places = [previous.columns(self.table).index(column) for column in columns]
-        with writer.table(self.table, columns, _keys) as table:
+        seen = previous.look(self.table) if previous.columns(self.table) == columns else None
+        with writer.table(self.table, columns, _keys, look=seen) as table:
             for line, row in previous.rows(self.table):
                 table.write([row[place] for place in places], line)
         for line, row in previous.rows(REJECTS):

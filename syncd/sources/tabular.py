@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from operator import itemgetter
 from typing import Protocol
 
+from syncd.core.profile import ASCII, MARKED_UTF_8, UTF_8, UTF_16, WINDOWS
 from syncd.sources.archive import Package
 from syncd.sources.sameness import InOrder, Mark, RowSum
 from syncd.sources.spool_table import Said
@@ -62,11 +63,15 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What the first pass found: the encoding to read with, a digest of the bytes, and one of the rows in order (`sameness`)."""
+    """What the first pass found: the encoding to read with, a digest of the bytes, and one of the rows in order (`sameness`).
+
+    `told` is the encoding as people call it.
+    """
 
     encoding: str
     digest: str
     in_order: str
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +96,12 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """An open table: the wanted columns it really has, its rows, and how to read other lines as rows of it."""
+    """An open table: the wanted columns it really has, its rows, and how to read other lines as rows of it.
 
+    `header` are all its columns, as they are written there.
+    """
+
+    header: tuple[str, ...]
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, list[str]] | BadRow]
     read: Callable[[Sequence[bytes], int], Iterator[tuple[int, list[str]] | BadRow]]
@@ -107,7 +116,7 @@ def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
     rows = InOrder()
     digest = hashlib.sha256()
     utf8 = codecs.getincrementaldecoder("utf-8")()
-    is_utf8 = True
+    is_utf8 = is_ascii = True
     first = b""
     nul = False
     with package.open(name) as file:
@@ -116,6 +125,7 @@ def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
             digest.update(block)
             rows.feed(block)
             nul = nul or b"\0" in block
+            is_ascii = is_ascii and block.isascii()
             if is_utf8:
                 try:
                     utf8.decode(block)
@@ -130,7 +140,19 @@ def scan(package: Package, name: str, encoding: str = "auto") -> Scan:
         package.refuse(name, "is empty", "it must hold at least its header")
     found = _encoding(package, name, encoding, first, is_utf8=is_utf8, nul=nul)
     told = rows.told() if found != "utf-16" else ""
-    return Scan(found, digest.hexdigest(), f"{found} {told}" if told else digest.hexdigest())
+    called = _called(found, first, is_ascii=is_ascii)
+    return Scan(found, digest.hexdigest(), f"{found} {told}" if told else digest.hexdigest(), called)
+
+
+def _called(encoding: str, first: bytes, *, is_ascii: bool) -> str:
+    """An encoding as people call it."""
+    if encoding == "utf-16":
+        return UTF_16
+    if is_ascii:
+        return ASCII
+    if encoding == "cp1252":
+        return WINDOWS
+    return MARKED_UTF_8 if first.startswith(codecs.BOM_UTF8) else UTF_8
 
 
 def said(package: Package, name: str, scan: Scan, digest_row: Callable[[bytes], int]) -> tuple[Said, list[Mark]]:
@@ -218,7 +240,8 @@ def open_table(package: Package, name: str, found: Scan, shape: Shape) -> Iterat
                 part = _Part(csv.reader((line.decode(encoding) for line in own), delimiter=delimiter, strict=True), first)
                 return _rows(_guarded(package, name, part), part, positions, widths)
 
-            yield Table(columns, _rows(_guarded(package, name, lines), lines, positions, widths), read)
+            named = tuple(cell.strip() for cell in header[:width])
+            yield Table(named, columns, _rows(_guarded(package, name, lines), lines, positions, widths), read)
         finally:
             text.detach()
 

@@ -55,6 +55,7 @@ from syncd.store.audit import Audit
 from syncd.store.database import connect, looking, transaction
 from syncd.store.decisions import Decisions
 from syncd.store.facts import Facts
+from syncd.store.leases import Leases
 from syncd.store.lives import Lives
 from syncd.store.past import Past
 from syncd.store.quarantine import Quarantine
@@ -94,6 +95,7 @@ class Store:
         self._vault, self._witness, engine = vault, witness, self._engine
         self.audit = Audit(engine, vault)
         self.facts = Facts(engine, vault)
+        self.leases = Leases(engine)
         self.quarantine = Quarantine(engine, vault)
         self.resolutions = Resolutions(engine, vault)
         self.past = Past(engine)
@@ -183,27 +185,6 @@ class Store:
         with transaction(self._engine) as connection:
             row = connection.execute(select(tables.runs).where(tables.runs.c.seq == _number(run))).first()
             return history.run_row(row) if row else None
-
-    def lease(self, name: str, holder: str, now: datetime, seconds: int) -> bool:
-        """True when the lease was taken or renewed; one that somebody else holds may be taken once it has expired (R19).
-
-        One that lies further ahead than a lease lasts may be taken when nobody has renewed it for that long.
-        """
-        with transaction(self._engine) as connection:
-            return writing.lease(connection, name, holder, now.astimezone(UTC), timedelta(seconds=seconds))
-
-    def lease_holder(self, name: str, now: datetime) -> str | None:
-        """Who holds a lease that has not expired; None where nobody does, or a clock that was wrong has taken it."""
-        table = tables.leases
-        with looking(self._engine) as connection:
-            lasting = table.c.until > _utc(now), table.c.until <= _utc(now + timedelta(hours=1))
-            return connection.execute(select(table.c.holder).where(table.c.name == name, *lasting)).scalar()
-
-    def release(self, name: str, holder: str) -> None:
-        """Give a lease back; somebody else's is left alone."""
-        table = tables.leases
-        with transaction(self._engine) as connection:
-            connection.execute(delete(table).where(table.c.name == name, table.c.holder == holder))
 
     def meta(self, key: str) -> str:
         """A single remembered value, or the empty string."""
@@ -553,10 +534,15 @@ class Store:
             if campuses_at is not None:
                 wellbeing.touch(connection, Kind.CAMPUS, campuses_at.astimezone(UTC))
 
-    def wellbeing(self, pipelines: Collection[str], canaries: Mapping[SourceName, Collection[SourceKey]]) -> Wellbeing:
+    def wellbeing(
+        self,
+        pipelines: Collection[str],
+        canaries: Mapping[SourceName, Collection[SourceKey]],
+        required: Mapping[SourceName, Collection[SourceKey]] | None = None,
+    ) -> Wellbeing:
         """What there is to know of the health, as of one instant; waits for no writer."""
         with looking(self._engine) as connection:
-            return wellbeing.wellbeing(connection, pipelines, canaries)
+            return wellbeing.wellbeing(connection, pipelines, canaries, required)
 
     def campus_counts(self) -> dict[str, int]:
         """How many persons with access there are, by the code of their campus."""

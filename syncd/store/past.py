@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date, timedelta
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select, update
 
 from syncd.core.guard import Cell
 from syncd.core.model import SourceKey, SourceName, Subject, SubjectKey
-from syncd.store import tables
+from syncd.core.profile import Profile
+from syncd.store import codec, tables
 from syncd.store.database import transaction
 from syncd.store.reading import chunks
 
 _DAY = 10  # letters of an hour that are its day
+_NEWEST = 2
 
 
 class Past:
@@ -56,6 +59,16 @@ class Past:
                     most[name] = max(rows, most.get(name, 0))
         return most
 
+    def profiles(self, source: SourceName, since: date) -> list[tuple[date, dict[str, Profile]]]:
+        """What the files of each roster accepted since then looked like, by table, and those of the two newest; oldest first."""
+        table = tables.snapshots
+        mine = select(table.c.accepted_on, table.c.profiles).where(table.c.source == source).order_by(table.c.seq.desc())
+        with transaction(self._engine) as connection:
+            rows = list(connection.execute(mine.where(table.c.accepted_on >= since.isoformat())))
+            if len(rows) < _NEWEST:
+                rows = list(connection.execute(mine.limit(_NEWEST)))
+        return [(date.fromisoformat(day), _profiles(told)) for day, told in reversed(rows)]
+
     def by_day(self, cell: Cell, first: date, last: date) -> dict[date, int]:
         """How much was applied in this cell on each day of the span, both ends included, on which anything was."""
         table = tables.spent
@@ -70,3 +83,18 @@ class Past:
         )
         with transaction(self._engine) as connection:
             return {date.fromisoformat(told): int(number) for told, number in connection.execute(query.group_by(day))}
+
+
+def keep_profiles(connection: Connection, source: SourceName, profiles: Mapping[str, Profile]) -> None:
+    """Remember with the newest accepted roster of a source what its files look like."""
+    table = tables.snapshots
+    newest = select(func.max(table.c.seq)).where(table.c.source == source).scalar_subquery()
+    told = {name: asdict(one) for name, one in sorted(profiles.items())}
+    connection.execute(update(table).where(table.c.seq == newest).values(profiles=codec.dumps(told).decode()))
+
+
+def _profiles(told: str | None) -> dict[str, Profile]:
+    return {
+        name: Profile(**{**one, "header": tuple(one["header"]), "lacks": tuple(one["lacks"])})
+        for name, one in json.loads(told or "{}").items()
+    }

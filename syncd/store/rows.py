@@ -24,6 +24,7 @@ from syncd.core.model import (
     TargetName,
 )
 from syncd.core.naming import IssuedName
+from syncd.core.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class Wellbeing:
     rollover: str = ""  # as it was remembered
     half_approved: int = 0  # changes that somebody approved, but not as many as must
     rekeying: Mapping[SourceName, Mapping[str, int]] = field(default_factory=dict)  # facts under earlier keys, by source and key
+    required_absent: Mapping[SourceName, int] = field(default_factory=dict)  # how many who must have an account it does not tell of
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class Acceptance:
     was seen is never known unmarked. `findings` replaces the current ones of the pipeline. `believed` are signs of the rosters that
     nobody is held for, counted by cell. `bookmarks` say up to where targets were looked at: what was seen there is among the rest.
     `gone` are the linked accounts that a whole read of a target did not find anywhere. `retold` are rosters read for the first time
-    under another key.
+    under another key. `profiles` are what the files of a source look like that the next roster is compared with.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
@@ -222,3 +224,4 @@ class Acceptance:
     bookmarks: Mapping[TargetName, str] = field(default_factory=dict)
     gone: Mapping[TargetName, Collection[NativeId]] = field(default_factory=dict)
     retold: Mapping[SourceName, Retold] = field(default_factory=dict)
+    profiles: Mapping[SourceName, Mapping[str, Profile]] = field(default_factory=dict)

@@ -138,6 +138,7 @@ snapshots = Table(
     Column("counts", Text, nullable=False),
     Column("accepted_on", String, nullable=False),
     Column("fetched_at", String, nullable=False),
+    Column("profiles", Text),  # what its files looked like, as far as that was believed (JSON); NULL: nobody counted
     sqlite_autoincrement=True,
 )
 

@@ -68,21 +68,30 @@ def touch(connection: Connection, kind: str, at: datetime) -> None:
 
 
 def wellbeing(
-    connection: Connection, pipelines: Collection[str], canaries: Mapping[SourceName, Collection[SourceKey]]
+    connection: Connection,
+    pipelines: Collection[str],
+    canaries: Mapping[SourceName, Collection[SourceKey]],
+    required: Mapping[SourceName, Collection[SourceKey]] | None = None,
 ) -> Wellbeing:
     """Everything health is judged by, as of one instant."""
     found, links, aside = tables.findings, tables.links, tables.quarantine
     return Wellbeing(
         tuple(_row(row) for row in connection.execute(select(tables.freshness))),
         {name: tuple(_runs_of(connection, name)) for name in pipelines},
-        {source: len(set(keys) - present(connection, source, keys)) for source, keys in canaries.items() if keys},
+        _absent(connection, canaries),
         _counts(connection, links.c.target, links),
         _counts(connection, found.c.kind, found),
         connection.execute(select(func.count()).select_from(aside)).scalar_one(),
         connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == "rollover")).scalar() or "",
         half_approved(connection),
         pending(connection),
+        _absent(connection, required or {}),
     )
+
+
+def _absent(connection: Connection, named: Mapping[SourceName, Collection[SourceKey]]) -> dict[SourceName, int]:
+    """How many of these the last accepted snapshot of each source does not tell of."""
+    return {source: len(set(keys) - present(connection, source, keys)) for source, keys in named.items() if keys}
 
 
 def _runs_of(connection: Connection, pipeline: str) -> list[RunRow]:

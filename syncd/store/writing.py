@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from importlib import import_module
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
@@ -15,7 +14,7 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
-from syncd.store import codec, holding, roster, rotation, tables, tombstones, turned
+from syncd.store import codec, holding, past, roster, rotation, tables, tombstones
 from syncd.store.reading import bookmark_key, chunks, closed_by_lock, gone_key, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
@@ -93,26 +92,6 @@ def set_states(connection: Connection, states: Iterable[PersonState]) -> None:
             for state in states
         ),
     )
-
-
-def lease(connection: Connection, name: str, holder: str, at: datetime, lasts: timedelta) -> bool:
-    """Whether the lease is this holder's now. One statement decides, so that two who ask at once are never both told yes."""
-    table, now, until = tables.leases, at.isoformat(), (at + lasts).isoformat()
-    held = connection.execute(select(table).where(table.c.name == name, table.c.holder != holder)).first()
-    if held is not None and turned.is_dead(connection, name, held.holder, held.until, at, lasts):
-        connection.execute(delete(table).where(table.c.name == name, table.c.holder == held.holder, table.c.until == held.until))
-    make = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert  # the other is not loaded
-    statement = (
-        make(table)
-        .values(name=name, holder=holder, until=until)
-        .on_conflict_do_update(
-            index_elements=[table.c.name],
-            set_={"holder": holder, "until": until},
-            where=(table.c.holder == holder) | (table.c.until <= now),
-        )
-        .returning(table.c.holder)
-    )
-    return connection.execute(statement).first() is not None
 
 
 def reserve(connection: Connection, vault: Vault, run: RunId | None, wanted: Mapping[str, PersonId], now: datetime) -> None:
@@ -272,6 +251,8 @@ def replace_addresses(connection: Connection, replaced: Iterable[FormerAddress])
 def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, now: datetime) -> None:
     """Everything a clear plan makes true before its first change is sent."""
     _snapshots(connection, told.snapshots)
+    for source, profiles in told.profiles.items():
+        past.keep_profiles(connection, source, profiles)
     holding.spend(connection, told.believed, now)
     for source, (advanced, gone) in told.digests.items():
         _digests(connection, source, advanced, gone)

@@ -161,32 +161,32 @@ def test_a_refusal_from_ahead_is_tried_again_when_its_time_is_over_and_not_befor
 @pytest.mark.parametrize("back", BACK)
 def test_a_lease_from_ahead_is_left_to_whoever_renews_it_and_taken_from_the_dead(store: Store, back: timedelta) -> None:
     """One that lives keeps it, whatever the clocks say; one that is dead is waited for as long as a lease lasts, and no longer."""
-    assert store.lease("run", "theirs", NOON, SECONDS)
+    assert store.leases.take("run", "theirs", NOON, SECONDS)
     now = NOON - back
-    assert not store.lease("run", "ours", now, SECONDS)
-    assert not store.lease("run", "ours", now + timedelta(seconds=SECONDS - 60), SECONDS)
-    assert store.lease("run", "theirs", NOON + timedelta(minutes=10), SECONDS)  # it lives, by its own clock
-    assert not store.lease("run", "ours", now + timedelta(seconds=SECONDS + 60), SECONDS)
-    assert not store.lease("run", "ours", now + timedelta(seconds=2 * SECONDS), SECONDS)
-    assert store.lease("run", "ours", now + timedelta(seconds=2 * SECONDS + 120), SECONDS)
-    assert not store.lease("run", "theirs", now + timedelta(seconds=2 * SECONDS + 130), SECONDS)
-    assert store.lease_holder("run", now + timedelta(seconds=2 * SECONDS + 130)) == "ours"
+    assert not store.leases.take("run", "ours", now, SECONDS)
+    assert not store.leases.take("run", "ours", now + timedelta(seconds=SECONDS - 60), SECONDS)
+    assert store.leases.take("run", "theirs", NOON + timedelta(minutes=10), SECONDS)  # it lives, by its own clock
+    assert not store.leases.take("run", "ours", now + timedelta(seconds=SECONDS + 60), SECONDS)
+    assert not store.leases.take("run", "ours", now + timedelta(seconds=2 * SECONDS), SECONDS)
+    assert store.leases.take("run", "ours", now + timedelta(seconds=2 * SECONDS + 120), SECONDS)
+    assert not store.leases.take("run", "theirs", now + timedelta(seconds=2 * SECONDS + 130), SECONDS)
+    assert store.leases.holder("run", now + timedelta(seconds=2 * SECONDS + 130)) == "ours"
 
 
 def test_a_lease_from_ahead_is_nobodys_for_who_only_looks(store: Store) -> None:
     """`syncd status` does not say for a year that a daemon runs on another host."""
-    store.lease("daemon", "theirs", NOON, SECONDS)
-    assert store.lease_holder("daemon", NOON) == "theirs"
-    assert store.lease_holder("daemon", NOON - 2 * DAY) is None
+    store.leases.take("daemon", "theirs", NOON, SECONDS)
+    assert store.leases.holder("daemon", NOON) == "theirs"
+    assert store.leases.holder("daemon", NOON - 2 * DAY) is None
 
 
 def test_a_clock_that_is_turned_while_a_dead_lease_is_waited_for_begins_to_wait_anew(store: Store) -> None:
     """What was noted by a clock that was wrong, too, proves nothing."""
-    store.lease("run", "theirs", NOON, SECONDS)
-    assert not store.lease("run", "ours", NOON - DAY, SECONDS)
-    assert not store.lease("run", "ours", NOON - 3 * DAY, SECONDS)
-    assert not store.lease("run", "ours", NOON - 3 * DAY + timedelta(seconds=SECONDS - 60), SECONDS)
-    assert store.lease("run", "ours", NOON - 3 * DAY + timedelta(seconds=SECONDS + 60), SECONDS)
+    store.leases.take("run", "theirs", NOON, SECONDS)
+    assert not store.leases.take("run", "ours", NOON - DAY, SECONDS)
+    assert not store.leases.take("run", "ours", NOON - 3 * DAY, SECONDS)
+    assert not store.leases.take("run", "ours", NOON - 3 * DAY + timedelta(seconds=SECONDS - 60), SECONDS)
+    assert store.leases.take("run", "ours", NOON - 3 * DAY + timedelta(seconds=SECONDS + 60), SECONDS)
 
 
 # --- when things were last well -------------------------------------------------------------------------------------------

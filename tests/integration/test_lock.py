@@ -364,7 +364,7 @@ def test_a_resume_leaves_a_lock_that_somebody_carries_out_to_them(district: Worl
     run = district.store.begin_run("(lock)", LOCK, "lock", district.clock.now)
     district.store.set_run(run, "applying")
     (seq,) = district.store.intend(run, [change], {}, district.clock.now)
-    assert district.store.lease(f"lock {LDAP} {row.person}", "another process", district.clock.now, 30)
+    assert district.store.leases.take(f"lock {LDAP} {row.person}", "another process", district.clock.now, 30)
     assert district.engine.resume() == 0
     district.clock.advance()
     assert district.engine.resume() == 1

@@ -263,7 +263,7 @@ def test_a_run_that_takes_long_keeps_its_lease(district: World) -> None:
 
     def slow(_: Outcome) -> None:
         district.clock.now += timedelta(minutes=10)
-        taken.append(district.store.lease("run", "another host", district.clock.now, 60))
+        taken.append(district.store.leases.take("run", "another host", district.clock.now, 60))
 
     district.engine.apply(district.engine.plan(MAIN), told=slow)
     assert taken

@@ -403,13 +403,22 @@ def test_a_rotation_killed_with_signal_9_is_ended_by_the_same_verb(district: Wor
     kept = shutil.copytree(district.state, tmp_path / "kept")
     with recorded() as recorder:
         rotate_key(district.config, ACTOR, clock=district.clock)
-    back_to(kept, district.state)
     events = recorder.events
-    decided = max(number for number, kind in enumerate(events[: events.index("os.rename")], 1) if kind == "commit: before") - 2
-    at = {"commit: before": decided, "commit: after": decided + 1, "os.rename": events.index("os.rename") + 2}[where]
-    told = subprocess.run([sys.executable, "-c", KILLED, str(district.folder), str(at)], check=False, capture_output=True)
-    assert told.returncode == -signal.SIGKILL, told.stderr
-    assert is_under(district.config.store, Vault(NEXT.encode())) == (where != "commit: before")
+    renamed = events.index("os.rename")
+
+    def killed_at(number: int) -> bool:
+        """Whether the store is under the new key after a kill at that event."""
+        back_to(kept, district.state)
+        words = [sys.executable, "-c", KILLED, str(district.folder), str(number)]
+        told = subprocess.run(words, check=False, capture_output=True)
+        assert told.returncode == -signal.SIGKILL, told.stderr
+        return is_under(district.config.store, Vault(NEXT.encode()))
+
+    commits = [number for number, kind in enumerate(events[:renamed], 1) if kind == "commit: before"]
+    decided = next(number for number in reversed(commits) if not killed_at(number))  # what follows it only reads
+    at = {"commit: before": decided, "commit: after": decided + 1, "os.rename": renamed + 2}[where]
+    assert events[at - 1] == where
+    assert killed_at(at) == (where != "commit: before")
     assert (district.state / "spools" / STAGED).exists()
     rotate_key(district.config, ACTOR, clock=district.clock)
     goes_on(district)

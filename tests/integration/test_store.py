@@ -99,15 +99,15 @@ def test_a_run_that_never_was_is_simply_not_there(store: Store, said: str) -> No
 
 def test_a_lease_has_one_holder_until_it_expires_or_is_given_back(store: Store) -> None:
     """R19."""
-    assert store.lease("run", "a", NOW, 60)
-    assert not store.lease("run", "b", NOW + timedelta(seconds=59), 60)
-    assert store.lease("run", "a", NOW + timedelta(seconds=59), 60)
-    assert not store.lease("run", "b", NOW + timedelta(seconds=60), 60)
-    assert store.lease("run", "b", NOW + timedelta(seconds=119), 60)
-    store.release("run", "a")
-    assert not store.lease("run", "a", NOW + timedelta(seconds=120), 60)
-    store.release("run", "b")
-    assert store.lease("run", "a", NOW + timedelta(seconds=120), 60)
+    assert store.leases.take("run", "a", NOW, 60)
+    assert not store.leases.take("run", "b", NOW + timedelta(seconds=59), 60)
+    assert store.leases.take("run", "a", NOW + timedelta(seconds=59), 60)
+    assert not store.leases.take("run", "b", NOW + timedelta(seconds=60), 60)
+    assert store.leases.take("run", "b", NOW + timedelta(seconds=119), 60)
+    store.leases.give_back("run", "a")
+    assert not store.leases.take("run", "a", NOW + timedelta(seconds=120), 60)
+    store.leases.give_back("run", "b")
+    assert store.leases.take("run", "a", NOW + timedelta(seconds=120), 60)
 
 
 def test_of_many_who_want_a_lease_at_once_one_gets_it(store: Store) -> None:
@@ -117,7 +117,7 @@ def test_of_many_who_want_a_lease_at_once_one_gets_it(store: Store) -> None:
 
     def want(number: int) -> None:
         started.wait()
-        if store.lease("run", f"holder {number}", NOW, 60):
+        if store.leases.take("run", f"holder {number}", NOW, 60):
             won.append(number)
 
     in_threads([partial(want, number) for number in range(4)])

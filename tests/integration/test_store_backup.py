@@ -60,7 +60,7 @@ def filled(store: Store) -> RunId:
     failing = Change(AD, Kind.CREATE, "new", PersonId("p2"), after=Account("Bo", "", enabled=True, attributes={}))
     first, second = store.intend(run, [change, failing], {0: (b"sealed password", NOW + timedelta(days=9000))}, NOW)
     store.record(run, [(first, Outcome(change, Result.DONE, NativeId("n1"))), (second, Outcome(failing, Result.FAILED))], NOW)
-    store.lease("run", "somebody", NOW, 60)
+    store.leases.take("run", "somebody", NOW, 60)
     return run
 
 
@@ -86,7 +86,7 @@ def test_a_restored_store_knows_everything_and_insists_on_a_reconcile(
         assert content(store) == content(other)
         assert (other.meta("needs_reconcile"), store.meta("needs_reconcile")) == ("restored", "")
         assert other.sealed_passwords(NOW) == []
-        assert other.lease("run", "somebody else", NOW, 60)
+        assert other.leases.take("run", "somebody else", NOW, 60)
         assert other.mint([(SIS, SourceKey("new"))]) == {(SIS, "new"): "p1201"}
         assert other.begin_run("main", "delta", "timer", NOW) == "r2"
     finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from syncd.core.guard import Cell
 from syncd.core.model import RunId, SourceKey, SourceName, Subject, SubjectKey, TargetName
+from syncd.core.profile import Profile
 from syncd.store import Acceptance, KnownKey, SnapshotRow, Store
 
 NOW = datetime(2026, 9, 1, 9, tzinfo=UTC)
@@ -43,6 +45,23 @@ def test_a_roster_accepted_earlier_is_known_by_its_content(store: Store) -> None
     accepted(store, 2, content="summer")
     assert store.past.accepted_on(SIS, "summer") == date(2026, 9, 3)
     assert store.past.accepted_on(SIS, "winter") is None
+
+
+def test_what_files_looked_like_is_told_of_the_days_asked_for_and_of_the_two_newest(store: Store) -> None:
+    """As it was kept with the newest roster of each day, oldest first; of one that nobody counted nothing is told."""
+    one = Profile("users.csv", ("sourcedId", "é"), "UTF-8", 5, {"é": 4}, {"identifier": 0}, ("grades",), anew=True)
+    assert store.past.profiles(SIS, NOW.date()) == []
+    accepted(store, 0)
+    for day in (1, 2, 3):
+        accepted(store, day)
+        now = NOW + timedelta(days=day)
+        profiles = {SIS: {"users": replace(one, rows=day)}}
+        store.accept(store.begin_run("main", "delta", "test", now), Acceptance(profiles=profiles), now)
+    days = {day: (date(2026, 9, 1 + day), {"users": replace(one, rows=day)} if day else {}) for day in range(4)}
+    assert store.past.profiles(SIS, date.min) == [days[0], days[1], days[2], days[3]]
+    assert store.past.profiles(SIS, date(2026, 9, 2)) == [days[1], days[2], days[3]]
+    assert store.past.profiles(SIS, date.max) == [days[2], days[3]]
+    assert store.past.profiles(SourceName("other"), date.min) == []
 
 
 def test_the_fullest_of_the_last_rosters_is_what_rows_are_compared_with(store: Store) -> None:
