@@ -177,7 +177,7 @@ class Engine:
     ) -> Planned:
         parts, now, store = self._config.pipelines[pipeline], self._clock(), self._store
         today, turned = self._judge.days(pipeline, self.today)
-        if turned is None:  # else somebody has to look before anything is made of it
+        if turned is None:  # else nobody knows yet which of the two days is wrong
             store.bring_back(now, today)
         laps, ground = Laps(), self._judge.ground(today)
         accesses = [

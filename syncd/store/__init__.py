@@ -154,7 +154,7 @@ class Store:
             return history.run_id(connection.execute(insert(tables.runs).values(values).returning(tables.runs.c.seq)).scalar_one())
 
     def bring_back(self, now: datetime, today: date) -> None:
-        """What was noted on a day, or at a time, that is still to come was noted now: the clock has been set back since."""
+        """What was noted days from now was noted now: the clock was ahead, and is believed again (`core.clock`)."""
         with transaction(self._engine) as connection:
             turned.bring_back(connection, now.astimezone(UTC), today)
 
@@ -489,7 +489,6 @@ class Store:
         at = now.astimezone(UTC)
         first = since.astimezone(UTC) if since else datetime.min.replace(tzinfo=UTC)
         with transaction(self._engine) as connection:
-            holding.bring_back(connection, target, at)
             day = holding.spent_since(connection, target, max(at - timedelta(days=1), first))
             return day, holding.spent_since(connection, target, max(at - timedelta(days=7), first))
 

@@ -12,13 +12,12 @@ from syncd.core.guard import Cell
 from syncd.core.model import PersonId, TargetName
 from syncd.store import tables
 from syncd.store.reading import number, person_id
-from syncd.store.turned import APART
 
 _BY_HOUR = timedelta(days=8)
 _KEPT = timedelta(days=430)  # a year, and some days on either side to compare with
 _DAY = 10  # letters of an hour that are its day
 _AHEAD = " (ahead)"
-"""Behind an operation: what was counted under a clock that was set back since. Windows count it, days of the past do not."""
+"""Behind an operation: what was counted by a clock that was days ahead. Windows count it, days of the past do not."""
 
 
 def spend(connection: Connection, spent: Mapping[Cell, int], now: datetime) -> None:
@@ -58,24 +57,20 @@ def spent_since(connection: Connection, target: TargetName, since: datetime) -> 
     return found
 
 
-def bring_back(connection: Connection, target: TargetName, now: datetime) -> None:
-    """What was counted in hours that are still to come was counted now: the clock has been set back since."""
+def bring_back(connection: Connection, beyond: datetime, now: datetime) -> None:
+    """What was counted in hours beyond that one was counted now."""
     table = tables.spent
-    rows = connection.execute(select(table).where(table.c.target == target, table.c.hour > _hour(now + APART))).all()
+    ahead = table.c.hour > _hour(beyond)
+    rows = connection.execute(select(table).where(ahead)).all()
     if not rows:
         return
-    connection.execute(delete(table).where(table.c.target == target, table.c.hour > _hour(now + APART)))
-    told: dict[tuple[str, str, str], int] = {}
+    connection.execute(delete(table).where(ahead))
+    told: dict[tuple[str, str, str, str], int] = {}
     for row in rows:
-        cell = f"{row.operation.removesuffix(_AHEAD)}{_AHEAD}", row.campus, row.population
+        cell = row.target, f"{row.operation.removesuffix(_AHEAD)}{_AHEAD}", row.campus, row.population
         told[cell] = told.get(cell, 0) + row.number
-    _add(
-        connection,
-        [
-            {"target": target, "hour": _hour(now), "operation": cell[0], "campus": cell[1], "population": cell[2], "number": count}
-            for cell, count in told.items()
-        ],
-    )
+    names = ("target", "operation", "campus", "population")
+    _add(connection, [{**dict(zip(names, cell, strict=True)), "hour": _hour(now), "number": count} for cell, count in told.items()])
 
 
 def shelved(connection: Connection) -> dict[tuple[TargetName, PersonId], set[str]]:

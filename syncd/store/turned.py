@@ -1,7 +1,8 @@
-"""Times that lie ahead of the clock: noted before it was set back. They are brought to now, or nobody knows when they would come.
+"""Times that lie ahead of the clock: noted before it was set back.
 
-What waits is to wait as long as it would have, from now on; what was let go is not let go any more. Hosts that share a store may
-differ by some minutes, which is no turning back.
+What lies ahead by no more than a clock may be behind stays as it is: it counts, waits and ends as it was to, some hours late. What
+lies further ahead was noted by a clock that was wrong, once the present one is believed (`core.clock`): it is brought to now, where
+it counts and waits as long as it was to, and what was let go then is not let go any more.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, func, select, update
 
-from syncd.store import statements, tables
+from syncd.core.clock import BEHIND
+from syncd.store import holding, statements, tables
 
 APART = timedelta(minutes=5)
 """So far may the clocks of two hosts be apart."""
@@ -20,11 +22,13 @@ _SEEN = "lease seen "
 
 
 def bring_back(connection: Connection, now: datetime, today: date) -> None:
-    """Approvals from ahead are void; rejections and refusals are as if they were made now.
+    """Approvals from days ahead are void; rejections, refusals and what was applied are as if that were now.
 
     A roster accepted on a day still to come is as old as the one before it: nobody knows any more how old it is.
     """
-    ahead = _text(now + APART)
+    beyond = now + BEHIND + APART
+    ahead = _text(beyond)
+    holding.bring_back(connection, beyond, now)
     connection.execute(delete(tables.approvals).where(tables.approvals.c.at > ahead))
     for table, noted, ends in ((tables.rejections, "at", "expires"), (tables.quarantine, "last", "next")):
         for row in connection.execute(select(table).where(table.c[noted] > ahead)).all():

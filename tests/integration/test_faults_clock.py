@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from syncd.assembly import opened_store
 from syncd.core.health import Freshness, Kind
 from syncd.demo.district import District
 from syncd.demo.tour import settle_in
 from syncd.engine.lock import exclusive
-from syncd.store import Store
+from syncd.settings import load
+from syncd.store import Approval, Store
 from tests.integration.test_daemon import edit
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -87,6 +89,10 @@ def test_a_daemon_does_not_wait_for_a_clock_that_was_set_back(tmp_path: Path, ba
     start = District.generate(1, students=20, staff=4)
     settle_in(tmp_path / "d", None, start, lambda _: None)
     edit(tmp_path / "d", 'listen: "127.0.0.1:8470"', 'listen: ""')
+    now = datetime.now(UTC)
+    with opened_store(load(tmp_path / "d")) as store:
+        run = store.begin_run("main", "delta", "timer", now)
+        store.decisions.approve(Approval(run, now - 2 * back, now, "ana (uid 1)", "seen"), ["a change"])
     command = [sys.executable, "-c", SET_BACK, str(tmp_path / "d"), str(back.total_seconds())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -99,6 +105,8 @@ def test_a_daemon_does_not_wait_for_a_clock_that_was_set_back(tmp_path: Path, ba
         told = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.terminate()
         said = process.stderr.read()
+    with opened_store(load(tmp_path / "d")) as store:  # what had run out has run out
+        assert store.decisions.approved(["a change"], now - back) == set()
     for one in told:
         wait = datetime.fromisoformat(one["next"]) - datetime.fromisoformat(one["now"])
         assert timedelta(0) < wait <= timedelta(minutes=15), one
