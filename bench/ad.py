@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -33,7 +34,7 @@ from syncd.demo.slapd import Binaries
 from syncd.demo.tour import settle_in
 from syncd.errors import EndpointError
 from syncd.settings import load
-from syncd.targets import Scope
+from syncd.targets import Needs, Scope
 from syncd.targets.ldap_ad import ActiveDirectory, ActiveDirectoryConfig
 from syncd.targets.ldap_ad_apply import quoted
 from syncd.targets.target import Target
@@ -75,9 +76,29 @@ def measure(binaries: Binaries, wanted: Collection[str], scale: float, rounds: i
 def _samba(binaries: Binaries) -> Iterator[tuple[PrivateSamba, _Client]]:
     """A fresh domain with the containers of a district."""
     with TemporaryDirectory(prefix="syncd-bench-") as folder, PrivateSamba(Path(folder) / "dc", CACHE) as server:
+        _delegate(server)
         client = _Client(server, binaries)
         client.run("ldapadd", (f"dn: OU={name},{ROOM}\nobjectClass: organizationalUnit" for name in _UNITS))
         yield server, client
+
+
+def _delegate(server: PrivateSamba) -> None:
+    """Give the account that both sides sign in with the rights a mapping of all these attributes needs, as `ad-delegation` does."""
+    needs = Needs(frozenset(ATTRIBUTES), frozenset({"ou"}), joins_groups=True, makes_groups=True, moves=True, deletes=True)
+    with closing(ActiveDirectory("ad", _config(server), Credentials(server.folder))) as connector:
+        for line in connector.delegation(needs)["samba"]:
+            server.tool(*shlex.split(line)[1:])
+
+
+def _config(server: PrivateSamba) -> ActiveDirectoryConfig:
+    return ActiveDirectoryConfig(
+        urls=(server.secure_url,),
+        ca_file=str(server.ca_file),
+        bind_dn=SERVICE,
+        credential="service.password",
+        base=ROOM,
+        protect_containers=False,
+    )
 
 
 class _Client:
@@ -226,10 +247,7 @@ _SCOPE = Scope(frozenset(ATTRIBUTES))
 
 
 def _target(server: PrivateSamba) -> Target:
-    config = ActiveDirectoryConfig(
-        urls=(server.secure_url,), ca_file=str(server.ca_file), bind_dn=SERVICE, credential="service.password", base=ROOM
-    )
-    return Target("ad", ActiveDirectory("ad", config, Credentials(server.folder)))
+    return Target("ad", ActiveDirectory("ad", _config(server), Credentials(server.folder)))
 
 
 def _seconds(target: Target, bookmark: str) -> float:

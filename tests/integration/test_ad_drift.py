@@ -93,6 +93,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         domain = Domain(server)
         base = domain.room()
         settle(folder / "district", District.generate(9, 1, 24, 4), server, base, urls=[f"ldaps://{one}" for one in addresses])
+        domain.delegate_as(folder / "district")
         made = Town(folder / "district", server, domain, base, addresses)
         assert run(made.folder, "plan") == Exit.DONE
         assert run(made.folder, "apply", "r1", "--first") == Exit.DONE
