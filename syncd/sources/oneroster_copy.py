@@ -151,14 +151,17 @@ class Copier:
         """How the file looks: what it calls its columns, what they feed, and which it could have and has not."""
         layout = LAYOUTS[self._delivery.version][table]
         declared, feeds = _declared(self._terms, table), FEEDS.get(table, {})
+        owned = layout.subject is Subject.PERSON
+        # A role or an enrolment without one of these is a Reject: it shields its owner, and is counted there.
+        uncounted = MAY_EMPTY | (layout.required if owned and layout.belongs_to_another else frozenset())
         absent = (column for column in layout.wanted if column not in columns and column not in MAY_EMPTY)
         return look(
             f"{table}.csv",
             opened,
             self._scans[table],
             [feeds.get(column, column) for column in columns],
-            ["" if column in MAY_EMPTY else declared.get(column, column) for column in columns],
-            owner=owner(table, columns) if layout.subject is Subject.PERSON else -1,
+            ["" if column in uncounted else declared.get(column, column) for column in columns],
+            owner=owner(table, columns) if owned else -1,
             lacks=[column for column in absent if f"{table}.{column}" not in self._terms.may_lack],
         )
 
