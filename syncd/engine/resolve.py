@@ -6,13 +6,15 @@ and is planned anew. A create is told from somebody else's account at the same p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from syncd.core.model import Account, Change, Failure, Kind, Observed, Outcome, Result
 from syncd.store import Intention, Store
 from syncd.targets import ById, ByLocation, Question, Scope
 from syncd.targets.target import Target
 
+_RENAMES = frozenset({Kind.MOVE, Kind.PARK, Kind.DELETE})
 NOT_SENT = "no effect of it is to be seen: it was never carried out"
 
 
@@ -27,6 +29,8 @@ def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store:
     about_groups = [one.change.group for one in open_ones if one.change.group is not None]
     containers = [name for one in open_ones if one.change.kind is Kind.CREATE_CONTAINER and (name := one.change.group)]
     no_container = target.missing_containers(containers) if containers else set()
+    moved = [one.change for one in open_ones if one.change.kind in _RENAMES and _seen(one, questions, found)]
+    followed = target.follow(moved)  # who was killed after the rename has not seen to the groups that hold the old name (R19)
     groups = {group.name: group.members for group in target.read_groups(set(about_groups))} if about_groups else {}
     for one in open_ones:
         change = one.change
@@ -40,8 +44,14 @@ def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store:
         elif change.kind is Kind.CREATE:
             yield one.seq, _create(change, found.get(questions[one.seq]), store)
         else:
-            hit = found.get(questions[one.seq]) if one.seq in questions else None
-            yield one.seq, _outcome(change, seen=_visible(change, hit.account if hit else None))
+            outcome = _outcome(change, seen=_seen(one, questions, found))
+            renamed = change.kind in _RENAMES and outcome.result is Result.DONE
+            yield one.seq, replace(outcome, why=followed) if renamed else outcome
+
+
+def _seen(one: Intention, questions: Mapping[int, Question], found: Mapping[Question, Observed]) -> bool:
+    hit = found.get(questions[one.seq]) if one.seq in questions else None
+    return _visible(one.change, hit.account if hit else None)
 
 
 def _question(target: Target, change: Change) -> Question | None:

@@ -112,6 +112,14 @@ class RefersToAccounts(Protocol):
         """What such an attribute holds when it names this account, spelled as read() reports it."""
 
 
+@runtime_checkable
+class FollowsNames(Protocol):
+    """A target in which groups hold their members by a name, which a rename makes another."""
+
+    def follow(self, changes: Sequence[Change]) -> str:
+        """See to it that no group holds a name any more which these accounts had; what went wrong, or the empty string."""
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What a target tells of accounts since an earlier look, and the bookmark from which the next look goes on.

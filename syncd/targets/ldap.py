@@ -14,7 +14,7 @@ from syncd.errors import ChangeError, EndpointError
 from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
-from syncd.targets.ldap_apply import Directory
+from syncd.targets.ldap_apply import Directory, Writer
 from syncd.targets.ldap_config import DirectoryConfig, LdapConfig
 from syncd.targets.ldap_dialect import Dialect, OpenLdap
 from syncd.targets.ldap_entries import Entry
@@ -440,13 +440,15 @@ class LdapDirectory:
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """One outcome for every change pulled; see `ldap_apply`."""
         self._ids = {}
-        directory = Directory(self._name, self.config, self._tree, self._wires["write"], self._wires["ask"], self._spelt, self._now)
-        for outcome in self._dialect.apply(directory, changes, password):
+        for outcome in self._dialect.apply(self._directory(), changes, password):
             if outcome.change.kind is Kind.DELETE and outcome.result in (Result.DONE, Result.ALREADY):
                 for remembered in self._shown.values():  # gone by our hand, and not to be missed
                     if outcome.change.native_id in remembered:
                         remembered.remove(outcome.change.native_id)
             yield outcome
+
+    def _directory(self) -> Directory:
+        return Directory(self._name, self.config, self._tree, self._wires["write"], self._wires["ask"], self._spelt, self._now)
 
     def _now(self, ids: Collection[NativeId], attributes: Iterable[str]) -> dict[NativeId, Observed]:
         """The accounts with these ids as they stand, for judging why a precondition missed."""
@@ -460,10 +462,16 @@ class LdapDirectory:
 
 
 class Ldap(LdapDirectory):
-    """The connector for OpenLDAP and its like."""
+    """The connector for OpenLDAP and its like. Satisfies FollowsNames, too."""
+
+    config: LdapConfig
 
     def __init__(self, name: str, config: LdapConfig, credentials: Credentials) -> None:
         super().__init__(name, config, credentials, OpenLdap(config))
+
+    def follow(self, changes: Sequence[Change]) -> str:
+        """Rewrite what groups hold of these renames and deletes, or wait until the server has; what went wrong, or nothing."""
+        return Writer(self._directory(), self.config).follow(changes)
 
 
 def _below(name: names.Dn, top: names.Dn) -> bool:

@@ -7,7 +7,7 @@ is sent twice, except a write the server surely did not do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, Outcome, Result
@@ -73,7 +73,7 @@ class Writer:
     config: LdapConfig
     next_gid: int | None = None
     _missed: list[tuple[Write[Change], ber.Answer]] = field(default_factory=list)
-    _renamed: list[Change] = field(default_factory=list)
+    _renamed: list[Outcome] = field(default_factory=list)
 
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """Exactly one outcome for each change pulled. Raises only before the first one is pulled."""
@@ -86,11 +86,10 @@ class Writer:
             yield from self._outcome(write, reply)
         yield from drained(refused)
         yield from self._judged(pipeline)
-        directory = self.directory
-        groups = Memberships(self.config, _rules(self.config), directory.tree, directory.wire, directory.ask)
+        groups = self._groups()
         yield from self._followed(groups)
         known: list[Change] = []
-        yield from strayed(memberships, directory.now, known)
+        yield from strayed(memberships, self.directory.now, known)
         yield from groups.apply(known)
 
     # --- requests -----------------------------------------------------------------------------------------------------
@@ -222,7 +221,7 @@ class Writer:
         if not isinstance(reply, ber.Answer):
             yield without_answer(change, reply)
         elif reply.code == SUCCESS and change.kind in _RENAMES:
-            self._renamed.append(change)
+            self._renamed.append(Outcome(change, Result.DONE))
         elif reply.code == SUCCESS:
             yield self._landed(write, reply)
         elif change.native_id is not None and reply.code in (ASSERTION_FAILED, NO_SUCH_OBJECT):
@@ -282,7 +281,11 @@ class Writer:
             elif reply.code == ASSERTION_FAILED and as_expected and write.subject.kind in _VALUES:
                 again.append(self._leaner(write))
             else:
-                yield _verdict(write.subject, observed, reply)
+                verdict = _verdict(write.subject, observed, reply)
+                if verdict.result is Result.ALREADY and write.subject.kind in _RENAMES:
+                    self._renamed.append(verdict)  # by a run that was killed, perhaps, and its groups were not seen to
+                else:
+                    yield verdict
         for write, answer in pipeline.run(iter(again)):
             if isinstance(answer, ber.Answer) and answer.code in (ASSERTION_FAILED, NO_SUCH_OBJECT):
                 yield _refused(write.subject, answer)  # judged once already
@@ -291,20 +294,28 @@ class Writer:
 
     def _followed(self, groups: Memberships) -> Iterator[Outcome]:
         """Outcomes of renames and deletes, once no group holds an old name any more: by our hand or by the server's (R19)."""
+        why = self._follow(groups, [one.change for one in self._renamed])
+        yield from (replace(one, why=why or one.why) for one in self._renamed)
+        self._renamed = []
+
+    def follow(self, changes: Sequence[Change]) -> str:
+        """As after renames and deletes of our own; what went wrong, or the empty string."""
+        return self._follow(self._groups(), changes)
+
+    def _groups(self) -> Memberships:
+        directory = self.directory
+        return Memberships(self.config, _rules(self.config), directory.tree, directory.wire, directory.ask)
+
+    def _follow(self, groups: Memberships, changes: Sequence[Change]) -> str:
         told = {}
-        for change in self._renamed:
+        for change in changes:
             before, after = self._member(change.before), self._member(change.after)
             if before is not None and not self._same_member(before, after):
                 told[before] = after
-        config = self.config
         if not told:
-            why = ""
-        elif config.references_kept_by == "syncd" or config.group_class == "posixGroup":
-            why = groups.follow(told)
-        else:
-            why = groups.settled(told)
-        yield from (Outcome(change, Result.DONE, why=why) for change in self._renamed)
-        self._renamed = []
+            return ""
+        by_us = self.config.references_kept_by == "syncd" or self.config.group_class == "posixGroup"
+        return groups.follow(told) if by_us else groups.settled(told)
 
     def _same_member(self, before: str, after: str | None) -> bool:
         """True for one name in two spellings, which is one member to the server."""

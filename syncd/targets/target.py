@@ -6,7 +6,7 @@ A connector translates; this decides whether to call it, when, and how often. No
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -20,6 +20,7 @@ from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.targets import (
     Changes,
     Connector,
+    FollowsNames,
     LimitsWrites,
     ManagesContainers,
     ManagesGroups,
@@ -121,6 +122,10 @@ class Target:
     def reference(self, account: Account) -> str | None:
         """What an attribute that names this account holds; None where the target has no such attributes."""
         return self.connector.reference(account) if isinstance(self.connector, RefersToAccounts) else None
+
+    def follow(self, changes: Sequence[Change]) -> str:
+        """After renames, moves and deletes that were made without us: no group holds an old name any more; or what went wrong."""
+        return self.connector.follow(changes) if changes and isinstance(self.connector, FollowsNames) else ""
 
     def missing_containers(self, names: Collection[str]) -> set[str]:
         """Those of the containers, ancestors included, that do not exist; none where the target has no containers."""

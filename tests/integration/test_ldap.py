@@ -14,12 +14,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from syncd.core.model import Account, Change, Failure, Kind, NativeId, PersonId, Result, TargetName
+from syncd.core.model import Account, Change, Failure, Kind, NativeId, PersonId, Result, RunId, TargetName
 from syncd.demo.certificates import write_certificates
 from syncd.demo.slapd import ADMIN_DN, Binaries, PrivateSlapd
+from syncd.engine.resolve import resolve
 from syncd.errors import EndpointError, TransientError
+from syncd.store import Intention, Store
 from syncd.targets import ByAttribute, ById, ByLocation, Scope
 from syncd.targets.ldap import Ldap, LdapConfig
+from syncd.targets.target import Target
 from syncd.vault import Credentials
 from tests.conftest import Ldif, as_admin, config_for, fresh_base, run_as, write_secret
 from tests.contract.target_contract import SCOPE, account, no_password, place
@@ -420,6 +423,30 @@ def test_members_follow_a_rename_where_the_server_does_not_see_to_it(slapd: Priv
     move = Change(TargetName("t"), Kind.MOVE, "", native_id=native_id, before=place(wanted), after=after)
     assert [o.result for o in ldap.apply([move], no_password)] == [Result.DONE]
     assert [group.members for group in ldap.read_groups(["cn=g,ou=groups"])] == [{native_id}]
+
+
+@pytest.mark.parametrize("new_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("told_by", ["resolve", "apply"])
+def test_members_follow_a_rename_whose_writer_was_killed_before_it_saw_to_them(
+    slapd: PrivateSlapd, ldap_base: str, store: Store, told_by: str
+) -> None:
+    """R17, R19: the rename is there, its writer is not. Whoever learns of it, by asking or by sending it once more, ends it."""
+    ldap = dial(slapd, ldap_base, group_class="posixGroup")
+    wanted, group = ldap.canonical(account("a")), "cn=g,ou=groups"
+    native_id = made(ldap, wanted)
+    list(ldap.apply([Change(TargetName("t"), Kind.CREATE_GROUP, "", group=group)], no_password))
+    add = Change(TargetName("t"), Kind.ADD_MEMBER, "", native_id=native_id, before=place(wanted), group=group)
+    list(ldap.apply([add], no_password))
+    after = replace(place(wanted), rdn="b")
+    move = Change(TargetName("t"), Kind.MOVE, "", native_id=native_id, before=place(wanted), after=after)
+    as_admin(slapd, "ldapmodrdn", "-r", f"uid=a,{wanted.container},{ldap.config.base}", "uid=b")
+    assert [one.members for one in ldap.read_groups([group])] == [frozenset()]
+    if told_by == "resolve":
+        outcomes = [one for _, one in resolve(Target("t", ldap), SCOPE, [Intention(1, RunId("r1"), move)], store)]
+        assert [(one.result, one.why) for one in outcomes] == [(Result.DONE, "")]
+    else:
+        assert [(one.result, one.why) for one in ldap.apply([move], no_password)] == [(Result.ALREADY, "")]
+    assert [one.members for one in ldap.read_groups([group])] == [{native_id}]
 
 
 def test_writing_outside_the_configured_containers_is_refused_with_the_setting(slapd: PrivateSlapd, ldap_base: str) -> None:

@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
@@ -29,7 +29,7 @@ from syncd.engine.planned import Applied
 from syncd.errors import EndpointError, TransientError
 from syncd.settings import Config, load, write_starting_set
 from syncd.store import Store
-from syncd.targets import Connector, PasswordOf, Question, Scope
+from syncd.targets import Connector, FollowsNames, PasswordOf, Question, Scope
 from syncd.targets.ldap import Ldap
 from syncd.targets.memory import Memory, MemoryConfig
 from syncd.targets.target import Target
@@ -277,6 +277,9 @@ class Exposed:
 
     def refuses(self, change: Change) -> str:
         return self._real.refuses(change)
+
+    def follow(self, changes: Sequence[Change]) -> str:
+        return self._real.follow(changes) if isinstance(self._real, FollowsNames) else ""
 
     def close(self) -> None:
         self._real.close()
