@@ -125,7 +125,8 @@ class Changes:
     """What a target tells of accounts since an earlier look, and the bookmark from which the next look goes on.
 
     `accounts` are those told of that are in scope, as they stand now, changed or not; `elsewhere` are ids of others told of: moved
-    out of scope. A deletion may not be told. With `whole` everything was read: who is not among `accounts` is not in scope.
+    out of scope. A deletion may not be told, and `privileged` only of who says so of themselves. With `whole` everything was read:
+    who is not among `accounts` is not in scope.
     """
 
     accounts: tuple[Observed, ...]

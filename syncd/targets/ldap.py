@@ -140,13 +140,13 @@ class LdapDirectory:
                 yield ById(observed.native_id), observed
 
     def _with_ids(self, wire: Wire, ids: Sequence[NativeId], fields: _Fields) -> Iterator[Observed]:
-        """Those of the accounts with these ids that stand below the base."""
+        """Those of the accounts with these ids that stand below the base; privileged who says so, or is known to be."""
         for start in range(0, len(ids), _BATCH):
             condition = ber.every([self._accounts, ber.some(map(self._dialect.id_is, ids[start : start + _BATCH]))])
             for dn, raw in wire.search_here(self.config.base, condition, fields.ask):
                 spot = self._places.of(dn)
-                if spot is not None:
-                    yield self._observed(dn, raw, fields, spot)
+                if spot is not None:  # whom the domain protects is a long question, and asked again before anything is written
+                    yield self._observed(dn, raw, fields, spot, self._untouchable or ())
 
     def _whole_context(self) -> str:
         """The part of the server's tree that holds the base."""
@@ -223,7 +223,14 @@ class LdapDirectory:
             known = self._judged[classes] = self._dialect.is_account(classes)
         return known
 
-    def _observed(self, dn: str, raw: Mapping[str, list[bytes]], fields: _Fields, spot: names.Spot) -> Observed:
+    def _observed(
+        self,
+        dn: str,
+        raw: Mapping[str, list[bytes]],
+        fields: _Fields,
+        spot: names.Spot,
+        untouchable: Collection[str] | None = None,
+    ) -> Observed:
         native_id = self._native_id(dn, raw)
         attributes: dict[str, tuple[str, ...]] = {}
         for lower, spelt in fields.spelling.items():
@@ -237,7 +244,9 @@ class LdapDirectory:
             elif found := self._values(lower, map(_text, values)):
                 attributes[spelt] = found
         enabled = self._dialect.is_enabled(raw)
-        privileged = not self._is_account(raw) or spot.name in self._privileged() or self._dialect.is_privileged(raw)
+        if untouchable is None:
+            untouchable = self._privileged()
+        privileged = not self._is_account(raw) or spot.name in untouchable or self._dialect.is_privileged(raw)
         if privileged:
             self._privileged_ids.add(native_id)
         if names.is_foreign(spot.rdn) and raw.get(self._tree.naming):
