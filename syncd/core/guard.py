@@ -390,16 +390,20 @@ def judge_rows(
     return found
 
 
-def judge_age(source: SourceName, accepted_on: date | None, differ: int, known: int, before: int, shape: Shape) -> list[Finding]:
+def judge_age(
+    source: SourceName, accepted_on: date | None, differ: int, known: int, before: int, shape: Shape, former: int = 0
+) -> list[Finding]:
     """Whether a roster is an older one: one that was accepted earlier, or one in which most are as they were before.
 
     `differ` persons are told otherwise than in the last accepted roster, `known` of them were in it, and `before` of these are told
-    just as they were before their last change.
+    just as they were before their last change. `former` are told under keys that they had before those of the last roster.
     """
     if accepted_on is not None:
         why = f"this is the roster of {accepted_on} again, and {differ:,} persons differ from the last accepted one"
     elif before > shape.older_at_least and before * 100 > known * shape.older_percent:
         why = f"{before:,} of {known:,} persons who differ are told just as they were before their last change"
+    elif former > shape.older_at_least and former * 100 > differ * shape.older_percent:
+        why = f"{former:,} of {differ:,} persons who differ are told under keys that they had before their present ones"
     else:
         return []
     return [

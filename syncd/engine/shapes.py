@@ -198,7 +198,8 @@ def shape_digest(source: SourceName, spool: Spool) -> str:
 def _older(access: SourceAccess, reading: Reading, store: Store) -> list[Finding]:
     """Whether a roster is an older one: one that was accepted earlier, or one that takes most changes back."""
     persons = {key: digest for key, digest in reading.changed.items() if key.subject is Subject.PERSON}
-    differ = len(persons) + sum(key.subject is Subject.PERSON for key in reading.gone)
+    told = len(persons)
+    differ = told + sum(key.subject is Subject.PERSON for key in reading.gone)
     if differ <= access.shape.older_at_least:
         return []
     # Of whom the last roster was not believed, a better one tells what an earlier one did: that is no evidence of its age.
@@ -208,7 +209,15 @@ def _older(access: SourceAccess, reading: Reading, store: Store) -> list[Finding
     persons = {key: digest for key, digest in persons.items() if key.key not in doubted}
     day = store.past.accepted_on(access.name, reading.spool.content)
     known, before = store.past.told_before(access.name, persons)
-    return guard.judge_age(access.name, day, differ, known, before, access.shape)
+    former = _under_former_keys(access.name, known_keys.values(), store)
+    return guard.judge_age(access.name, day, told if former else differ, known, before, access.shape, former)
+
+
+def _under_former_keys(source: SourceName, told: Iterable[KnownKey], store: Store) -> int:
+    """How many of these keys had gone from the roster, while whose they are was in it under another: a cut-over lies between."""
+    back = {key.person for key in told if key.missing_since is not None}
+    theirs = store.keys_of(back) if back else {}
+    return sum(any(key.source == source and key.missing_since is None for key in keys) for keys in theirs.values())
 
 
 def _kept(reading: Reading, place: str) -> set[SourceKey]:

@@ -288,6 +288,7 @@ def test_a_new_roster_system_is_one_question_and_whoever_leaves_after_it_is_miss
     synced(district)
     district.reopen(replace(district.config, sources={SIS: sis}))
     district.clock.advance(10)
+    old = district.roster
     again = {key: replace(one, key=f"u{key}", number=f"5{one.number}") for key, one in district.roster.students.items()}
     district.roster = district.roster.without_students(again.keys())
     district.students(*again.values())
@@ -297,8 +298,17 @@ def test_a_new_roster_system_is_one_question_and_whoever_leaves_after_it_is_miss
     assert synced(district)[0].verdict.clear
     assert district.account("us1").enabled
     assert not synced(district)[0].people.everybody  # nobody is looked at for a key that is gone
+    everything, new = district.everything(), district.roster
     district.clock.advance()
+    district.roster = old
+    district.students(replace(old.students["s7"], family="Unseen"))
+    planned, applied = district.engine.sync(MAIN)
+    assert applied is None
+    assert any("told under keys that they had before their present ones" in str(one) for one in planned.verdict.findings)
+    assert district.everything() == everything
+    district.clock.advance()
+    district.roster = new
     district.leave("us1")
-    synced(district)
+    assert synced(district)[0].verdict.clear
     (state,) = district.store.persons({district.person("us1")}).values()
     assert state.state == "grace"

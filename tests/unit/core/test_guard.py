@@ -290,3 +290,5 @@ def test_a_roster_is_older_where_most_are_as_they_were() -> None:
     assert judge_age(SIS, date(2026, 9, 1), 45, 40, 0, Shape())
     assert not judge_age(SIS, None, 5, 5, 5, Shape())
     assert not judge_age(SIS, None, 200, 190, 12, Shape())
+    assert judge_age(SIS, None, 200, 0, 0, Shape(), former=190)
+    assert not judge_age(SIS, None, 200, 190, 0, Shape(), former=12)
