@@ -25,6 +25,7 @@ from syncd.store import Store
 
 _WAITS = frozenset({"planned", "held"})
 _MOST_PERSONS = 500
+_NARROWED = {"campuses": "campus", "operations": "operation", "attributes": "attribute"}
 
 
 def answered(visit: Visit) -> Answer:
@@ -243,6 +244,40 @@ def apply(visit: Visit) -> Answer:
     return Answer(code_of(applied), tuple(applied_lines(applied, masker(district.store, people_of(applied)))))
 
 
+def live(visit: Visit) -> Answer:
+    """What is released of each target, by whom and why."""
+    rows: list[tuple[str, ...]] = []
+    for one in visit.district.engine.golive.standings():
+        rows += [(one.target, each.told, f"{each.at:%Y-%m-%d}", each.actor, each.because) for each in one.releases]
+        if one.why:
+            rows.append((one.target, one.why, "", "", ""))
+    last = (Line("what is not released is planned and not made: syncd go-live TARGET … lets runs write it"),)
+    return Answer(lines=last, table=(("target", "released", "since", "by", "because"), *rows))
+
+
+def go_live(visit: Visit) -> Answer:
+    """Let runs write to a target, or some of it; or take that back."""
+    asked, district, who = visit.question, visit.district, str(visit.peer.actor)
+    target, because = asked.text("target"), asked.text("because").strip()
+    if not because:
+        raise Malformed("go-live: say why")
+    told = {name: asked.texts(word) for name, word in _NARROWED.items()}
+    try:
+        if asked.flag("withdraw"):
+            taken = district.engine.golive.withdraw(target, who, because, **told)
+            what = "; ".join(one.told for one in taken)
+            return said(f"{who} takes back from {target}: {what}. From the next run on it is only observed")
+        district.engine.approving.may_release(who)
+        one = district.engine.golive.release(target, who, because, **told)
+    except ValueError as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Malformed(f"go-live: {error}") from error
+    runs = next((name for name, each in district.config.pipelines.items() if target in each.targets), "")
+    line = Line(f"{who} lets runs write to {target}: {one.told}. The next run does: the daemon by itself, or syncd sync")
+    return Answer(lines=(line,), runs=runs)
+
+
 def unlock(visit: Visit) -> Answer:
     """Give a locked person back what the roster says."""
     district, because = visit.district, visit.question.text("because").strip()
@@ -292,7 +327,9 @@ def how(health: Health, *, json: bool) -> Answer:
 HANDLERS: Mapping[str, Handler] = {
     "apply": apply,
     "approve": approve,
+    "go-live": go_live,
     "holds": holds,
+    "live": live,
     "reject": reject,
     "release": release,
     "shelved": shelved,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from syncd.cli import audit, decide, facts, keep, life, look, resolving, rollover, run, setup, watch
+from syncd.cli import adopt, audit, decide, facts, keep, life, look, resolving, rollover, run, setup, watch
 from syncd.errors import ConfigError
 
 
@@ -92,6 +92,8 @@ for _verb in (
     run.apply,
     run.sync,
     run.resume,
+    adopt.adopt,
+    adopt.go_live,
     decide.holds,
     decide.approve,
     decide.reject,

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from syncd.cli.cells import neutral, plain
 from syncd.core.model import PersonId
+from syncd.core.rendering import MASK
 from syncd.core.resolution import Verb
 from syncd.engine.deciding import Answer, Question
 from syncd.errors import EndpointError
 
 ASKED = ("subject", "target", "name", "why", "candidates")
 ANSWERED = ("decision", "candidate", "because")
+CONFIDENTIAL = "(confidential)"
 _LONGEST = 256 * 1024 * 1024
 
 
@@ -38,8 +40,10 @@ def write(questions: Iterable[Question], called: Callable[[PersonId], str], path
         writer.writerow((*ASKED, *ANSWERED))
         for count, one in enumerate(questions, 1):  # noqa: B007 — the last number is the answer
             name = one.called or (called(one.person) if one.person is not None else "")
-            told = "; ".join(_told(candidate, why, called) for candidate, why in one.candidates.items())
-            writer.writerow([neutral(cell) for cell in (one.subject, one.target or "", name, one.why, told, "", "", "")])
+            hidden = name == MASK and one.target is not None  # what accounts are called tells what their owner is called (R37)
+            told = "; ".join(_told(candidate, "" if hidden else why, called) for candidate, why in one.candidates.items())
+            why = CONFIDENTIAL if hidden else one.why
+            writer.writerow([neutral(cell) for cell in (one.subject, one.target or "", name, why, told, "", "", "")])
         file.flush()
         os.fsync(file.fileno())
     return count

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from syncd.cli.console import counted
 from syncd.cli.exits import Exit
 from syncd.core.model import PersonId, RunId, SourceName
+from syncd.core.plan import Plan
 from syncd.core.rendering import Filter, Line, Masked, where
 from syncd.core.rendering import as_json as change_as_json
 from syncd.core.rendering import lines as plan_lines
@@ -21,6 +23,8 @@ def lines(planned: Planned, wanted: Filter, masked: Masked, most: int) -> Iterat
     """A whole plan as a person reads it."""
     for target in sorted(planned.plans):
         yield from plan_lines(planned.plans[target], wanted, masked, most)
+        if target in planned.observed:
+            yield from plan_lines(Plan(target, planned.observed[target]), wanted, masked, most, about="observed on ")
     yield from _findings([one for one in planned.findings if wanted.person in (None, one.person)], masked)
     yield from stopped_lines(planned.stopped, planned.unread)
     yield from verdict_lines(planned)
@@ -45,8 +49,10 @@ def stopped_lines(stopped: Stopped, unread: Mapping[SourceName, EndpointError]) 
         yield Line(f"target {target} sits this run out: {error}", "red")
 
 
-def _nothing_to_do(stopped: Stopped, unread: Mapping[SourceName, EndpointError]) -> Line:
+def _nothing_to_do(stopped: Stopped, unread: Mapping[SourceName, EndpointError], *, observed: bool = False) -> Line:
     """Said only where it was seen: what could not be asked may need anything."""
+    if observed and not stopped and not unread:
+        return Line("Nothing to do of what is released.", "green")
     if stopped or unread:
         return Line("Nothing was found to do, but not everything could be looked at: see above.", "yellow")
     return Line("Nothing to do: every account is as it should be.", "green")
@@ -55,15 +61,29 @@ def _nothing_to_do(stopped: Stopped, unread: Mapping[SourceName, EndpointError])
 def verdict_lines(planned: Planned) -> Iterator[Line]:
     """Why the plan is held, or how to apply it."""
     verdict = planned.verdict
+    yield from observing_lines(planned)
     yield from held_lines([str(finding) for finding in verdict.findings], verdict.first, planned.run)
     if not planned.changes:
-        yield _nothing_to_do(planned.stopped, planned.unread)
+        yield _nothing_to_do(planned.stopped, planned.unread, observed=any(planned.observed.values()))
     elif verdict.clear:
         yield Line(f"Apply it with: syncd apply {planned.run}")
     elif not verdict.blocked and not verdict.first:
         yield Line(f"Apply the rest with: syncd apply {planned.run}")
     if verdict.held:
         yield Line(f"Let what is held go, where it is right, with: syncd approve {planned.run} --because '…'")
+
+
+def observing_lines(planned: Planned) -> Iterator[Line]:
+    """What of which target is not released, and so not made."""
+    for target, left in sorted(planned.observed.items()):
+        would = counted(Counter(str(change.kind) for change in left))
+        adoptable = sum(one.kind == "adoptable" and one.target == target for one in planned.findings)
+        yield Line(
+            f"observing {target}: {len(left):,} changes would be made besides ({would}). Let runs do so: syncd go-live {target} …",
+            "yellow",
+        )
+        if adoptable:
+            yield Line(f"  {adoptable:,} people have an account there that would be theirs. Look: syncd adopt --report", "yellow")
 
 
 def held_lines(findings: Sequence[str], first: Sequence[str], run: str) -> Iterator[Line]:
@@ -125,6 +145,10 @@ def as_json(planned: Planned, wanted: Filter, masked: Masked) -> dict[str, objec
             }
             for finding in planned.findings
         ],
+        "observed": {
+            target: [change_as_json(change, masked) for change in left if wanted.wants(change)]
+            for target, left in sorted(planned.observed.items())
+        },
         "stopped": {name: str(error) for name, error in sorted(planned.stopped.items())},
     }
 

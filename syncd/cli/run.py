@@ -82,7 +82,7 @@ def plan(  # noqa: PLR0913 — one parameter per option
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--kind") from error
     config = load(context.obj)
-    name = _pipeline(pipeline, config.pipelines)
+    name = chosen_pipeline(pipeline, config.pipelines)
     if mappings:
         try:
             config = with_mappings(config, mappings)
@@ -172,12 +172,12 @@ def sync(
     from syncd.cli.asking import masker, nobody
     from syncd.cli.console import progress, say_lines
     from syncd.cli.ending import ending_well
-    from syncd.cli.plans import people_of, stopped_lines, verdict_lines
+    from syncd.cli.plans import observing_lines, people_of, stopped_lines, verdict_lines
     from syncd.engine import DELTA, RECONCILE
     from syncd.settings import load
 
     config = load(context.obj)
-    name = _pipeline(pipeline, config.pipelines)
+    name = chosen_pipeline(pipeline, config.pipelines)
     with opened(config) as district:
         with ending_well(district.engine), progress("syncing", None) as told:
             how, trigger = RECONCILE if reconcile else DELTA, f"asked by {actor()}"
@@ -188,6 +188,7 @@ def sync(
             say_lines(stopped_lines(planned.stopped, planned.unread))
             say_lines(verdict_lines(planned))
             raise Ended(Exit.HELD)
+        say_lines(observing_lines(planned))
         masked = masker(district.store, people_of(applied))
     _end(applied, masked)
 
@@ -212,10 +213,11 @@ def _end(applied: Applied, masked: Masked) -> None:
         raise Ended(code)
 
 
-def _pipeline(name: str | None, pipelines: Collection[str]) -> str:
+def chosen_pipeline(name: str | None, pipelines: Collection[str], hint: str = "--pipeline") -> str:
+    """The pipeline of this name, or the only one. Raises BadParameter about `hint` where none or several fit."""
     if name is None and len(pipelines) == 1:
         return next(iter(pipelines))
     if name is None or name not in pipelines:
         said = f"no pipeline is called {name!r}" if name else "there is more than one"
-        raise typer.BadParameter(f"{said}; there are: {', '.join(sorted(pipelines))}", param_hint="--pipeline")
+        raise typer.BadParameter(f"{said}; there are: {', '.join(sorted(pipelines))}", param_hint=hint)
     return name

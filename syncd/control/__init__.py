@@ -45,6 +45,7 @@ def _verb(role: Role, *arguments: str) -> Verb:
 
 VERBS: Mapping[str, Verb] = {
     "holds": _verb(Role.VIEW, "persons"),
+    "live": _verb(Role.VIEW),
     "shelved": _verb(Role.VIEW),
     "status": _verb(Role.VIEW, "json"),
     "reject": _verb(Role.OPERATE, "run", "because", "campus", "person"),
@@ -55,6 +56,7 @@ VERBS: Mapping[str, Verb] = {
     "apply": _verb(Role.APPROVE, "run", "first"),
     "unlock": _verb(Role.UNLOCK, "key", "because"),
     "approve": _verb(Role.APPROVE, "run", "because", "campus"),
+    "go-live": _verb(Role.APPROVE, "target", "campus", "operation", "attribute", "withdraw", "because"),
 }
 """Everything that can be asked over the socket."""
 

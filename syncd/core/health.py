@@ -162,6 +162,7 @@ class Facts:
     broken: Mapping[str, str] = field(default_factory=dict)  # by pipeline: what of this host keeps it from running at all
     half_approved: int = 0  # changes that one human approved where two must
     rekeying: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # facts under earlier keys, by source and key
+    observed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by target: what would be done and is not released
 
 
 CROWD = 25
@@ -172,6 +173,7 @@ _CROWDS: Mapping[str, tuple[str, str]] = {
     "deleted": ("linked accounts are gone or not shown any more, and are not made anew unasked", "syncd plan"),
     "strayed": ("accounts were moved out of the base by others", "syncd plan"),
     "disabled by others": ("accounts were disabled by others, and stay so", "syncd plan"),
+    "adoptable": ("accounts were found that would be somebody's, on a target that is only observed", "syncd adopt --report"),
     "adopted": ("accounts were found that nobody here had made, and are linked now", "syncd plan"),
     "quarantined": ("people have accounts that cannot be worked out, and are left as they are", "syncd plan"),
 }
@@ -212,6 +214,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_locks(facts),
         *_rollovers(facts, today),
         *_rotation(facts),
+        *_observed(facts),
     ]
     return sorted(reasons, key=lambda reason: -reason.level)
 
@@ -356,6 +359,13 @@ def _approvals(facts: Facts) -> Iterator[Reason]:
             Level.WARNING, "approvals",
             f"{facts.half_approved:,} held changes are approved by 1 of 2; somebody else must approve them, too: see `syncd holds`",
         )  # fmt: skip
+
+
+def _observed(facts: Facts) -> Iterator[Reason]:
+    """Not amiss, and not to be forgotten: what is planned and not made, because nobody has released it (R34)."""
+    for name, kinds in facts.observed.items():
+        would = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items())) or "no change"
+        yield Reason(Level.OK, f"target {name}", f"observing: {would} would be made; `syncd go-live --list` tells what is released")
 
 
 def _backup(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:

@@ -9,7 +9,7 @@ The chapters before this one, as a text travels: mapping_spec, syntax, paths, fi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache, partial
@@ -22,10 +22,12 @@ from syncd.core.codegen import Code, Place, Vocabulary
 from syncd.core.expression import Function
 from syncd.core.fields import FieldType
 from syncd.core.filters import Unmappable
+from syncd.core.likeness import FAMILY, FULL, GIVEN, NameAttributes
 from syncd.core.mapping_spec import (
     ATTRIBUTE,
     AccountSpec,
     AliasesSpec,
+    AttributeForm,
     AttributeSpec,
     GroupForm,
     GroupSpec,
@@ -94,6 +96,8 @@ class AccountRules:
     carriers: frozenset[str]
     rdn_carries: bool
     aliases: Mapping[str, AliasRule]
+    find_in: tuple[str, ...]
+    called: NameAttributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,8 @@ def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str
             frozenset(account_code.carriers),
             account_code.rdn_carries,
             MappingProxyType(account_code.aliases),
+            tuple(text.text for text in account_code.spec.find_in),
+            account_code.called(),
         )
     codes = [code for _, code in compiled.values()]
     references = frozenset(attribute for code in codes for attribute in code.person_attributes)
@@ -291,6 +297,14 @@ class _Account:
     def _problem(self, mark: Mark, what: str) -> None:
         self.function.problems.append(Problem(str(mark), what))
 
+    def called(self) -> NameAttributes:
+        """The attributes that hold a person's names and nothing else: those whose rule is the name of such a field."""
+
+        def holding(fields: Collection[str]) -> tuple[str, ...]:
+            return tuple(attribute for attribute, form in self.spec.attributes.items() if _field_of(form) in fields)
+
+        return NameAttributes(holding(GIVEN), holding(FAMILY), holding(FULL))
+
     def _find(self, at: int, key: Mapping[str, Text]) -> None:
         if len(key) != 1:
             mark = next((text.mark for text in key.values()), self.spec.rdn.mark)
@@ -367,6 +381,13 @@ class _Account:
             return
         self.function.add(f"for each in person.{spec.each}:", rule)
         self.function.add(f"    {line}", rule)
+
+
+def _field_of(form: AttributeForm) -> str:
+    """The field whose value an attribute takes as it is; empty where its rule is anything else."""
+    value = form.value if isinstance(form, AttributeSpec) else form
+    text = value.text.strip() if isinstance(value, Text) else ""
+    return text.removeprefix("{{").removesuffix("}}").strip() if text.startswith("{{") == text.endswith("}}") else ""
 
 
 def _text(source: str) -> str:

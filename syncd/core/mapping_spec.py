@@ -280,6 +280,13 @@ class AccountSpec:
         default=(),
         metadata={"doc": "Adopting existing accounts: `attribute: expression`, tried in order. Two hits are disputed."},
     )
+    find_in: tuple[Text, ...] = field(
+        default=(),
+        metadata={
+            "doc": "Containers, as in `ou=Students`, below which such an account may be found; one found elsewhere is not taken. "
+            "Empty: everywhere below the target's base."
+        },
+    )
     groups: tuple[GroupForm, ...] = field(default=(), metadata={"doc": "Groups by name, or `{ name, create, when, each }`."})
     password: PasswordSpec | None = field(default=None, metadata={"doc": "First password; unset: none is set."})
 

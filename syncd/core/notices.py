@@ -55,6 +55,8 @@ def due(district: str, reasons: Sequence[Reason], told: Mapping[str, Told], now:
     kept: dict[str, Told] = {}
     new: list[Reason] = []
     for reason in reasons:
+        if reason.level is Level.OK:
+            continue  # it is as somebody wants it
         key = key_of(reason)
         before = told.get(key)
         late = before is not None and reason.level is Level.CRITICAL and now - before.last >= AGAIN

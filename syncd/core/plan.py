@@ -45,6 +45,7 @@ class Desired(NamedTuple):
     delete: bool = False
     reset: bool = False  # an enable of this account sets a new password: its owner was away for long, or locked
     locked: bool = False  # its owner is kept out: it is disabled with a password nobody has, and nothing else
+    keeps_groups: bool = False  # of who leaves
     reason: str = ""
     aliases: tuple[Aliases, ...] = ()
 
@@ -137,7 +138,7 @@ class _Steps:
     def leaving(self, have: Holding) -> Iterator[Change]:
         """The steps that take access away, and no more than the lifecycle asks for."""
         place = _place(have.account)
-        yield from self.memberships(place, frozenset(), have.account.groups)
+        yield from self.memberships(place, have.account.groups if self.want.keeps_groups else frozenset(), have.account.groups)
         if place.enabled:
             yield self.make(Kind.DISABLE, before=place, after=replace(place, enabled=False))
             place = replace(place, enabled=False)
@@ -245,6 +246,15 @@ def parent(name: str) -> str:
             return name[position + 1 :].strip()
         escaped = character == "\\" and not escaped
     return ""
+
+
+def is_below(container: str, top: str) -> bool:
+    """True for a container that is `top` or lies below it; both canonical."""
+    while container != top:
+        if not container:
+            return False
+        container = parent(container)
+    return True
 
 
 def is_about_account(change: Change) -> bool:

@@ -69,12 +69,12 @@ def kinds_named(words: Collection[str]) -> frozenset[Kind]:
     return frozenset(found)
 
 
-def lines(plan: Plan, wanted: Filter, masked: Masked, most: int) -> Iterator[Line]:
-    """The plan as text, `most` changes of each kind (0: all)."""
+def lines(plan: Plan, wanted: Filter, masked: Masked, most: int, about: str = "") -> Iterator[Line]:
+    """The plan as text, `most` changes of each kind (0: all); `about` stands before the target."""
     changes = [change for change in plan.changes if wanted.wants(change)]
     shown = "" if len(changes) == len(plan.changes) else f"{len(changes):,} of "
     total = len(plan.changes)
-    yield Line(f"target {plan.target}: {shown}{total:,} change{'' if total == 1 else 's'}  (plan {plan.digest})", "bold")
+    yield Line(f"{about}target {plan.target}: {shown}{total:,} change{'' if total == 1 else 's'}  (plan {plan.digest})", "bold")
     ordered = sorted(changes, key=lambda change: KIND_ORDER[change.kind])
     for kind, group in groupby(ordered, key=lambda change: change.kind):
         same = list(group)

@@ -53,7 +53,8 @@ class Desk:
         answer = self.answered(Visit(question, peer, self.district(), self.health, self.alone))
         if answer.runs:
             # Not in the name of who approved: what is held of this run as well is nobody's wish.
-            self.run_now([answer.runs], "delta", f"approval of {question.told.get('run')}")
+            about = question.told.get("run") or question.told.get("target")
+            self.run_now([answer.runs], "delta", f"{'approval' if question.verb == 'approve' else question.verb} of {about}")
         return answer
 
     def _reloaded(self, author: str) -> Answer:

@@ -109,6 +109,8 @@ class _FromHealth(Collector):
         yield _gauge("syncd_accounts", "Linked accounts.", ("target",), [((name,), n) for name, n in health.accounts.items()])
         yield _gauge("syncd_findings", "Findings of the last runs: rejects, disputes and others.", ("kind",),
                      [((kind,), number) for kind, number in facts.findings.items()])  # fmt: skip
+        yield _gauge("syncd_observed_changes", "Changes that would be made and are not released.", ("target",),
+                     [((name,), sum(kinds.values())) for name, kinds in facts.observed.items()])  # fmt: skip
         yield _gauge("syncd_quarantined", "Changes that a target refused.", (), [((), facts.quarantined)])
         yield _gauge("syncd_local_facts", "What people decided here and is in force.", ("kind",),
                      [((kind,), number) for kind, number in facts.decided.items()])  # fmt: skip

@@ -22,6 +22,7 @@ from syncd.core.local import Local
 from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
 from syncd.engine import explain, gather, health, planned, shapes
+from syncd.engine.adopting import Adopting
 from syncd.engine.approving import Approved, Approving, unnamed
 from syncd.engine.carry_out import CarryOut, Report
 from syncd.engine.collecting import seldom_collected
@@ -29,22 +30,23 @@ from syncd.engine.deciding import Deciding
 from syncd.engine.desire import Desire
 from syncd.engine.facts import LocalFacts
 from syncd.engine.gather import Reading, SourceAccess
+from syncd.engine.golive import GoingLive
 from syncd.engine.judging import BEGUN, ENDED, Judge, Judged
 from syncd.engine.laps import Laps
 from syncd.engine.lock import Lease, exclusive
-from syncd.engine.matching import Matched, Matching, match_all
+from syncd.engine.matching import Manner, Matched, Matching, match_all
 from syncd.engine.observing import Sight, look
 from syncd.engine.planned import Applied, Planned, StoredPlan, Undoes
-from syncd.engine.resolve import resolve
+from syncd.engine.resolve import resolve_all
 from syncd.engine.retention import expire
 from syncd.engine.rollover import paused
 from syncd.engine.set_aside import set_aside
 from syncd.engine.shapes import Ground
 from syncd.engine.undoing import UNDO, Undoing, undoable
-from syncd.errors import EndpointError, Stopped, StoreError, TransientError
+from syncd.errors import EndpointError, Stopped, TransientError
 from syncd.settings import Config, extra_fields
 from syncd.sources import Source
-from syncd.store import Store
+from syncd.store import Said, Store
 from syncd.targets import Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
@@ -91,6 +93,9 @@ class Engine:
         self.approving = Approving(config, store, clock, nameless)
         self._undoing = Undoing(store, self._judge, targets, self._people.lifecycle)
         self.facts = LocalFacts(config, store, clock, self._people, self._mappings, targets)
+        self.golive = GoingLive(config, store, clock, self._mappings)
+        self._as_released = Manner(self.golive.conduct)
+        self.adopting = Adopting(self.as_decided, store, targets, self._mappings, clock)
         self._stopping = Event()
         self.deciding = Deciding(store, config.state, clock)
 
@@ -137,6 +142,7 @@ class Engine:
         trigger: str,
         *,
         stored: bool,
+        manner: Manner | None = None,
     ) -> Planned:
         parts = self._config.pipelines[pipeline]
         stopped = {name: error for name, error in self._resume()[1].items() if name in parts.targets}
@@ -145,7 +151,8 @@ class Engine:
             kind = RECONCILE  # first contact, and after a restore: the target itself is read (R14, R25)
         run = store.begin_run(pipeline, PERSON if person else kind, trigger, now)
         with self._told_of_failure(run):
-            return self._planned(run, pipeline, kind, person, spools, mapped_on, trigger, stopped, stored=stored)
+            how = replace(manner or self._as_released, stored=stored)
+            return self._planned(run, pipeline, kind, person, spools, mapped_on, trigger, stopped, how)
 
     @contextmanager
     def _told_of_failure(self, run: RunId) -> Iterator[None]:
@@ -172,8 +179,7 @@ class Engine:
         mapped_on: date | None,
         trigger: str,
         stopped: dict[TargetName, EndpointError | TransientError],
-        *,
-        stored: bool,
+        manner: Manner,
     ) -> Planned:
         parts, now, store = self._config.pipelines[pipeline], self._clock(), self._store
         today, turned = self._judge.days(pipeline, self.today)
@@ -224,7 +230,7 @@ class Engine:
             {name: Matched(name, bookmark=sights[name].bookmark if name in sights else "") for name in usable}
             if asleep
             else match_all(
-                [self._matching(name, desire.foreign, local, sights.get(name)) for name in usable],
+                [self._matching(name, desire.foreign, local, sights.get(name), manner) for name in usable],
                 decided,
                 stopped,
                 reconcile=kind == RECONCILE,
@@ -278,7 +284,7 @@ class Engine:
             phases=laps.seconds,
         )
         laps.end("judge")
-        self._put_by(result, trigger, now, mapped_on or today, laps, stored=stored)
+        self._put_by(result, trigger, now, mapped_on or today, laps, stored=manner.stored)
         return result
 
     def _put_by(self, result: Planned, trigger: str, begun: datetime, mapped_on: date, laps: Laps, *, stored: bool) -> None:
@@ -321,11 +327,20 @@ class Engine:
         people = f"{self._people.fingerprint} {self._config.district.display}"
         return {"people": people, **{f"target {name}": self._mappings[name].fingerprint for name in targets}}
 
-    def _matching(self, name: TargetName, foreign: Mapping[PersonId, str], local: Local, sight: Sight | None) -> Matching:
-        target, rules = self._targets[name], self._mappings[name]
-        makes = self._config.targets[name].create_containers
-        lives = self._people.lifecycle
-        return Matching(target, rules, self._store, lives, foreign, create_containers=makes, local=local, sight=sight)
+    def _matching(
+        self, name: TargetName, foreign: Mapping[PersonId, str], local: Local, sight: Sight | None, manner: Manner
+    ) -> Matching:
+        return Matching(
+            self._targets[name],
+            self._mappings[name],
+            self._store,
+            self._people.lifecycle,
+            foreign,
+            create_containers=self._config.targets[name].create_containers,
+            local=local,
+            sight=sight,
+            manner=manner,
+        )
 
     def is_first(self, pipeline: str, target: TargetName) -> bool:
         """Whether the next apply to a target must be explicit: never written to (R14), or not read since a restore (R25)."""
@@ -403,24 +418,17 @@ class Engine:
             health.after_applying(ready, applied, store, self._clock())
         _log.info("run.ended", run=run, status=status, landed=applied.landed, failed=applied.failed)
         if ready.kind == RECONCILE and not ready.one_person and not ready.stopped and not cut_short:
-            self._reconciled(ready.pipeline)
+            self._judge.reconciled(ready.pipeline)
         if ready.undoes is not None:
             self._shelve(ready.pipeline)
         return applied
-
-    def _reconciled(self, pipeline: str) -> None:
-        """The targets of this pipeline have been read; when all have, nothing is left of the restore."""
-        restored, *done = self._store.meta("needs_reconcile").split() or [""]
-        if restored:
-            left = self._config.pipelines.keys() - {pipeline, *done}
-            self._store.set_meta("needs_reconcile", " ".join([restored, *sorted({pipeline, *done})]) if left else "")
 
     def _settle(self, ready: Planned, reports: Mapping[TargetName, Report], held: Collection[PersonId]) -> None:
         """Take the marks of everybody whose changes have landed, and remember the states that are true now (R5)."""
         settled = ready.decided.keys() - ready.unfinished().union(held, *(report.unsettled for report in reports.values()))
         # A state is true once the account is opened or closed as it says, whatever else of the person was refused.
         owing = {person for report in reports.values() for person, steps in report.owed.items() if steps > 0}
-        owing |= ready.aside.owing
+        owing |= ready.owing
         true = settled if ready.stopped else settled | (ready.decided.keys() - set(held) - owing)
         self._store.settle(settled, [ready.decided[person].state for person in true & ready.moving()])
 
@@ -543,6 +551,17 @@ class Engine:
             ready = self._plan(pipeline, kind, person, {}, None, trigger, stored=True)
             return ready, self._apply(ready, lease, first=False, told=told)
 
+    def as_decided(
+        self, pipeline: str, manner: Manner, trigger: str, decided: Callable[[Planned], Said | None] | None = None
+    ) -> tuple[Planned, Applied | None]:
+        """A run that reads the targets and goes about them in a manner of its own; planned only, unless somebody `decided`."""
+        with exclusive(self._config.state, self._store, self._clock) as lease, seldom_collected():
+            ready = self._plan(pipeline, RECONCILE, None, {}, None, trigger, stored=decided is not None, manner=manner)
+            if decided is None:
+                return ready, None
+            ready = replace(ready, said=decided(ready))
+            return ready, self._apply(ready, lease, first=False, told=lambda _: None)
+
     def resume(self) -> int:
         """Find out what became of every change that was sent but not answered. How many there were; every run does this first.
 
@@ -558,25 +577,8 @@ class Engine:
         """How many open intentions were resolved, and the targets that could not be asked: these sit the run out."""
         self._store.bury(self._clock())
         open_ones = self.facts.left_behind(self._store.open_intentions())
-        stopped: dict[TargetName, EndpointError | TransientError] = {}
-        for name in sorted({one.change.target for one in open_ones}):
-            if name not in self._mappings:
-                # Configured no more: nobody can say what came of these changes, and no pipeline waits for it.
-                stopped[name] = EndpointError(name, "has changes in doubt, but is not configured any more", "configure it again")
-                continue
-            mine = [one for one in open_ones if one.change.target == name]
-            scope = Scope(self._mappings[name].attributes)
-            try:
-                outcomes = list(resolve(self._targets[name], scope, mine, self._store))
-            except StoreError:
-                raise
-            except (EndpointError, TransientError) as error:
-                stopped[name] = error
-                continue
-            self._store.record(mine[0].run, outcomes, self._clock())
-            for run in {one.run for one in mine}:
-                self._store.set_run(run, "interrupted", self._clock())
-        return sum(one.change.target not in stopped for one in open_ones), stopped
+        scopes = {name: Scope(one.attributes) for name, one in self._mappings.items()}
+        return resolve_all(self._targets, scopes, open_ones, self._store, self._clock)
 
     def explain(self, key: str) -> list[explain.Explanation]:
         """Everything known of each person this key means, and what made each part of their accounts."""

@@ -103,6 +103,11 @@ class Approving:
         if self._config.approvals.approvers == TWO:
             self._barred(run, actor)
 
+    def may_release(self, actor: str) -> None:
+        """Raises EndpointError where two humans must agree, and this one is the author of the configuration in force, or nobody."""
+        if self._config.approvals.approvers == TWO:
+            self._known(actor)
+
     def reject(
         self,
         run: RunId,
@@ -145,8 +150,15 @@ class Approving:
 
     def _barred(self, run: RunId, actor: str) -> frozenset[int]:
         """Whose approval does not count as one of two. Raises EndpointError where this human's does not, or nobody can tell."""
-        who, author = human_in(actor), human_in(self._store.meta(AUTHOR))
         asked = self._asked_for(run)
+        if asked is not None and human_in(actor) == asked:
+            raise _refused(f"{actor} asked for {run}, and two others must approve it", "let them run: syncd approve")
+        author = self._known(actor)
+        return frozenset(one for one in (author, asked) if one is not None)
+
+    def _known(self, actor: str) -> int:
+        """The author of the configuration in force. Raises EndpointError where that is this human, or nobody can tell."""
+        who, author = human_in(actor), human_in(self._store.meta(AUTHOR))
         if who is None:
             raise _refused(
                 f"{actor} is an account behind which anybody may stand", "sign in under a name of your own, then approve"
@@ -156,14 +168,12 @@ class Approving:
                 "nobody can tell who took up the configuration in force, and that human must not approve",
                 "whoever answers for it runs: syncd reload",
             )
-        if who == asked:
-            raise _refused(f"{actor} asked for {run}, and two others must approve it", "let them run: syncd approve")
         if who == author:
             raise _refused(
-                f"{actor} took up the configuration in force, and two others must approve what is held under it",
+                f"{actor} took up the configuration in force, and others must approve what is done under it",
                 "let them run: syncd approve",
             )
-        return frozenset(one for one in (author, asked) if one is not None)
+        return author
 
     def _asked_for(self, run: RunId) -> int | None:
         """The human who asked for a run, or for the plan it applies; None where it was the schedule."""

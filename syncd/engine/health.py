@@ -10,13 +10,16 @@ from zoneinfo import ZoneInfo
 
 from syncd import telemetry
 from syncd.core.health import Bounds, Facts, Freshness, Kind, Level, PipelineFacts, Reason, RunFacts, age, judge, level_of
+from syncd.core.model import Kind as ModelKind
 from syncd.core.rollover import Rolling
-from syncd.engine.planned import Applied, Planned
+from syncd.engine.planned import Applied, Planned, observed_key
 from syncd.engine.rollover import going
 from syncd.engine.shapes import is_rise
 from syncd.errors import EndpointError, SyncdError
 from syncd.settings import Config
 from syncd.store import RunRow, Store, Wellbeing
+
+_UNTOLD = ("tried", "rejected")  # what a run is called that says nothing of how it is
 
 # --- left behind by a run ---------------------------------------------------------------------------------------------
 
@@ -145,7 +148,20 @@ def _facts(
         rolling=rolling,
         half_approved=found.half_approved,
         rekeying={name: keys for name, keys in found.rekeying.items() if keys},
+        observed=_observed(config, found),
     )
+
+
+def _observed(config: Config, found: Wellbeing) -> dict[str, dict[str, int]]:
+    """What the newest run of each pipeline that got so far left out, by target, where not all of it is released."""
+    told: dict[str, dict[str, int]] = {}
+    for name, pipeline in config.pipelines.items():
+        summary = next((row.summary for row in found.runs[name] if row.summary and row.status not in _UNTOLD), {})
+        for target in pipeline.targets:
+            if observed_key(target) in summary:
+                keys = {kind: observed_key(target, kind) for kind in ModelKind}
+                told[target] = {str(kind): summary[key] for kind, key in keys.items() if summary.get(key)}
+    return told
 
 
 def _channels(config: Config) -> list[str]:
@@ -162,7 +178,7 @@ def run_facts(rows: Iterable[RunRow]) -> tuple[RunFacts, ...]:
     return tuple(
         RunFacts(row.id, row.kind, row.status, row.started, row.ended, row.held, row.summary)
         for row in rows
-        if row.status not in ("tried", "rejected")
+        if row.status not in _UNTOLD
     )
 
 
@@ -177,7 +193,9 @@ def as_json(health: Health) -> dict[str, object]:
         "pipelines": {name: _pipeline_json(one, now) for name, one in facts.pipelines.items()},
         "sources": {name: _fresh_json(one, now) | {"persons": one.count} for name, one in facts.sources.items()},
         "targets": {
-            name: _fresh_json(one, now) | {"accounts": health.accounts.get(name, 0), "breaker": facts.breakers.get(name, "closed")}
+            name: _fresh_json(one, now)
+            | {"accounts": health.accounts.get(name, 0), "breaker": facts.breakers.get(name, "closed")}
+            | {"observing": dict(facts.observed[name]) if name in facts.observed else None}
             for name, one in facts.targets.items()
         },
         "campuses": {name: _fresh_json(one, now) | {"persons": one.count} for name, one in sorted(facts.campuses.items())},

@@ -140,7 +140,9 @@ class Judge:
         asked |= shapes.rise_digests((one.cell, one.persons) for one in risen)
         verdict = Verdict(tuple(found))
         wanted = _digests(change for one in plans.values() for change in one.changes)
-        rejected, stays, lapsed = self._turned_down(wanted, plans, asked, readings, run.decided)
+        observing = frozenset[PersonId]().union(*(one.observing for one in run.matched.values()))
+        # Of what is only observed nobody can tell whether it is still wanted.
+        rejected, stays, lapsed = self._turned_down(wanted, plans, asked, readings, run.decided.keys() - observing)
         waits = verdict.held & moving
         released = self._approved(wanted, waits) - rejected if waits else frozenset[PersonId]()
         verdict = verdict.released(released | rejected | stays)
@@ -292,6 +294,13 @@ class Judge:
         """The day of the last run of this pipeline that was applied."""
         seen = [self._store.meta(f"seen {source}") for source in self._config.pipelines[pipeline].sources]
         return max(map(date.fromisoformat, filter(None, seen)), default=None)
+
+    def reconciled(self, pipeline: str) -> None:
+        """The targets of this pipeline have been read; when all have, nothing is left of the restore."""
+        restored, *done = self._store.meta("needs_reconcile").split() or [""]
+        if restored:
+            left = self._config.pipelines.keys() - {pipeline, *done}
+            self._store.set_meta("needs_reconcile", " ".join([restored, *sorted({pipeline, *done})]) if left else "")
 
     def needs_reconcile(self, pipeline: str) -> bool:
         """Whether the store was restored and this pipeline has not read its targets since (R25)."""

@@ -12,26 +12,38 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from syncd.core import addresses, correlate, plan
-from syncd.core.addresses import Aliases, FormerAddress, bare, spelled
-from syncd.core.correlate import Situation, SituationKind
+from syncd.core import addresses, plan
+from syncd.core.addresses import Aliases, FormerAddress, bare
 from syncd.core.lifecycle import LEFT, LifecycleSpec, State
 from syncd.core.local import Local
 from syncd.core.mapping import TargetMapping, Wanted
 from syncd.core.model import Account, Change, Kind, NativeId, Observed, PersonId, PopulationName, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.core.plan import Desired, Holding
-from syncd.core.resolution import Verb, account_of
+from syncd.core.release import CREATED, EVERYTHING, LIVE, Conduct, Released, left_out, narrowed
 from syncd.engine.desire import Decided
 from syncd.engine.observing import Sight, read
+from syncd.engine.owners import Owners, Owning
 from syncd.engine.places import placed
 from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.store import Finding, Known, Store
-from syncd.targets import ByAttribute, ById, ByLocation, Question, Scope
+from syncd.targets import Scope
 from syncd.targets.target import Target
 
-Hits = Callable[[Question], Sequence[Observed]]
-"""The accounts that answer a question."""
+Listed = Callable[[TargetName, Mapping[NativeId, Observed]], None]
+"""Hears what a target holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How one run goes about its targets, and whether its plan is kept; `listed` hears what each holds, where all of it is read."""
+
+    conduct: Callable[[TargetName], Conduct] = lambda _: LIVE
+    listed: Listed = lambda _name, _listing: None
+    stored: bool = True
+
+
+_USUAL = Manner()
 
 
 @dataclass(slots=True)
@@ -50,6 +62,14 @@ class Matched:
     accounts: int = 0
     bookmark: str = ""  # up to where the target was looked at
     gone: frozenset[NativeId] | None = None  # linked accounts that a whole read did not find; None where there was none
+    released: Released = EVERYTHING  # what of the target this run may write (R34)
+    observed: list[Change] = field(default_factory=list)  # what it would do besides, and does not
+    owners: Owners = field(default_factory=Owners)  # whose the accounts are that were nobody's
+
+    @property
+    def observing(self) -> frozenset[PersonId]:
+        """Of whom something is left out because it is not released."""
+        return frozenset(change.person for change in self.observed if change.person is not None)
 
 
 class Matching:
@@ -66,6 +86,7 @@ class Matching:
         create_containers: bool = True,
         local: Local | None = None,
         sight: Sight | None = None,
+        manner: Manner = _USUAL,
     ) -> None:
         self._target = target
         self._sight = sight
@@ -76,6 +97,8 @@ class Matching:
         self._foreign = foreign
         self._create_containers = create_containers
         self._local = local or Local(date.min)
+        self._conduct = manner.conduct(self._name)
+        self._listed = manner.listed
         self._scope = Scope(mapping.attributes)
         self._group = functools.cache(target.canonical_group)  # a few hundred names, asked for in every membership of everybody
         self._former: Mapping[PersonId, Sequence[FormerAddress]] = {}  # of those decided
@@ -133,9 +156,14 @@ class Matching:
             for person, one in decided.items()
             if self._name in one.wanted and person not in known and not one.blocked
         ]
-        blocked |= self._settle_unlinked(creatable, listing)
+        linked = self._store.linked(self._name) if listing is not None else {}
         if listing is not None:
-            self._remember_names(listing, self._store.linked(self._name))
+            self._listed(self._name, listing)
+            self._conduct = self._conduct.among(others=self._holds_others(listing, linked, known))
+        self._result.released = self._conduct.released
+        blocked |= self._settle_unlinked(creatable, listing, linked)
+        if listing is not None:
+            self._remember_names(listing, linked)
         if any(account.aliases for account in self._mapping.accounts.values()):
             self._former = self._store.lives.former_addresses(self._name, None if reconcile else decided.keys())
         desired: dict[PersonId, Desired] = {}
@@ -146,17 +174,42 @@ class Matching:
                 want = self._leaver(one, holdings[person], lock.told)._replace(locked=True)
             if want is not None:
                 desired[person] = want
-        wants = {person: self._with_references(want, decided[person], desired) for person, want in desired.items()}
-        self._result.wants = wants
-        for person, want in wants.items():
-            self._result.changes += plan.steps(self._name, want, holdings.get(person))
-        joined = {change.group for change in self._result.changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
+        self._compare(desired, decided, holdings)
+        joined = _joined(self._result.changes)
         if listing is None:
             missing = self._target.missing_groups(joined) if joined else set()
         else:
-            missing = joined - self._leave_to_others(joined)
+            missing = joined - self._leave_to_others(joined | _joined(self._result.observed))
+        self._result.waiting |= self._result.observing
         self._add_groups_and_containers(decided, missing)
         return self._result
+
+    def _compare(
+        self, desired: Mapping[PersonId, Desired], decided: Mapping[PersonId, Decided], holdings: Mapping[PersonId, Holding]
+    ) -> None:
+        """The changes that may be made, and those that are only observed (R34)."""
+        result, may = self._result, self._result.released
+        whole = {person: self._with_references(want, decided[person], desired) for person, want in desired.items()}
+        result.wants = whole
+        if not may.everything:  # an account that is not moved is also referred to where it is
+            told = ((person, narrowed(want, holdings.get(person), may)) for person, want in desired.items())
+            kept = {person: want for person, want in told if want is not None}
+            full = {person: self._with_references(want, decided[person], kept) for person, want in kept.items()}
+            again = ((person, narrowed(want, holdings.get(person), may)) for person, want in full.items())
+            result.wants = {person: want for person, want in again if want is not None}
+        for person, want in whole.items():
+            have = holdings.get(person)
+            made = plan.steps(self._name, result.wants[person], have) if person in result.wants else []
+            result.changes += made
+            if not may.everything:
+                result.observed += left_out(plan.steps(self._name, want, have), made)
+
+    def _holds_others(
+        self, listing: Mapping[NativeId, Observed], linked: Mapping[NativeId, PersonId], known: Mapping[PersonId, Known]
+    ) -> bool:
+        """Whether the target holds accounts that syncd did not make, adopted ones included."""
+        ours = {native_id for native_id, person in linked.items() if person in known and known[person].why == CREATED}
+        return any(not one.privileged and native_id not in ours for native_id, one in listing.items())
 
     # --- what is there ------------------------------------------------------------------------------------------------
 
@@ -210,114 +263,31 @@ class Matching:
     # --- who has an account already -----------------------------------------------------------------------------------
 
     def _settle_unlinked(
-        self, creatable: Iterable[tuple[PersonId, Wanted, Decided]], listing: Mapping[NativeId, Observed] | None
+        self,
+        creatable: Sequence[tuple[PersonId, Wanted, Decided]],
+        listing: Mapping[NativeId, Observed] | None,
+        linked: Mapping[NativeId, PersonId],
     ) -> set[PersonId]:
         """Persons without a link for whom nothing may be created: an account was adopted, or it cannot be told whose it is."""
-        asked: dict[PersonId, tuple[dict[tuple[str, str], Question], list[Question]]] = {}
+        owners = Owning(self._target, self._mapping, self._store, self._foreign).settle(creatable, listing, linked)
         people = {person: (wanted, one) for person, wanted, one in creatable}
-        for person, (wanted, one) in people.items():
-            place = self._target.canonical(Account(wanted.rdn, wanted.container, one.standing.enabled, {}))
-            finds: dict[tuple[str, str], Question] = {pair: ByAttribute(*pair) for pair in wanted.find}
-            carried = [ByAttribute(*pair) for pair in sorted(self._carried(wanted, one.names))]
-            asked[person] = (finds, [*carried, ByLocation(place.container, place.rdn)])
-        everything = [question for finds, names in asked.values() for question in (*finds.values(), *names)]
-        hits = self._asked(everything) if listing is None else _Listed(listing.values(), everything, self._naming).hits
-        said = self._said(people)
-        chosen = self._chosen(said)
-        found_ids = {hit.native_id for question in everything for hit in hits(question)} | {
-            one.native_id for one in chosen.values()
-        }
-        linked = self._store.linked(self._name, found_ids)
-        blocked: set[PersonId] = set()
-        adoptions: dict[NativeId, list[tuple[PersonId, Observed, str]]] = {}
-        for person, (finds, names) in asked.items():
-            wanted, one = people[person]
-            theirs = said.get(person, _NOTHING)
-            by_key = {pair: theirs.but_ignored(hits(question)) for pair, question in finds.items()}
-            by_name = list({hit.native_id: hit for question in names for hit in theirs.but_ignored(hits(question))}.values())
-            if one.person is None:
-                continue
-            for hit in (hit for question in names if theirs.ignored for hit in hits(question) if hit.native_id in theirs.ignored):
-                self._remember(hit, linked.get(hit.native_id) or f"{self._name}:{hit.native_id}")  # so it is not chosen again
-            situation = correlate.situate(one.person, wanted.find, by_key, linked, by_name)
-            if theirs.link is not None:
-                situation = correlate.confirmed(theirs.link, theirs.by, chosen.get(person), linked)
-            if situation.kind is SituationKind.UNLINKED and situation.native_id is not None:
-                rows = [chosen[person]] if person in chosen else [hit for hits_ in by_key.values() for hit in hits_]
-                found = next(hit for hit in rows if hit.native_id == situation.native_id)
-                adoptions.setdefault(found.native_id, []).append((person, found, situation.why))
-                blocked.add(person)
-            elif situation.kind is not SituationKind.UNMATCHED or person in self._foreign:
-                taken = f"the name {self._foreign.get(person)} belongs to an account nobody is linked to"
-                unmatched = situation.kind is SituationKind.UNMATCHED
-                self._find("disputed", person, taken if unmatched else situation.why, self._told(situation, hits, asked[person]))
-                blocked.add(person)
-        self._result.nameless |= blocked
-        for claims in adoptions.values():
-            for person, found, why in claims:
-                if len(claims) > 1:
-                    others = ", ".join(other for other, _, _ in claims if other != person)
-                    told = f"the account {found.account.rdn} would be theirs and that of {others} as well"
-                    self._find("disputed", person, told, {f"{self._name}:{found.native_id}": found.account.rdn})
-                else:
-                    self._adopt(person, *people[person], found, why)
-        return blocked
-
-    def _said(self, persons: Collection[PersonId]) -> dict[PersonId, _Said]:
-        """What humans decided about accounts here and these persons (R6)."""
-        said: dict[PersonId, _Said] = {}
-        for one in self._store.resolutions.about(persons) if persons else ():
-            target, native_id = account_of(one.candidate) or ("", NativeId(""))
-            if one.withdrawn is not None or target != self._name or one.subject not in persons:
-                continue
-            mine = said.setdefault(PersonId(one.subject), _Said())
-            if one.verb is Verb.IGNORE:
-                mine.ignored.add(native_id)
-            elif one.verb is Verb.LINK:
-                mine.link, mine.by = native_id, one.actor
-        return said
-
-    def _chosen(self, said: Mapping[PersonId, _Said]) -> dict[PersonId, Observed]:
-        """The accounts that humans said are these persons', as the target has them now; those that it has not are missing."""
-        asked = {one.link: person for person, one in said.items() if one.link is not None}
-        found = self._target.lookup([ById(native_id) for native_id in sorted(asked)], self._scope) if asked else ()
-        by_id = {observed.native_id: observed for _, observed in found}
-        return {person: by_id[one.link] for person, one in said.items() if one.link is not None and one.link in by_id}
-
-    def _told(
-        self, situation: Situation, hits: Hits, asked: tuple[dict[tuple[str, str], Question], list[Question]]
-    ) -> dict[str, str]:
-        """The candidates of a dispute and what they are called."""
-        questions = [*asked[0].values(), *asked[1]]
-        seen = {hit.native_id: hit for question in questions for hit in hits(question) if not hit.privileged}
-        ids = situation.candidates or tuple(sorted(seen))
-        return {f"{self._name}:{native_id}": seen[native_id].account.rdn for native_id in ids if native_id in seen}
-
-    def _carried(self, wanted: Wanted, names: Mapping[str, IssuedName]) -> set[tuple[str, str]]:
-        """What carries one of the person's names here, attribute and value: whoever else has that value there is asked about."""
-        keys = {ledger_key(name.value) for name in names.values()}
-        unique = self._mapping.carriers - wanted.carriers - wanted.aliases.keys()
-        carried = [(name, value) for name in wanted.carriers for value in wanted.attributes[name] if ledger_key(value) in keys]
-        former = {
-            (attribute, spelled(attribute, value))  # an address of ours that somebody else has had
-            for attribute, rule in wanted.aliases.items()
-            for name, value in carried
-            if name == rule.of
-        }
-        return {(name, issued.value) for name in unique for issued in names.values()} | {*carried, *former}
-
-    def _asked(self, questions: Iterable[Question]) -> Hits:
-        """The answers of the target itself, each question asked once."""
-        answers: dict[Question, list[Observed]] = {}
-        ordered = sorted(set(questions), key=repr)
-        for question, observed in self._target.lookup(ordered, self._scope) if ordered else ():
-            answers.setdefault(question, []).append(observed)
-        return lambda question: answers.get(question, ())
-
-    def _naming(self, attributes: Iterable[str]) -> list[str]:
-        """Those of the attributes that the target holds as an account's name: they are not in its canonical attributes."""
-        told = {name: self._target.canonical(Account("x", "", enabled=True, attributes={name: ("x",)})) for name in attributes}
-        return sorted(name for name, account in told.items() if not account.attributes)
+        for observed, holder in owners.told_apart:
+            self._remember(observed, holder)
+        for person, (why, candidates) in owners.disputed.items():
+            self._find("disputed", person, why, candidates)
+        for person, (found, why) in owners.adopted.items():
+            if self._conduct.links:
+                self._adopt(person, *people[person], found, why)
+            else:
+                self._result.waiting.add(person)
+                self._find("adoptable", person, f"the existing account {found.account.rdn} would be theirs: {why}")
+        for person in owners.waiting:
+            self._find(
+                "name taken", person, "their name is on an account that somebody else is linked to now; the next run chooses"
+            )
+        self._result.nameless |= owners.blocked
+        self._result.owners = owners
+        return owners.blocked
 
     def _adopt(self, person: PersonId, wanted: Wanted, one: Decided, found: Observed, why: str) -> None:
         """Adoption writes a link and nothing else; the account's names become the person's (R34). Changes follow next run."""
@@ -418,11 +388,12 @@ class Matching:
         Which of the groups to be joined exist.
         """
         members = {group.name: group.members for group in self._target.read_groups(joined)} if joined else {}
-        self._result.changes = [
-            change
-            for change in self._result.changes
-            if change.kind is not Kind.ADD_MEMBER or change.native_id not in members.get(change.group or "", ())
-        ]
+
+        def is_left(change: Change) -> bool:
+            return change.kind is not Kind.ADD_MEMBER or change.native_id not in members.get(change.group or "", ())
+
+        self._result.changes = list(filter(is_left, self._result.changes))
+        self._result.observed = list(filter(is_left, self._result.observed))
         return set(members)
 
     def _add_groups_and_containers(self, decided: Mapping[PersonId, Decided], missing: Collection[str]) -> None:
@@ -442,57 +413,8 @@ class Matching:
     def _find(self, kind: str, person: PersonId, why: str, candidates: Mapping[str, str] | None = None) -> None:
         detail = {"evidence": json.dumps(candidates, ensure_ascii=False)} if candidates else {}
         self._result.findings.append(Finding(kind, person, why, person, None, self._name, detail))
-        if kind in ("disputed", "strayed", "deleted"):
+        if kind in ("disputed", "strayed", "deleted", "name taken"):
             self._result.waiting.add(person)
-
-
-@dataclass(slots=True)
-class _Said:
-    """What humans decided about one person and the accounts of one target."""
-
-    ignored: set[NativeId] = field(default_factory=set)
-    link: NativeId | None = None
-    by: str = ""
-
-    def but_ignored(self, found: Sequence[Observed]) -> Sequence[Observed]:
-        """The accounts but for those that a human said are somebody else's."""
-        return [one for one in found if one.native_id not in self.ignored] if self.ignored else found
-
-
-_NOTHING = _Said()
-
-
-class _Listed:
-    """A listing that answers questions as the target would. Indexed by what is asked for, and by nothing else."""
-
-    def __init__(
-        self, listing: Iterable[Observed], questions: Iterable[Question], naming: Callable[[Iterable[str]], Iterable[str]]
-    ) -> None:
-        self._places: dict[tuple[str, str], list[Observed]] = {}
-        self._values: dict[tuple[str, str], list[Observed]] = {}
-        asked = {question.attribute for question in questions if isinstance(question, ByAttribute)}
-        lower = {name.casefold() for name in asked}
-        # The naming attribute is told as the account's name, never among its attributes: asked for, it is the name that answers.
-        named = [name.casefold() for name in naming(asked)]
-        for observed in listing:
-            account = observed.account
-            rdn = account.rdn.casefold()
-            self._places.setdefault((account.container.casefold(), rdn), []).append(observed)
-            for name in named:
-                self._values.setdefault((name, rdn), []).append(observed)
-            for name, held in account.attributes.items():
-                key = name.casefold()
-                if key in lower:
-                    for value in held:
-                        self._values.setdefault((key, value.casefold()), []).append(observed)
-
-    def hits(self, question: Question) -> Sequence[Observed]:
-        """The accounts that answer a question."""
-        if isinstance(question, ByAttribute):
-            return self._values.get((question.attribute.casefold(), question.value.casefold()), ())
-        if isinstance(question, ByLocation):
-            return self._places.get((question.container.casefold(), question.rdn.casefold()), ())
-        return ()
 
 
 def match_all(
@@ -514,6 +436,11 @@ def match_all(
         except (EndpointError, TransientError) as error:
             stopped[matching.target] = error
     return matched
+
+
+def _joined(changes: Iterable[Change]) -> set[str]:
+    """The groups that somebody is to be added to."""
+    return {change.group for change in changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
 
 
 def _member_of(group: str) -> Account:

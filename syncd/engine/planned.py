@@ -19,14 +19,14 @@ from syncd.core.model import KIND_ORDER, Change, Kind, Outcome, PersonId, Result
 from syncd.core.naming import ledger_key
 from syncd.core.plan import Plan, without_orphans
 from syncd.core.profile import Profile
-from syncd.engine.carry_out import Report
+from syncd.engine.carry_out import STANDING, Report
 from syncd.engine.desire import Decided, Desire
 from syncd.engine.gather import People, Reading
 from syncd.engine.matching import Matched
 from syncd.engine.set_aside import NOBODY, SetAside
 from syncd.engine.shapes import is_known
 from syncd.errors import EndpointError, TransientError
-from syncd.store import Acceptance, Finding, SnapshotRow
+from syncd.store import Acceptance, Finding, Said, SnapshotRow
 from syncd.store.codec import change_from_json, change_to_json, dumps
 
 Stopped = Mapping[TargetName, EndpointError | TransientError]
@@ -72,6 +72,7 @@ class Planned:
     released: frozenset[PersonId] = frozenset()  # whom a human let go though a limit holds their cell (R15)
     profiles: Mapping[SourceName, Mapping[str, Profile]] = field(default_factory=dict)  # what is believed of the rosters' files
     doubt: str = ""  # why the clock is not believed
+    said: Said | None = None  # the decision behind it, which goes on the audit's chain with what it brings
     phases: Mapping[str, float] = field(default_factory=dict)  # seconds of each phase of the plan, in order
 
     @property
@@ -96,6 +97,9 @@ class Planned:
         for one in self.plans.values():
             counts.update({str(kind): number for kind, number in one.counts.items()})
         counts.update(Counter(f"finding: {finding.kind}" for finding in self.findings))
+        for name, left in self.observed.items():
+            counts[observed_key(name)] = len(left)
+            counts.update(Counter(observed_key(name, change.kind) for change in left))
         counts["persons"] = len(self.decided)
         return dict(counts)
 
@@ -108,6 +112,23 @@ class Planned:
             return set(self.decided)
         blocked = {person for person, one in self.decided.items() if one.blocked or one.standing.frozen}
         return blocked.union(*(one.waiting for one in self.matched.values()))
+
+    @property
+    def observed(self) -> dict[TargetName, tuple[Change, ...]]:
+        """What would be changed besides, where not all of a target is released (R34)."""
+        return {
+            name: tuple(sorted(one.observed, key=order_key)) for name, one in self.matched.items() if not one.released.everything
+        }
+
+    @property
+    def owing(self) -> set[PersonId]:
+        """Whose account is not opened or closed as their state says: because that was refused, or is only observed.
+
+        Whoever has an account on a target that is live is as open or closed as they should be there.
+        """
+        observed = [change.person for one in self.matched.values() for change in one.observed if change.kind in STANDING]
+        live = {person for one in self.matched.values() if one.released.everything for person in one.wants} if observed else set()
+        return {*self.aside.owing, *(person for person in observed if person is not None and person not in live)}
 
     def moving(self) -> set[PersonId]:
         """Everybody with a change in this plan."""
@@ -133,7 +154,7 @@ class Planned:
     def acceptance(self) -> Acceptance:
         """What becomes true when the plan is applied, before its first change is sent: one transaction."""
         people = self.people
-        moving = self.moving() | self.aside.owing
+        moving = self.moving() | self.owing
         doubted = self.doubted()
         whole = not self.one_person
         # Of whom no account was worked out nothing new is known: what they were promised before may be over meanwhile (R9).
@@ -142,6 +163,7 @@ class Planned:
             for person, kept in one.names.items():
                 names[person] = {**names.get(person, {}), **kept}
         mine = self.decided.keys()
+        believed = mine - doubted
         states = [
             _not_yet(one.state, people.states.get(person)) if person in moving else one.state
             for person, one in self.decided.items()
@@ -150,7 +172,7 @@ class Planned:
         return Acceptance(
             snapshots=tuple(_snapshot(reading, self.today) for reading in self.readings.values() if reading.fresh and whole),
             digests={name: _digests(reading, people) for name, reading in self.readings.items() if reading.fresh and whole},
-            records=tuple(record for person, records in people.records.items() if person in mine - doubted for record in records),
+            records=tuple(record for person, records in people.records.items() if person in believed for record in records),
             # An absence counts with the snapshot it was seen in (R13), and a run for one person accepts none.
             keys=tuple(key for key in people.changed_keys if key.person in mine and (whole or key.missing_since is None)),
             persons=tuple(state for state in states if people.states.get(state.id) != state),
@@ -166,6 +188,7 @@ class Planned:
             gone={name: one.gone for name, one in self.matched.items() if one.gone is not None and whole},
             retold={name: one.retold for name, one in self.readings.items() if whole and one.retold is not None},
             profiles=self.profiles if whole else {},
+            said=self.said,
         )
 
 
@@ -328,6 +351,11 @@ def _undoes_read(told: list[Any] | None) -> Undoes | None:
         return None
     run, persons, campuses, kinds = told
     return Undoes(RunId(run), frozenset(map(PersonId, persons)), frozenset(campuses), frozenset(map(Kind, kinds)))
+
+
+def observed_key(target: TargetName, kind: Kind | None = None) -> str:
+    """Under which a run's summary tells how many changes of a target were only observed; of one kind, or all."""
+    return f"observed on {target}" + (f": {kind}" if kind else "")
 
 
 def order_key(change: Change) -> tuple[int, str, str, str]:

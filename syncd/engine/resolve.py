@@ -6,10 +6,12 @@ and is planned anew. A create is told from somebody else's account at the same p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from syncd.core.model import Account, Change, Failure, Kind, Observed, Outcome, Result
+from syncd.core.model import Account, Change, Failure, Kind, Observed, Outcome, Result, TargetName
+from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.targets import ById, ByLocation, Question, Scope
 from syncd.targets.target import Target
@@ -52,6 +54,34 @@ def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store:
 def _seen(one: Intention, questions: Mapping[int, Question], found: Mapping[Question, Observed]) -> bool:
     hit = found.get(questions[one.seq]) if one.seq in questions else None
     return _visible(one.change, hit.account if hit else None)
+
+
+def resolve_all(
+    targets: Mapping[TargetName, Target],
+    scopes: Mapping[TargetName, Scope],
+    open_ones: Sequence[Intention],
+    store: Store,
+    clock: Callable[[], datetime],
+) -> tuple[int, dict[TargetName, EndpointError | TransientError]]:
+    """How many open intentions were resolved, and the targets that could not be asked. What was found out is recorded."""
+    stopped: dict[TargetName, EndpointError | TransientError] = {}
+    for name in sorted({one.change.target for one in open_ones}):
+        if name not in scopes:
+            # Configured no more: nobody can say what came of these changes, and no pipeline waits for it.
+            stopped[name] = EndpointError(name, "has changes in doubt, but is not configured any more", "configure it again")
+            continue
+        mine = [one for one in open_ones if one.change.target == name]
+        try:
+            outcomes = list(resolve(targets[name], scopes[name], mine, store))
+        except StoreError:
+            raise
+        except (EndpointError, TransientError) as error:
+            stopped[name] = error
+            continue
+        store.record(mine[0].run, outcomes, clock())
+        for run in {one.run for one in mine}:
+            store.set_run(run, "interrupted", clock())
+    return sum(one.change.target not in stopped for one in open_ones), stopped
 
 
 def _question(target: Target, change: Change) -> Question | None:

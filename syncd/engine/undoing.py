@@ -116,7 +116,10 @@ class Undoing:
                     wanted[change.person].add(plan.digest(change))
             waiting = set()
             for person, digests in wanted.items():
-                still = digests if "" in mine[person] else digests & mine[person]
+                if person in matched[target].observing:
+                    still = mine[person]  # of what is only observed nobody can tell whether it is still wanted
+                else:
+                    still = digests if "" in mine[person] else digests & mine[person]
                 if still != mine[person]:
                     shelf[target, person] = still
                 if still:

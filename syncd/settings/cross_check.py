@@ -113,11 +113,16 @@ def unsafe_stages(people: PeopleSpec) -> Iterator[Trouble]:
 
 
 def no_places(spec: TargetSpec) -> Iterator[tuple[Mark, str]]:
-    """Containers and groups of a mapping that no person could make a place of, with where they stand."""
+    """Containers and groups of a mapping that are no place for anybody, with where they stand."""
     for account in spec.accounts.values():
         named = (group.name if isinstance(group, GroupSpec) else group for group in account.groups)
         for text in (account.container, *named):
             if not _is_place(_FILLED.sub(_FILLING, text.text)):
+                yield text.mark, _no_place(text.text)
+        for text in account.find_in:
+            if "{{" in text.text:
+                yield text.mark, f"'{text.text}' is the same for everybody: write a container of the target, as in ou=Students"
+            elif not _is_place(text.text):
                 yield text.mark, _no_place(text.text)
 
 

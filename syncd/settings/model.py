@@ -98,6 +98,14 @@ class TargetSettings:
     protected: Protected = field(
         default=Protected(), metadata={"doc": "What is never changed here, whatever a mapping says. No approval lets it go."}
     )
+    start: Literal["auto", "live", "observe"] = field(
+        default="auto",
+        metadata={
+            "doc": "How a target begins to which syncd never wrote. `observe`: nothing is written or linked until `syncd go-live`. "
+            "`live`: it waits for its explicit first apply only. `auto`: `observe` where it holds accounts that syncd did not "
+            "make, else `live`."
+        },
+    )
     create_containers: bool = field(
         default=True,
         metadata={

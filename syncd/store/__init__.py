@@ -59,6 +59,7 @@ from syncd.store.leases import Leases
 from syncd.store.lives import Lives
 from syncd.store.past import Past
 from syncd.store.quarantine import Quarantine
+from syncd.store.releases import FIRST, Releases
 from syncd.store.resolutions import Resolutions
 from syncd.store.rotation import Rotation
 from syncd.store.rows import (
@@ -74,6 +75,7 @@ from syncd.store.rows import (
     LedgerRow,
     Retold,
     RunRow,
+    Said,
     SealedPassword,
     SnapshotRow,
     Wellbeing,
@@ -102,6 +104,7 @@ class Store:
         self.lives = Lives(engine, vault)
         self.decisions = Decisions(engine, vault)
         self.rotation = Rotation(engine, vault, self._work_under)
+        self.releases = Releases(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -378,11 +381,11 @@ class Store:
 
     def first_apply(self, target: TargetName) -> str:
         """Where the explicit first apply to a target stands: "" (never begun), `begun`, or `ended`."""
-        return self.meta(f"first {target}")
+        return self.meta(FIRST.format(target))
 
     def set_first_apply(self, target: TargetName, where: str) -> None:
         """The explicit first apply to a target has `begun`, or `ended`."""
-        self.set_meta(f"first {target}", where)
+        self.set_meta(FIRST.format(target), where)
 
     def link(self, run: RunId, links: Sequence[Known]) -> None:
         """Links and the accounts behind them: adopted, or seen to be other than we knew."""
@@ -592,5 +595,5 @@ def _number(run: RunId) -> int:
 
 __all__ = [
     "Acceptance", "Approval", "Enrolled", "Finding", "Guardian", "Intention", "JournalRow", "Known", "KnownKey", "LedgerRow",
-    "Retold", "RunRow", "SealedPassword", "SnapshotRow", "Store", "Wellbeing",
+    "Retold", "RunRow", "Said", "SealedPassword", "SnapshotRow", "Store", "Wellbeing",
 ]  # fmt: skip

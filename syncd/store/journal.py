@@ -27,6 +27,7 @@ from syncd.core.model import (
     RunId,
     TargetName,
 )
+from syncd.core.release import CREATED
 from syncd.store import audit, codec, history, quarantine, reading, statements, tables, writing
 from syncd.store.reading import number
 from syncd.store.rows import Known
@@ -157,7 +158,7 @@ def _created(target: TargetName, outcome: Outcome, person: PersonId) -> Known:
     native_id, after = outcome.native_id or outcome.change.native_id, outcome.change.after
     if native_id is None or after is None:
         raise AssertionError("a create that landed has an id and says what it made")
-    return Known(person, target, NativeId(native_id), "created", after, disabled_by_us=not after.enabled)
+    return Known(person, target, NativeId(native_id), CREATED, after, disabled_by_us=not after.enabled)
 
 
 def _changed(before: Known, kind: Kind, after: Account) -> Known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 from syncd.core.guard import Cell
 from syncd.core.health import Freshness
@@ -196,6 +197,15 @@ class Retold:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a human decided, to be put on the audit's chain together with what follows from it."""
+
+    kind: str
+    actor: str
+    contents: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """Everything a clear plan makes true before its first change is sent, in one transaction.
 
@@ -205,7 +215,8 @@ class Acceptance:
     was seen is never known unmarked. `findings` replaces the current ones of the pipeline. `believed` are signs of the rosters that
     nobody is held for, counted by cell. `bookmarks` say up to where targets were looked at: what was seen there is among the rest.
     `gone` are the linked accounts that a whole read of a target did not find anywhere. `retold` are rosters read for the first time
-    under another key. `profiles` are what the files of a source look like that the next roster is compared with.
+    under another key. `profiles` are what the files of a source look like that the next roster is compared with. `said` is
+    the decision behind it all, where there is one.
     """
 
     snapshots: tuple[SnapshotRow, ...] = ()
@@ -225,3 +236,4 @@ class Acceptance:
     gone: Mapping[TargetName, Collection[NativeId]] = field(default_factory=dict)
     retold: Mapping[SourceName, Retold] = field(default_factory=dict)
     profiles: Mapping[SourceName, Mapping[str, Profile]] = field(default_factory=dict)
+    said: Said | None = None

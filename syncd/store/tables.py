@@ -78,6 +78,23 @@ rejections = Table(
     sqlite_with_rowid=False,
 )
 
+# What of a target people let runs write, or once did (R34). Empty lists mean all; `ended` where it was taken back.
+releases = Table(
+    "releases",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("target", String, nullable=False, index=True),
+    Column("campuses", Text, nullable=False),
+    Column("operations", Text, nullable=False),
+    Column("attributes", Text, nullable=False),
+    Column("at", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("ended", String),
+    Column("ended_by", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 # What a human undid and the next runs leave alone (R22), by the digests of what they would do; "" is whatever the next plan wants.
 shelved = Table(
     "shelved",

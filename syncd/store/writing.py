@@ -14,7 +14,7 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
-from syncd.store import codec, holding, past, roster, rotation, tables, tombstones
+from syncd.store import audit, codec, holding, past, roster, rotation, tables, tombstones
 from syncd.store.reading import bookmark_key, chunks, closed_by_lock, gone_key, number, person_id
 from syncd.store.rows import Acceptance, Finding, Known, KnownKey, SnapshotRow
 from syncd.store.statements import add, add_if_absent, add_numbered, fill, upsert
@@ -269,6 +269,8 @@ def accept(connection: Connection, vault: Vault, run: RunId, told: Acceptance, n
         release(connection, tables.ledger.c.holder.in_(piece))  # what an older plan promised them, and nobody was sent
     found_names(connection, vault, told.found, now)
     put_known(connection, vault, told.links)
+    if told.said is not None:
+        audit.append(connection, vault, told.said.kind, told.said.actor, told.said.contents, now, run=run)
     upsert(connection, tables.meta, ({"key": f"fingerprint {name}", "value": value} for name, value in told.fingerprints.items()))
     seen = {bookmark_key(target): value for target, value in told.bookmarks.items()}
     seen |= {gone_key(target): codec.dumps(sorted(ids)).decode() for target, ids in told.gone.items()}

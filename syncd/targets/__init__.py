@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
@@ -110,6 +111,22 @@ class RefersToAccounts(Protocol):
 
     def reference(self, account: Account) -> str:
         """What such an attribute holds when it names this account, spelled as read() reports it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """When an account was last signed in to, and when anything about it last changed, as far as a target tells."""
+
+    used: datetime | None = None
+    changed: datetime | None = None
+
+
+@runtime_checkable
+class TellsUse(Protocol):
+    """A target that remembers when accounts were last used."""
+
+    def uses(self) -> Iterator[tuple[NativeId, Use]]:
+        """Of every account under the base when it was last used, streamed; or raise EndpointError/TransientError."""
 
 
 @runtime_checkable
@@ -231,6 +248,8 @@ __all__ = [
     "Scope",
     "Target",
     "TellsChanges",
+    "TellsUse",
+    "Use",
     "build",
     "config_type",
 ]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome, Result
 from syncd.errors import ChangeError, EndpointError
-from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope
+from syncd.targets import ById, ByLocation, PasswordOf, Question, Scope, Use
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_apply import Directory, Writer
 from syncd.targets.ldap_config import DirectoryConfig, LdapConfig
-from syncd.targets.ldap_dialect import Dialect, OpenLdap
+from syncd.targets.ldap_dialect import Dialect, OpenLdap, moment
 from syncd.targets.ldap_entries import Entry
 from syncd.targets.ldap_schema import Schema
 from syncd.targets.ldap_wire import Route, Wire
@@ -39,7 +39,7 @@ class _Fields:
 
 
 class LdapDirectory:
-    """A connector for one directory. Satisfies Connector, ManagesContainers, ManagesGroups, RefersToAccounts, LimitsWrites."""
+    """A connector for one directory. Satisfies Connector, Manages…, RefersToAccounts, TellsUse and LimitsWrites."""
 
     def __init__(self, name: str, config: DirectoryConfig, credentials: Credentials, dialect: Dialect) -> None:
         self.config = config
@@ -123,6 +123,16 @@ class LdapDirectory:
                 yield question, observed
             if missing := [question for question in batch if isinstance(question, ById) and question not in found]:
                 yield from self._elsewhere(missing, fields)
+
+    def uses(self) -> Iterator[tuple[NativeId, Use]]:
+        """When each account below the base was last used. What the server does not know, or may not tell, is missing."""
+        used, changed, wire = self._dialect.used, self._dialect.changed, self._wires["read"]
+        search = wire.search if self._dialect.stops_at_references else wire.search_here
+        for dn, raw in search(self.config.base, self._accounts, (self._id, *used, changed)):
+            times = (moment(value) for name in used for value in raw.get(name.lower(), ()))
+            when = next((time for time in times if time is not None), None)
+            changes = [time for value in raw.get(changed.lower(), ()) if (time := moment(value)) is not None]
+            yield self._native_id(dn, raw), Use(when, max(changes, default=None))
 
     def _elsewhere(self, questions: Sequence[ById], fields: _Fields) -> Iterator[tuple[Question, Observed]]:
         """Those that are on this server, but no longer below the base. Nobody, where we may not read there."""

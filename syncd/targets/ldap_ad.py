@@ -121,6 +121,9 @@ class AdDialect:
     never_read: frozenset[str] = field(default=frozenset({"unicodepwd", "userpassword"}), init=False)
     respelt: frozenset[str] = field(default=frozenset({"objectclass", EXPIRES}), init=False)
     binary: frozenset[str] = field(default=BINARY, init=False)
+    used: tuple[str, ...] = field(default=("lastLogonTimestamp",), init=False)
+    """Right to some two weeks, and the same on all controllers, unlike lastLogon: [MS-ADA1], lastLogonTimestamp."""
+    changed: str = field(default="whenChanged", init=False)
     stops_at_references: bool = field(default=False, init=False)
     """A domain refers to its DNS zones and to child domains, which are other parts of the directory: [MS-ADTS] 3.1.1.1.9."""
 

@@ -5,8 +5,10 @@ A dialect knows names, values and filters, and which writer to use. It holds no 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from syncd.core.model import Account, Change, NativeId, Outcome
@@ -20,6 +22,19 @@ from syncd.targets.ldap_wire import Wire
 
 Raw = Mapping[str, list[bytes]]
 """What an entry holds, under attribute names in lower case."""
+_TIME = re.compile(r"(\d{14})(?:[.,]\d+)?Z")  # Generalized Time as directories write it: RFC 4517 3.3.13
+_FILETIME = datetime(1601, 1, 1, tzinfo=UTC)  # whose tenths of a microsecond are counted: [MS-DTYP] 2.3.3
+
+
+def moment(value: bytes) -> datetime | None:
+    """A time as a directory tells it, in either of two ways; None for what is none, and for never."""
+    text = value.decode(errors="backslashreplace")
+    try:
+        if found := _TIME.fullmatch(text):
+            return datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        return _FILETIME + timedelta(microseconds=int(text) // 10) if text.isdecimal() and int(text) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 class Dialect(Protocol):
@@ -69,6 +84,14 @@ class Dialect(Protocol):
     def stops_at_references(self) -> bool:
         """True where a reference to another server below the base hides accounts that should have been read."""
 
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The attributes that tell when an account was last signed in to; the first that is there counts."""
+
+    @property
+    def changed(self) -> str:
+        """The attribute that tells when anything of an account last changed."""
+
     def native_id(self, value: bytes) -> NativeId:
         """The permanent id as text."""
 
@@ -117,6 +140,9 @@ class OpenLdap:
     respelt: frozenset[str] = field(default=frozenset(), init=False)
     binary: frozenset[str] = field(default=frozenset(), init=False)
     stops_at_references: bool = field(default=True, init=False)
+    used: tuple[str, ...] = field(default=("pwdLastSuccess", "authTimestamp"), init=False)
+    """slapd keeps the first where `lastbind` is on, older ones the second by an overlay: slapd.conf(5), slapo-lastbind(5)."""
+    changed: str = field(default="modifyTimestamp", init=False)
 
     @property
     def naming(self) -> str:

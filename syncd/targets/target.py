@@ -29,6 +29,8 @@ from syncd.targets import (
     RefersToAccounts,
     Scope,
     TellsChanges,
+    TellsUse,
+    Use,
 )
 
 if TYPE_CHECKING:
@@ -110,6 +112,11 @@ class Target:
         for start in range(0, len(asked), _QUESTIONS):
             batch = asked[start : start + _QUESTIONS]
             yield from self._call(lambda batch=batch: list(self.connector.lookup(batch, scope)))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+
+    def uses(self) -> dict[NativeId, Use] | None:
+        """When each account was last used; None where the target does not remember that."""
+        connector = self.connector
+        return self._call(lambda: dict(connector.uses())) if isinstance(connector, TellsUse) else None
 
     def canonical(self, account: Account) -> Account:
         """The account spelled as read() would report it."""

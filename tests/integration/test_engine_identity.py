@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from syncd.core.model import Kind, NativeId
-from syncd.core.resolution import Verb
+from syncd.core.resolution import Resolution, Verb
 from syncd.engine.deciding import Answer
 from syncd.targets.memory import Memory, MemoryConfig
 from tests.fixtures.engine_world import (
@@ -109,6 +109,46 @@ def test_a_disputed_person_is_created_once_the_dispute_is_settled(district: Worl
     district.alter_account(by_hand, employeeNumber=("10007",))
     assert found(district.day(), "adopted")
     assert district.native("s7") == by_hand
+
+
+@pytest.mark.parametrize("kind", ["delta", "reconcile"])
+def test_an_account_without_a_number_that_bears_their_name_is_disputed(district: World, kind: str) -> None:
+    """R35: under whatever user name; nothing is made until somebody has said that it is not theirs."""
+    district.students(pupil(7))
+    by_hand = district.by_hand("gg", cn="Gus Gray", sn="Gray", givenName="Gus")
+    planned, _ = district.sync(kind)
+    assert found(planned, "disputed") == ["an account nobody is linked to looks like theirs; no find key says so"]
+    assert Kind.CREATE not in kinds(planned)
+    district.store.resolutions.decide([
+        Resolution(Verb.IGNORE, district.person("s7"), f"ldap:{by_hand}", district.clock.now, "ana (uid 1)", "a cousin")
+    ])  # fmt: skip
+    planned = district.day(kind=kind)
+    assert found(planned, "disputed") == []
+    assert district.native("s7") != by_hand
+
+
+@pytest.mark.parametrize("kind", ["delta", "reconcile"])
+def test_a_namesake_with_an_account_of_their_own_is_no_dispute(district: World, kind: str) -> None:
+    """An account that is somebody's is nobody else's question."""
+    one = pupil(1)
+    district.students(pupil(7, given=one.given, family=one.family))
+    planned, _ = district.sync(kind)
+    assert found(planned, "disputed") == []
+    assert holding(district, "10007") != []
+
+
+def test_a_population_searches_only_its_own_places(district: World) -> None:
+    """Students and staff are numbered apart: an account of staff with a student's number is not looked at."""
+    find = "    find:\n      - employeeNumber: student_number\n"
+    district.edit("mappings/ldap.yaml", find, f'{find}    find_in: ["ou=Students", "ou=Disabled"]\n')
+    district.by_hand("zoe", "ou=Staff", employeeNumber="10007", sn="Zulu", givenName="Zoe", cn="Zoe Zulu")
+    native = district.by_hand("ben", "ou=Staff", employeeNumber="10008", sn="Hale", givenName="Hana", cn="Hana Hale")
+    district.students(pupil(7), pupil(8))
+    planned, _ = district.sync("reconcile")
+    assert len(holding(district, "10007")) == 2
+    assert [one.detail["evidence"] for one in planned.findings if one.kind == "disputed"] == [
+        f'{{"ldap:{native}": "ben,ou=staff: Hana Hale, employeeNumber 10008"}}'
+    ]
 
 
 # --- R8: strayed and deleted accounts -------------------------------------------------------------------------------------
