@@ -117,9 +117,7 @@ class Adoption:
         differ = any(values(account.account, key[0]) for key in seeker.found if key != by)
         if likeness is Alike.RENAMED and (differ or not _is_near(seeker, account.account)):
             yield f"{by[0]} finds an account that bears another family name, and nothing else says that it is theirs", ()
-        others = sorted(
-            one.person for one in self._seeking_as(borne) if self._is_rather(one, seeker, account.account, borne, likeness)
-        )
+        others = sorted(one.person for one in self._seeking_as(borne) if self._is_rather(one, seeker, account, likeness))
         if others:
             yield f"{by[0]} finds an account whose name is as much that of {', '.join(others)}, for whom no key finds any", ()
         rivals = tuple(self._rivals_of(seeker, account))
@@ -139,14 +137,14 @@ class Adoption:
             for observed in self.unlinked:
                 bearers.add(observed)
         for native_id, (rival, likeness) in self._rivals[seeker.attributes].like(self._called(seeker)).items():
-            if native_id == account.native_id or rival.account.enabled < account.account.enabled or self._is_spoken_for(rival):
+            if native_id == account.native_id or native_id in seeker.ignored or rival.account.enabled < account.account.enabled:
                 continue
             keyless, near = not values(rival.account, _surest(seeker)), _is_near(seeker, rival.account)
             if likeness >= Alike.MISTYPED:
                 stands = keyless or disabled or ((near or weak) and is_within(rival.account.container, seeker.bases))
             else:
                 stands = keyless and near and weak
-            if stands:
+            if stands and not self._is_spoken_for(rival):
                 yield native_id
 
     def _is_spoken_for(self, account: Observed) -> bool:
@@ -154,12 +152,12 @@ class Adoption:
         finders = [self._by_person[person] for person in self._claims.get(account.native_id, ())]
         return any(alike(self._called(one), names_on(account.account, one.attributes)) >= Alike.RENAMED for one in finders)
 
-    def _is_rather(self, other: Seeker, seeker: Seeker, account: Account, borne: Names, likeness: Alike) -> bool:
+    def _is_rather(self, other: Seeker, seeker: Seeker, observed: Observed, likeness: Alike) -> bool:
         """Whether an account is as much that of another one, whom no key found any for, by its name and then by its place."""
-        theirs = alike(self._called(other), borne)
-        if theirs < Alike.MISTYPED or theirs < likeness:
+        theirs = alike(self._called(other), names_on(observed.account, seeker.attributes))
+        if theirs < max(likeness, Alike.MISTYPED) or observed.native_id in other.ignored:
             return False
-        return theirs > likeness or _is_near(other, account) or not _is_near(seeker, account)
+        return theirs > likeness or _is_near(other, observed.account) or not _is_near(seeker, observed.account)
 
     def _given_once(self, found: Mapping[PersonId, Situation]) -> dict[PersonId, Situation]:
         """The situations, but that no account is given to two persons."""

@@ -57,6 +57,16 @@ def ldap(ldap_config: LdapConfig, credentials: Credentials) -> Iterator[Ldap]:
     connector.close()
 
 
+def test_when_an_account_was_last_changed_is_told_by_the_server(ldap: Ldap) -> None:
+    """And when it was used, where the server keeps that: this one does not, so nothing is said of it."""
+    native_id = made(ldap, account("ana"))
+    [(told, use)] = ldap.uses()
+    assert told == native_id
+    assert use.used is None
+    assert use.changed is not None
+    assert abs(datetime.now(UTC) - use.changed) < timedelta(minutes=5)
+
+
 def create(ldap: Ldap, wanted: Account) -> Change:
     """The change that makes the account."""
     return Change(TargetName("t"), Kind.CREATE, "test", person=PersonId("p"), after=ldap.canonical(wanted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -172,6 +173,19 @@ def test_two_accounts_with_the_number_are_shown() -> None:
     domain = Domain(account("a", "Ana", "Ruiz", number="7"), account("b", "Ana", "Ruiz", number="7", enabled="no"))
     domain.person("Ana Ruiz", "7")
     assert disputed(domain, "ana") == ("employeeNumber finds 2 accounts", {"a", "b"})
+
+
+def test_what_a_human_said_is_not_theirs_is_no_rival_any_more() -> None:
+    """A decision is asked for once: neither the other account nor the other person is brought up again."""
+    domain = Domain(account("old", "Ana", "Ruiz", number="7", enabled="no"), account("new", "Ana", "Ruiz"))
+    domain.person("Ana Ruiz", "7")
+    domain.seekers = [replace(domain.seekers[0], ignored={NativeId("new")})]
+    assert linked(domain) == {"ana": "old"}
+    domain = Domain(account("a", "Anna", "Ruiz", number="7"))
+    domain.person("Ana Ruiz", "7")
+    domain.person("Anna Ruiz", "8")
+    domain.seekers[1] = replace(domain.seekers[1], ignored={NativeId("a")})
+    assert linked(domain) == {"ana": "a"}
 
 
 # --- own bases --------------------------------------------------------------------------------------------------------
