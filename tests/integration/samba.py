@@ -45,6 +45,7 @@ accounts:
       telephoneNumber: phone
       description: grade
       department: campus.code
+      thumbnailPhoto: "'eA=='"
       accountExpires: exit_date
       proxyAddresses: { aliases_of: mail, keep: 30 days }
       manager: { person: manager }

@@ -113,7 +113,7 @@ def test_what_may_not_be_done_names_the_right(
     passwords: Passwords, somebody: tuple[NativeId, str], domain: Domain, room: str
 ) -> None:
     """To reset a password, and to unlock."""
-    with domain.denied(f"OU=Students,{room}", "CRWP"):
+    with domain.denied_below(f"OU=Students,{room}", "CRWP"):
         with pytest.raises(ChangeError, match="missing: Reset Password of user"):
             passwords.set(somebody[0], "Another-Word-7")
         with pytest.raises(ChangeError, match="missing: write lockoutTime of user"):
