@@ -52,7 +52,7 @@ from syncd.store import (
     writing,
 )
 from syncd.store.audit import Audit
-from syncd.store.database import connect, looking, transaction
+from syncd.store.database import connect, looking, snapshot, transaction
 from syncd.store.decisions import Decisions
 from syncd.store.facts import Facts
 from syncd.store.leases import Leases
@@ -572,7 +572,7 @@ class Store:
 
     def backup(self, path: Path) -> int:
         """Write a consistent, encrypted copy without passwords and leases (R25); how many rows it holds."""
-        with transaction(self._engine) as connection:
+        with snapshot(self._engine) as connection:
             return backup.write(connection, self._vault, path)
 
     def restore(self, path: Path) -> int:

@@ -36,9 +36,10 @@ def _kept() -> list[Table]:
 
 
 def write(connection: Connection, vault: Vault, path: Path) -> int:
-    """Write the copy, complete or not at all; how many rows it holds. Raises EndpointError where the file cannot be written."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+    """Write the copy, complete or not at all; how many rows it holds. The connection sees one moment (`database.snapshot`).
+
+    Raises EndpointError where the file cannot be written.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -117,6 +117,15 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """One transaction that sees everything as of one moment, however long it lasts."""
+    if engine.dialect.name == "postgresql":  # SQLite's are so anyway
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
+    with transaction(engine) as connection:
+        yield connection
+
+
+@contextmanager
 def _told(engine: Engine) -> Iterator[None]:
     """A database's complaint as EndpointError."""
     try:

@@ -28,7 +28,7 @@ from syncd.core.model import (
 from syncd.core.naming import IssuedName
 from syncd.errors import EndpointError
 from syncd.store import Acceptance, Finding, Known, Store, backup, tables
-from syncd.store.database import transaction
+from syncd.store.database import snapshot
 from syncd.vault import Vault
 from tests.integration.postgres import PrivatePostgres
 
@@ -251,7 +251,7 @@ def test_a_copy_is_of_one_moment(postgres: PrivatePostgres, store_vault: Vault, 
     """On PostgreSQL every table is read as it was when the copy began; on SQLite nobody writes meanwhile."""
     one = Store.open(postgres.fresh(), store_vault, migrate=True)
     try:
-        with transaction(one._engine) as connection:
+        with snapshot(one._engine) as connection:
             backup.write(connection, store_vault, tmp_path / "copy")
             one.mark([P1])  # another connection commits
             assert connection.execute(select(tables.dirty)).all() == []
