@@ -28,7 +28,7 @@ from syncd.core.model import (
 from syncd.core.naming import IssuedName
 from syncd.errors import EndpointError
 from syncd.store import Acceptance, Finding, Known, Store, backup, tables
-from syncd.store.database import snapshot
+from syncd.store.database import snapshot, transaction
 from syncd.vault import Vault
 from tests.integration.postgres import PrivatePostgres
 
