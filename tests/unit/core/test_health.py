@@ -85,6 +85,10 @@ def test_a_district_that_is_well_gives_no_reason() -> None:
             Level.CRITICAL, "source sis: 1 of its canaries are missing from the last roster", id="canary",
         ),
         pytest.param(
+            replace(WELL, missing_required={"sis": 2}),
+            Level.WARNING, "source sis: 2 of its required persons are not in the last roster", id="required",
+        ),
+        pytest.param(
             replace(WELL, targets={"ldap": replace(WELL.targets["ldap"], good_at=ago(days=3), failed_at=ago(hours=1), why="down")}),
             Level.CRITICAL, "target ldap: could not for 3 days be used: down", id="target dead",
         ),
