@@ -57,7 +57,7 @@ _PEOPLE_ONLY = (MANAGER, "role", "campus")
 _ROLE_CELLS = ("campus", "role", "primary", "begin", "end")
 _CLASS_CELLS = ("class", "title", "campus", "role", "primary", "begin", "end", "kind")
 _CAMPUS_CELLS = ("name", "code", "kind", "parent")
-_MAY_EMPTY = frozenset({"end"})  # a role or enrolment that ended is often dropped from the file
+_MAY_EMPTY = frozenset({"end", "primary"})  # what ended is often dropped from the file; what is primary is told where it is true
 _MEANING = 2
 
 

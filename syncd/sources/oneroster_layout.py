@@ -80,8 +80,9 @@ FEEDS: Mapping[str, Mapping[str, str]] = {
     "demographics": {"birthDate": "birth_date"},
 }
 """The fields that some columns feed: what people are recognised by, and claim facts."""
-MAY_EMPTY = frozenset({"sourcedId", "status", "dateLastModified", "endDate"})
-"""Columns that are never empty, or are ordinarily emptied: a term's enrolments have ended, and the next term's have not."""
+MAY_EMPTY = frozenset({"sourcedId", "status", "dateLastModified", "endDate", "primary"})
+"""Columns that are never empty, or are ordinarily emptied: a term's enrolments have ended, and the next term's have not; who is
+primary is often told only where it is true, and ends with the class."""
 
 LAYOUTS: Mapping[str, Mapping[str, Layout]] = {
     "1.1": {"users": _layout(_USERS_11, f"{_USER_REQUIRED} orgSourcedIds role", "userIds password", needed=True)} | _SHARED,

@@ -44,7 +44,7 @@ def test_a_file_is_told_by_its_header_rows_cells_and_keys(tmp_path: Path) -> Non
     }
     assert one.repeated == {"identifier": 1, "userMasterIdentifier": 0, "username": 0}
     assert one.filled.keys().isdisjoint({"sourcedId", "status", "dateLastModified", "password"})
-    assert (found["enrollments"].filled, found["enrollments"].repeated) == ({"primary": 6, "beginDate": 4}, {})
+    assert (found["enrollments"].filled, found["enrollments"].repeated) == ({"beginDate": 4}, {})
     assert one.lacks == ()
 
 
