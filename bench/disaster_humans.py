@@ -126,7 +126,7 @@ class MassRenameInTheDirectory(_Human):
 class StateDeleted(_Human):
     """Somebody makes room and deletes the state folder: who owns which account is forgotten, everybody looks new."""
 
-    said, whole = r"linked now", True
+    said, whole = r"would be somebody's", True
 
     def strike(self, ground: Ground) -> None:
         """An empty store in the old one's place."""
