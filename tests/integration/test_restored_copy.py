@@ -112,8 +112,9 @@ def test_a_copy_a_week_old_takes_nothing_back(tmp_path: Path, own_slapd: Private
     """R9, R25: no name is issued again, no claim reopened, nothing created, renamed or disabled before all has been looked at."""
     week = live(tmp_path, own_slapd)
     before = entries(own_slapd)
-    twin = replace(week.newcomer, key="new2", number="77002", birth=date(2012, 12, 12))
-    write_roster(replace(week.roster, roster=week.roster.roster.with_students(twin)), week.folder / "roster")
+    twin = replace(week.newcomer, key="new2", number="77002", given="Zelda", birth=date(2012, 12, 12))  # of one user name
+    other = replace(week.newcomer, key="new3", number="77003", given="Ximena", family="Oyelaran", birth=date(2012, 11, 11))
+    write_roster(replace(week.roster, roster=week.roster.roster.with_students(twin, other)), week.folder / "roster")
     week.clock.turn_to(week.roster.today + timedelta(days=1))
     with lost_and_restored(week.folder, week.copy, week.clock) as district:
         planned = district.engine.plan(PIPELINE)
@@ -125,11 +126,12 @@ def test_a_copy_a_week_old_takes_nothing_back(tmp_path: Path, own_slapd: Private
         now = entries(own_slapd)
         assert {dn: text for dn, text in now.items() if dn in before} == before
         assert uid_of(district, "new2") == f"{week.taken}2"
-        assert [dn.split(",")[0] for dn in now.keys() - before.keys()] == [f"dn: uid={week.taken}2"]
+        made = {f"dn: uid={week.taken}2", f"dn: uid={uid_of(district, 'new3')}"}
+        assert {dn.split(",")[0] for dn in now.keys() - before.keys()} == made
         assert week.issued <= {row.name for row in district.store.ledger()}
         states = district.store.persons()
-        new = district.store.keys(SOURCE)[SourceKey("new2")].person
-        assert {person for person in district.store.known(TARGET) if not states[person].claimed} == {new}
+        new = {district.store.keys(SOURCE)[SourceKey(key)].person for key in ("new2", "new3")}
+        assert {person for person in district.store.known(TARGET) if not states[person].claimed} == new
         assert not locked(now) & {dn for dn in now if f"uid={week.unclaimed}," in dn or f"uid={week.taken}," in dn}
         assert district.store.audit.verify().problems == ()
 
