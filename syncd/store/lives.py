@@ -35,7 +35,7 @@ KEYED: Mapping[str, str] = {
 IMPERSONAL = frozenset(
     {
         "meta", "leases", "runs", "spent", "approvals", "freshness", "plans", "snapshots", "campuses", "classes",
-        "persons", "ledger", "images", "outcomes", "resolutions",
+        "persons", "ledger", "images", "outcomes", "resolutions", "releases",
     }
 )  # fmt: skip
 """Tables without a person's number in them: nobody is in those, or they are reached by way of another table, as told below."""
