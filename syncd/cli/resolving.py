@@ -156,7 +156,8 @@ def _resolve_one(context: typer.Context, text: str, candidate: str, because: str
     verb = Verb.MERGE if is_merge else Verb.LINK if is_link else Verb.IGNORE
     with opened(load(context.obj)) as district:
         deciding, store = district.engine.deciding, district.store
-        found = list(subjects(deciding.questions(), text, store.find_person(text)))
+        persons = store.find_person(text)
+        found = list(subjects(deciding.questions(), text, persons)) or (list[str](persons) if verb is Verb.MERGE else [])
         if len(found) > 1:
             say(f"{text!r} fits {', '.join(found)}; name one of them")
             raise Ended(Exit.NO_PERSON)

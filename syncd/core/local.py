@@ -18,6 +18,7 @@ from syncd.core.identify import resembles
 from syncd.core.mapping import Wanted
 from syncd.core.model import Campus, Person, PersonId, PopulationName, Record, Role, SourceKey, SourceName, TargetName, Value
 from syncd.core.naming import fold
+from syncd.core.resolution import United
 from syncd.core.syntax import suggestion
 
 _DAY = timedelta(days=1)
@@ -40,6 +41,7 @@ class Local:
     sealed: frozenset[str] = frozenset()
     resets: frozenset[tuple[TargetName, PersonId]] = frozenset()
     campuses: Mapping[str, Campus] = field(default_factory=dict)  # by code
+    united: Mapping[PersonId, United] = field(default_factory=dict)  # who is one with somebody else, who stays
 
     def of(self, person: PersonId) -> Sequence[Fact]:
         """What is in force for one person."""
@@ -58,6 +60,11 @@ class Local:
         """Why nothing of this person may be changed by a run: a lock, else a freeze."""
         frozen = (fact for fact in self.of(person) if fact.kind is FactKind.FREEZE)
         return self.locked(person) or next(frozen, None)
+
+    @property
+    def left_behind(self) -> dict[str, PersonId]:
+        """The names that stand on an account of somebody who is one with somebody else: not even that one is given them again."""
+        return {name: person for person, one in self.united.items() for name in one.called}
 
     def due(self, person: PersonId) -> date | None:
         """The next day on which something of this stops being so."""

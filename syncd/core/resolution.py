@@ -19,7 +19,7 @@ RecordKey = tuple[SourceName, SourceKey]
 class Verb(StrEnum):
     """What was decided of a subject and a candidate."""
 
-    MERGE = "merge"  # the record is one of the candidate's
+    MERGE = "merge"  # the record is one of the candidate's; or the person is one with the candidate, who stays
     IGNORE = "ignore"  # they have nothing to do with each other
     LINK = "link"  # the account is the person's
 
@@ -61,6 +61,18 @@ class Decisions:
 NOTHING_DECIDED = Decisions()
 
 
+@dataclass(frozen=True, slots=True)
+class United:
+    """That somebody is one with somebody else, who stays: who that is in the end, and who said so and why.
+
+    `called`: the names, as the ledger spells them, that stand on an account which was left behind.
+    """
+
+    into: PersonId
+    told: str
+    called: frozenset[str] = frozenset()
+
+
 def decisions(resolutions: Iterable[Resolution]) -> Decisions:
     """The decisions about records that these resolutions are; those withdrawn are none. The newest of two says what holds."""
     merged: dict[RecordKey, PersonId | RecordKey] = {}
@@ -84,6 +96,11 @@ def record_of(text: str) -> RecordKey | None:
     """The record that a text names; None where it names a person or an account."""
     source, slash, key = text.partition("/")
     return (SourceName(source), SourceKey(key)) if slash and ":" not in source else None
+
+
+def person_of(text: str) -> PersonId | None:
+    """The person that a text names, by our own id; None where it names something else."""
+    return PersonId(text) if text[:1] == "p" and text[1:].isascii() and text[1:].isdecimal() else None
 
 
 def account_of(text: str) -> tuple[TargetName, NativeId] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 
 from syncd.core import naming
 from syncd.core.mapping import MappingFailure
@@ -21,14 +22,16 @@ _AHEAD = 12  # counters asked for beyond the namesakes of this run: those of ear
 
 _NOBODY: Names = {}
 _SEALED = "(sealed)"
+_NOBODY_BEHIND: Mapping[str, PersonId] = MappingProxyType({})
 
 
 class Choosing:
     """Gives out names; holds the run's view of the ledger, so that two new persons never choose the same one."""
 
-    def __init__(self, store: Store, sealed: Collection[str] = ()) -> None:
+    def __init__(self, store: Store, sealed: Collection[str] = (), left_behind: Mapping[str, PersonId] = _NOBODY_BEHIND) -> None:
         self._store = store
         self._sealed = sealed  # names that are nobody's any more, not even their holder's
+        self._left_behind = left_behind  # names that stand on an account of somebody who is one with their holder
         self._holders: dict[str, str | None] = {}  # by ledger key, as far as anybody was interested
         self._apart: set[tuple[str, str]] = set()  # persons and accounts that have nothing to do with each other, as humans said
         self.reserved: dict[str, PersonId] = {}
@@ -83,6 +86,7 @@ class Choosing:
     def _ask(self, keys: Iterable[str]) -> None:
         unknown = set(keys) - self._holders.keys()
         held = self._store.holders(unknown) if unknown else {}
+        held |= {key: person for key, person in self._left_behind.items() if key in unknown}
         self._holders |= {key: _SEALED if key in self._sealed else held.get(key) for key in unknown}
 
 

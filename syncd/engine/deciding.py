@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from syncd.core.model import NativeId, PersonId, SourceName, TargetName
-from syncd.core.resolution import RecordKey, Resolution, Verb, account_of, record_of
+from syncd.core.resolution import RecordKey, Resolution, United, Verb, account_of, record_of
 from syncd.engine.lock import exclusive
 from syncd.errors import EndpointError
 from syncd.store import Finding, Store
@@ -81,11 +81,18 @@ class Deciding:
 
         `told` hears how many answers are safe by now.
         """
-        new = 0
-        for start in range(0, len(answers), TOGETHER):
-            part = answers[start : start + TOGETHER]
+        new, persons = 0, [one for answer in answers for one in answer if _is_of_two_persons(one)]
+        rest = [answer for answer in answers if not any(map(_is_of_two_persons, answer))]
+        if persons:
+            with exclusive(self._state, self._store, self._clock):  # what a run has begun with stays whose it is until it ends
+                for one in persons:
+                    self._store.uniting.unite(one)
+                    new += 1
+                    told(new)
+        for start in range(0, len(rest), TOGETHER):
+            part = rest[start : start + TOGETHER]
             new += self._store.resolutions.decide([one for answer in part for one in answer])
-            told(start + len(part))
+            told(len(persons) + start + len(part))
         return new
 
     def withdraw(self, subject: str, actor: str, because: str) -> list[Resolution]:
@@ -100,7 +107,10 @@ class Deciding:
             for one in held:
                 if done := self._is_done(one):
                     raise EndpointError(f"resolution of {subject}", done, "it cannot be taken back any more")
-            self._store.resolutions.withdraw(held, self._clock(), actor, because)
+            now = self._clock()
+            for one in filter(_is_of_two_persons, held):
+                self._store.uniting.part(one, now, actor, because)
+            self._store.resolutions.withdraw([one for one in held if not _is_of_two_persons(one)], now, actor, because)
             account_holders = [PersonId(subject)] if record_of(subject) is None else []
             self._store.mark(account_holders)
             return held
@@ -108,6 +118,9 @@ class Deciding:
     def _is_done(self, one: Resolution) -> str:
         """What was done because of a decision and stays; empty where nothing was."""
         key, account = record_of(one.subject), account_of(one.candidate)
+        if _is_of_two_persons(one):
+            run = self._store.uniting.applied_since(one)
+            return f"{run} has been applied since, with what was theirs as {one.candidate}'s" if run is not None else ""
         if key is not None:
             known = self._store.keys(key[0], {key[1]}).get(key[1])
             planned = known is not None and key in self._store.only_planned()
@@ -116,6 +129,10 @@ class Deciding:
             return ""
         mine = self._store.known(account[0], [PersonId(one.subject)]).get(PersonId(one.subject))
         return f"account {mine.native_id} on {account[0]} is theirs since a run applied it" if mine is not None else ""
+
+
+def _is_of_two_persons(one: Resolution) -> bool:
+    return one.verb is Verb.MERGE and record_of(one.subject) is None
 
 
 def _question(finding: Finding) -> Question:
@@ -144,8 +161,11 @@ class _Checking:
     _held: dict[tuple[Verb, str], list[str]] = field(default_factory=dict)  # candidates, by what was decided of which subject
     _asked: set[tuple[str, TargetName | None]] = field(default_factory=set)
     _linked: dict[TargetName, Mapping[NativeId, PersonId]] = field(default_factory=dict)
+    _united: Mapping[PersonId, United] = field(init=False)
+    _twos: set[str] = field(default_factory=set)  # persons of whom these answers say that they are one with somebody
 
     def __post_init__(self) -> None:
+        self._united = self.store.resolutions.united()
         self._candidates = {}
         for one in self.questions:
             self._candidates.setdefault(one.subject, {}).update(one.candidates)
@@ -159,6 +179,7 @@ class _Checking:
 
     def take(self, place: int, answer: Answer) -> None:
         """Check one answer."""
+        answer = self._as_meant(answer)
         problem, chosen = self._chosen(answer)
         if not problem and chosen and set(chosen) <= set(self._held.get((answer.verb, answer.subject), ())):
             self.known += 1
@@ -170,6 +191,26 @@ class _Checking:
         self._here[answer.subject] = place
         because = answer.because.strip()
         self.answers.append(tuple(Resolution(answer.verb, answer.subject, one, self.now, self.actor, because) for one in chosen))
+
+    def _as_meant(self, answer: Answer) -> Answer:
+        """The answer, about whoever stays of those who are one; of two persons, the one who goes is the subject."""
+        if answer.verb is not Verb.MERGE:
+            return answer
+        other = self._who_stays(answer.candidate)
+        if record_of(answer.subject) is not None:
+            return replace(answer, candidate=other)
+        one = self._who_stays(answer.subject)
+        gone = next((text for text in (answer.subject, answer.candidate) if PersonId(text) in self._united), None)
+        if one == other and gone is not None:  # they are one already: it is that decision again
+            return replace(answer, subject=gone, candidate=self._held[Verb.MERGE, gone][0])
+        if one not in self._everyone or other not in self._everyone or one == other:
+            return replace(answer, subject=one, candidate=other)
+        goes, stays = self.store.uniting.in_order(PersonId(one), PersonId(other))
+        return replace(answer, subject=goes, candidate=stays)
+
+    def _who_stays(self, text: str) -> str:
+        one = self._united.get(PersonId(text))
+        return one.into if one is not None else text
 
     def _chosen(self, answer: Answer) -> tuple[str, list[str]]:
         """What is wrong with the candidate, or which candidates the answer is about."""
@@ -190,6 +231,11 @@ class _Checking:
     def _problem(self, place: int, answer: Answer, chosen: Sequence[str]) -> str:
         if not answer.because.strip():
             return "say why; it is kept with who said so"
+        if answer.verb is Verb.MERGE and record_of(answer.subject) is None:
+            return self._unite(answer)
+        return self._settles(place, answer, chosen)
+
+    def _settles(self, place: int, answer: Answer, chosen: Sequence[str]) -> str:
         if answer.subject not in self._candidates:
             return f"{answer.subject} is not disputed; `syncd disputes` lists what is"
         if answer.subject in self._here:
@@ -217,7 +263,7 @@ class _Checking:
     def _merge(self, place: int, subject: str, candidate: str) -> str:
         key, other = record_of(subject), record_of(candidate)
         if key is None:
-            return f"{subject} is a person already: only a record that is nobody's yet can be merged with somebody"
+            raise AssertionError("two persons are checked by themselves")
         if candidate not in (self._everyone if other is None else self._candidates[subject]):
             return f"{candidate} is nobody {subject} can be merged with; name a person (p17) or one of the candidates"
         if self._merged.get(subject, candidate) != candidate:
@@ -231,6 +277,18 @@ class _Checking:
             return f"{end} would get two records of {key[0]} at once; decide one of the two by itself if that is so"
         self._merged[subject] = candidate
         return ""
+
+    def _unite(self, answer: Answer) -> str:
+        goes, stays = answer.subject, answer.candidate
+        for one in (goes, stays):
+            if one not in self._everyone:
+                return f"{one or 'nobody'} is nobody who is known; name two persons (p17, p23)"
+            if one in self._twos:
+                return f"{one} is in two answers; decide one of them by itself, then the other"
+        if goes == stays:
+            return f"{goes} is {stays} already"
+        self._twos |= {goes, stays}
+        return self.store.uniting.refusal(PersonId(goes), PersonId(stays), self.now)
 
     def _link(self, subject: str, candidate: str) -> str:
         account = account_of(candidate)

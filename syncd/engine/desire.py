@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 
 from syncd.core import correlate, lifecycle, naming
 from syncd.core.facts import FOUND
@@ -81,7 +81,7 @@ class Desire:
         self._missing_related: set[PersonId] = set()
         self._populations: dict[PersonId, PopulationName | None] = {}  # of those in whom the rules find an answer
         self._requests: dict[PersonId, tuple[NameRequest, ...]] = {}
-        self._choosing = Choosing(store, self._local.sealed)
+        self._choosing = Choosing(store, self._local.sealed, self._local.left_behind)
         self.findings: list[Finding] = []
 
     @property
@@ -208,6 +208,8 @@ class Desire:
         presence = self._presence(person_id, person, people, readings)
         for fact in self._local.of(person_id):
             self._find(FOUND[fact.kind], person_id, fact.told)
+        if (one := self._local.united.get(person_id)) is not None:  # an account that was left behind is closed like a leaver's
+            presence = Presence(present=False, exit=self._today - timedelta(days=1))
         if (held := self._local.holding(person_id)) is not None:
             presence, rise = replace(presence, shielded=True), None
             population = PopulationName(previous.population) if previous and previous.population else None
@@ -217,9 +219,9 @@ class Desire:
         )
         if unsure and standing.state in lifecycle.LEFT:
             blocked = ""  # an exit acts on its date: of leaving no mapping is asked (R36)
-        if held is not None:
-            standing = replace(standing, why=held.told)
-        stages = self._stages(spec, standing, person_id, person)
+        if (reason := held or one) is not None:
+            standing = replace(standing, why=reason.told)
+        stages = {} if one is not None else self._stages(spec, standing, person_id, person)
         dues = (standing.due, changes_on, self._local.due(person_id), *(stage.due for stage in stages.values()))
         due = min((day for day in dues if day is not None), default=None)
         decided = Decided(

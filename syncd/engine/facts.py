@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -65,12 +66,12 @@ class LocalFacts:
 
     def on(self, today: date) -> Local:
         """What was decided here, as of one day."""
-        facts = self._store.facts.listed()
+        facts, united = self._store.facts.listed(), self._store.resolutions.united()
         if not facts:
-            return Local(today)
+            return Local(today, united=united)
         campuses = self._store.campuses() if any(fact.kind in (FactKind.OVERRIDE, FactKind.SPONSOR) for fact in facts) else {}
         resets = self._store.facts.resets() if any(fact.kind is FactKind.LOCK for fact in facts) else ()
-        return local(facts, today, resets, campuses)
+        return replace(local(facts, today, resets, campuses), united=united)
 
     def shut_out(self, ready: Planned) -> None:
         """Close what this plan has found open of somebody locked, whatever else is to become of it."""
@@ -107,7 +108,7 @@ class LocalFacts:
         """End what is in force of this kind; how many facts that were."""
         mine = [
             fact.id
-            for fact in self._store.facts.listed([person])
+            for fact in self._store.facts.listed(self._one_human(person) if kind is FactKind.LOCK else [person])
             if fact.kind is kind and fact.ended is None and (not attribute or (fact.attribute, fact.target) == (attribute, target))
         ]
         self._store.facts.end(mine, self._clock(), actor, because)
@@ -120,15 +121,23 @@ class LocalFacts:
         A run that is under way is not waited for but for the answers to what it had sent. Raises EndpointError where the store
         cannot be written: then nobody is locked.
         """
-        self._lock(Fact(0, person, FactKind.LOCK, self._clock(), actor, because))
+        everyone = self._one_human(person)
+        for each in everyone:
+            self._lock(Fact(0, each, FactKind.LOCK, self._clock(), actor, because))
         end = time.monotonic() + patience
-        told: dict[TargetName, Shut] = {}
+        told: dict[tuple[TargetName, PersonId], Shut] = {}
         while True:
-            found = self.lockout.enforce(persons=[person])
-            told |= {one.target: one for one in found}
+            found = self.lockout.enforce(persons=everyone)
+            told |= {(one.target, one.person): one for one in found}
             if not any(one.waits for one in found) or time.monotonic() > end:
-                return [told[name] for name in sorted(told)]
+                return [told[place] for place in sorted(told)]
             time.sleep(0.5)
+
+    def _one_human(self, person: PersonId) -> list[PersonId]:
+        """Everybody who is the same human as this person, as somebody said: a lock shuts out all of them."""
+        united = self._store.resolutions.united()
+        stays = united[person].into if person in united else person
+        return [stays, *sorted(one for one, told in united.items() if told.into == stays)]
 
     def _lock(self, fact: Fact) -> None:
         for turn in range(1, _STORE_TRIES + 1):
@@ -185,6 +194,7 @@ class LocalFacts:
 
         Where `sealed`, no report tells a name they had before any more. Raises ChangeError for a name that is or was another's.
         """
+        self._must_be_whole(person)
         names = self._store.names([person]).get(person, {})
         if kind not in names:
             raise ValueError(
@@ -206,6 +216,8 @@ class LocalFacts:
     # --- checks -------------------------------------------------------------------------------------------------------
 
     def _add(self, fact: Fact) -> Fact:
+        if fact.kind is not FactKind.LOCK:
+            self._must_be_whole(fact.person)
         made = self._store.facts.add(fact)
         _log.info("fact.added", person=made.person, kind=str(made.kind))
         return made
@@ -214,6 +226,11 @@ class LocalFacts:
     def today(self) -> date:
         """The date in the district's time zone (R27)."""
         return self._clock().astimezone(self._zone).date()
+
+    def _must_be_whole(self, person: PersonId) -> None:
+        one = self._store.resolutions.united().get(person)
+        if one is not None:
+            raise ValueError(f"{person} is {one.told}; say it of {one.into}")
 
     def _must_come(self, until: date) -> None:
         if until < self.today:

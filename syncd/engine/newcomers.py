@@ -148,6 +148,9 @@ def _list(dispute: Dispute, record: Record, formerly: _Formerly, result: Found) 
 def _decided(unknown: Collection[Record], store: Store) -> Decisions:
     """What humans decided about these records; a record they were said to be one with may have become a person since."""
     decided = decisions(store.resolutions.about([spelled((record.source, record.key)) for record in unknown]))
+    united = store.resolutions.united()
+    merged = {key: united[end].into if isinstance(end, str) and end in united else end for key, end in decided.merged.items()}
+    decided = replace(decided, merged=merged)
     here = {(record.source, record.key) for record in unknown}
     others: dict[SourceName, set[SourceKey]] = {}
     for end in decided.merged.values():

@@ -80,6 +80,7 @@ from syncd.store.rows import (
     SnapshotRow,
     Wellbeing,
 )
+from syncd.store.uniting import Uniting
 from syncd.vault import Vault
 
 NO_NAMES: Mapping[str, PersonId] = MappingProxyType({})
@@ -100,6 +101,7 @@ class Store:
         self.leases = Leases(engine)
         self.quarantine = Quarantine(engine, vault)
         self.resolutions = Resolutions(engine, vault)
+        self.uniting = Uniting(engine, vault)
         self.past = Past(engine)
         self.lives = Lives(engine, vault)
         self.decisions = Decisions(engine, vault)

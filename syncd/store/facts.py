@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Row, func, or_, select, update
 from syncd.core.facts import LOCAL, Fact, FactKind
 from syncd.core.model import Account, Kind, Outcome, PersonId, Result, RunId, SourceKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
-from syncd.store import audit, codec, history, journal, reading, statements, tables, writing
+from syncd.store import audit, codec, history, journal, reading, resolutions, statements, tables, writing
 from syncd.store.database import looking, transaction
 from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Known
@@ -78,7 +78,7 @@ class Facts:
         """Every fact, of these persons or of everybody, oldest first."""
         numbers = None if persons is None else [number(person) for person in persons]
         with looking(self._engine) as connection:
-            return _listed(connection, self._vault, numbers)
+            return listed(connection, self._vault, numbers)
 
     def locked(self) -> frozenset[PersonId]:
         """Everybody who is locked; waits for no writer."""
@@ -115,11 +115,13 @@ class Facts:
         wanted = or_(table.c.kind == FactKind.SEAL, (table.c.kind == FactKind.OVERRIDE) & (table.c.attribute == "confidential"))
         with looking(self._engine) as connection:
             found = [_fact(row, self._vault) for row in connection.execute(select(table).where(wanted))]
-        return frozenset(
+            united = resolutions.united(connection, self._vault) if found else {}
+        hidden = {
             fact.person
             for fact in found
             if fact.is_in_force(today) and (fact.kind is FactKind.SEAL or fact.values["value"].lower() in ("true", "yes", "1"))
-        )
+        }
+        return frozenset(hidden | {united[person].into for person in hidden & united.keys()})
 
     def resets(self) -> set[tuple[TargetName, PersonId]]:
         """The accounts that a lock closed and nothing has opened since it ended."""
@@ -245,7 +247,7 @@ def _add(connection: Connection, vault: Vault, fact: Fact) -> Fact:
     if fact.kind in _ONE_OF_A_KIND:
         same = [
             one
-            for one in _listed(connection, vault, [number(fact.person)])
+            for one in listed(connection, vault, [number(fact.person)])
             if (one.kind, one.attribute, one.target) == (fact.kind, fact.attribute, fact.target) and one.ended is None
         ]
         _end(connection, vault, [one.id for one in same], fact.since, fact.actor, fact.because)
@@ -281,7 +283,8 @@ def _end(connection: Connection, vault: Vault, ids: Collection[int], at: datetim
         writing.mark(connection, [person_id(row.person)])
 
 
-def _listed(connection: Connection, vault: Vault, persons: Collection[int] | None) -> list[Fact]:
+def listed(connection: Connection, vault: Vault, persons: Collection[int] | None) -> list[Fact]:
+    """Every fact, of the persons with these numbers or of everybody, oldest first."""
     table = tables.facts
     if persons is None:
         return [_fact(row, vault) for row in connection.execute(select(table).order_by(table.c.seq))]

@@ -19,7 +19,7 @@ from syncd.core.model import Change, PersonId, RunId, SourceKey, SourceName, Tar
 from syncd.core.plan import digest
 from syncd.core.rendering import where
 from syncd.errors import ChangeError
-from syncd.store import audit, codec, history, remnants, tables, tombstones
+from syncd.store import audit, codec, history, remnants, resolutions, tables, tombstones
 from syncd.store.database import looking, overwriting, transaction
 from syncd.store.exposure import Exposure, exposure
 from syncd.store.reading import chunks, former_addresses, number
@@ -361,6 +361,8 @@ def _refuse(connection: Connection, vault: Vault, person: PersonId) -> None:
     here = connection.execute(select(keys.c.source).where(keys.c.person == number(person), keys.c.missing_since.is_(None))).first()
     if here is not None:
         raise ChangeError("forget", f"{person} is in the roster of {here.source} and would come back with it; nobody was forgotten")
+    for one in sorted(one for one, told in resolutions.united(connection, vault).items() if told.into == person):
+        raise ChangeError("forget", f"{one} is one with them: forget {one} first; nobody was forgotten")
     for row in connection.execute(select(links).where(links.c.person == number(person))):
         told = json.loads(vault.open(row.sealed, f"account {row.target} {row.native_id}"))
         if told is None or told[2]:

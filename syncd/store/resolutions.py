@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, or_, select, update
 
 from syncd.core.model import PersonId
-from syncd.core.resolution import Resolution, Verb
+from syncd.core.resolution import Resolution, United, Verb, person_of
 from syncd.store import audit, codec, statements, tables
-from syncd.store.database import transaction
+from syncd.store.database import looking, transaction
 from syncd.store.reading import chunks
 from syncd.vault import Vault
 
@@ -40,43 +42,77 @@ class Resolutions:
         with transaction(self._engine) as connection:
             holding = {one.told for one in _about(connection, self._vault, {one.subject for one in made}) if one.withdrawn is None}
             new = [one for one in dict.fromkeys(made) if one.told not in holding]
-            rows = [
-                {
-                    "kind": str(one.verb),
-                    "subject": one.subject,
-                    "candidate": one.candidate,
-                    "at": one.at.astimezone(UTC).isoformat(),
-                    "actor": one.actor,
-                    "sealed": self._vault.seal(codec.dumps({"because": one.because}), _context(one.subject, one.candidate)),
-                }
-                for one in new
-            ]
-            statements.add_numbered(connection, tables.resolutions, rows)
-            said = [_said("resolution", one, one.actor, one.because, one.at) for one in new]
-            audit.append_all(connection, self._vault, said)
+            remember(connection, self._vault, new)
             return len(new)
 
     def withdraw(self, made: Collection[Resolution], now: datetime, actor: str, because: str) -> int:
         """Take these decisions back; they stay, and say when, by whom and why. How many held until now."""
-        table = tables.resolutions
         with transaction(self._engine) as connection:
-            count = 0
-            for one in made:
-                told = {"because": one.because, "withdrawn_by": actor, "withdrawn_because": because}
-                sealed = self._vault.seal(codec.dumps(told), _context(one.subject, one.candidate))
-                held = update(table).where(table.c.seq == one.number, table.c.withdrawn.is_(None))
-                taken = connection.execute(held.values(withdrawn=now.astimezone(UTC).isoformat(), sealed=sealed)).rowcount
-                if taken:
-                    audit.append_all(connection, self._vault, [_said("resolution withdrawn", one, actor, because, now)])
-                count += taken
-            return count
+            return sum(take_back(connection, self._vault, one, now, actor, because) for one in made)
+
+    def united(self) -> dict[PersonId, United]:
+        """Everybody who is one with somebody else, and with whom in the end. Waits for no writer."""
+        with looking(self._engine) as connection:
+            return united(connection, self._vault)
+
+
+def remember(
+    connection: Connection,
+    vault: Vault,
+    made: Sequence[Resolution],
+    more: Mapping[str, Any] = MappingProxyType({}),
+    also: Collection[PersonId] = (),
+) -> None:
+    """Write decisions down, with what `more` is to be known of each, and put them on the chain; for these persons, too."""
+    rows = [
+        {
+            "kind": str(one.verb),
+            "subject": one.subject,
+            "candidate": one.candidate,
+            "at": one.at.astimezone(UTC).isoformat(),
+            "actor": one.actor,
+            "sealed": vault.seal(codec.dumps({"because": one.because, **more}), context(one.subject, one.candidate)),
+        }
+        for one in made
+    ]
+    statements.add_numbered(connection, tables.resolutions, rows)
+    said = [_said("resolution", one, one.actor, one.because, one.at) for one in made]
+    audit.append_all(connection, vault, [*said, *(replace(one, person=person) for person in also for one in said)])
+
+
+def take_back(connection: Connection, vault: Vault, one: Resolution, now: datetime, actor: str, because: str) -> int:
+    """Take a decision back, if it holds; it stays, and says when, by whom and why. How many held."""
+    table = tables.resolutions
+    told = {"because": one.because, "withdrawn_by": actor, "withdrawn_because": because}
+    sealed = vault.seal(codec.dumps(told), context(one.subject, one.candidate))
+    held = update(table).where(table.c.seq == one.number, table.c.withdrawn.is_(None))
+    taken = connection.execute(held.values(withdrawn=now.astimezone(UTC).isoformat(), sealed=sealed)).rowcount
+    if taken:
+        audit.append_all(connection, vault, [_said("resolution withdrawn", one, actor, because, now)])
+    return taken
+
+
+def united(connection: Connection, vault: Vault) -> dict[PersonId, United]:
+    """Everybody who is one with somebody else, and with whom in the end."""
+    table = tables.resolutions
+    persons = table.c.subject.like("p%"), table.c.subject.not_like("%/%"), table.c.subject.not_like("%:%")
+    query = select(table).where(table.c.kind == str(Verb.MERGE), table.c.withdrawn.is_(None), *persons).order_by(table.c.seq)
+    rows = {PersonId(row.subject): row for row in connection.execute(query)}
+    found: dict[PersonId, United] = {}
+    for one, row in rows.items():
+        told = json.loads(vault.open(row.sealed, context(row.subject, row.candidate)))
+        into = PersonId(row.candidate)
+        while into in rows:
+            into = PersonId(rows[into].candidate)
+        why = f"one with {into}, as {row.actor} said on {row.at[:10]}: {told['because']}"
+        found[one] = United(into, why, frozenset(told["moved"]["called"]))
+    return found
 
 
 def _said(kind: str, one: Resolution, actor: str, because: str, at: datetime) -> audit.Said:
     """What is put on the chain of a decision, with the decision itself: nobody decides unseen."""
     told = {"verb": str(one.verb), "subject": one.subject, "candidate": one.candidate, "because": because}
-    is_person = one.subject[:1] == "p" and one.subject[1:].isdecimal()
-    return audit.Said(kind, actor, told, at, person=PersonId(one.subject) if is_person else None)
+    return audit.Said(kind, actor, told, at, person=person_of(one.subject))
 
 
 def _about(connection: Connection, vault: Vault, named: Collection[str]) -> list[Resolution]:
@@ -88,7 +124,7 @@ def _about(connection: Connection, vault: Vault, named: Collection[str]) -> list
 
 
 def _resolution(row: Row[Any], vault: Vault) -> Resolution:
-    told = json.loads(vault.open(row.sealed, _context(row.subject, row.candidate)))
+    told = json.loads(vault.open(row.sealed, context(row.subject, row.candidate)))
     because = told["because"]
     if row.withdrawn:
         because = f"{because}; taken back by {told['withdrawn_by']}: {told['withdrawn_because']}"
@@ -96,5 +132,6 @@ def _resolution(row: Row[Any], vault: Vault) -> Resolution:
     return Resolution(Verb(row.kind), row.subject, row.candidate, at, row.actor, because, withdrawn, row.seq)
 
 
-def _context(subject: str, candidate: str) -> str:
+def context(subject: str, candidate: str) -> str:
+    """What the contents of a decision are bound to."""
     return f"resolution {subject} {candidate}"
