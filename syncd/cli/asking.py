@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import NoReturn
 
 from syncd.cli.console import say, say_lines
 from syncd.cli.exits import Ended, Exit
+from syncd.control import Answer, Malformed
 from syncd.core.model import PersonId, Record, RunId
 from syncd.core.rendering import Line, Masked
 from syncd.engine.planned import Planned
@@ -17,6 +19,33 @@ _STANDS = {
     "disputed": "disputed, so nothing is created or changed for it until a human has decided",
     "reject": "rejected, so whoever it is about is left alone",
 }
+
+
+class Answered(Exception):  # noqa: N818 — not an error: there is nothing more to be said
+    """Ends a verb with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.code)
+
+
+@contextmanager
+def in_words(verb: str) -> Iterator[None]:
+    """What is asked wrongly is a wrong call, and says what is near."""
+    try:
+        yield
+    except Malformed:
+        raise
+    except ValueError as error:
+        raise Malformed(f"{verb}: {error}") from error
+
+
+def whom(store: Store, text: str) -> PersonId:
+    """The one person this text names. Raises Answered where it is not exactly one."""
+    found, lines = person_named(store, text)
+    if found is None:
+        raise Answered(Answer(Exit.NO_PERSON, tuple(lines)))
+    return found
 
 
 def one_person(store: Store, text: str) -> PersonId:
@@ -32,7 +61,7 @@ def person_named(store: Store, text: str) -> tuple[PersonId | None, list[Line]]:
     """The one person this text names, or None and what is to be said of it."""
     found = store.find_person(text)
     if not found:
-        return None, _nobody(store, text)
+        return None, nobody_lines(store, text)
     if len(found) > 1:
         return None, [Line(f"{text!r} fits {len(found)} persons: {', '.join(found)}; name one of them")]
     return found[0], []
@@ -40,11 +69,12 @@ def person_named(store: Store, text: str) -> tuple[PersonId | None, list[Line]]:
 
 def nobody(store: Store, text: str) -> NoReturn:
     """Say that no person is known by this text, and what else is known by it, and end."""
-    say_lines(_nobody(store, text))
+    say_lines(nobody_lines(store, text))
     raise Ended(Exit.NO_PERSON)
 
 
-def _nobody(store: Store, text: str) -> list[Line]:
+def nobody_lines(store: Store, text: str) -> list[Line]:
+    """That no person is known by this text, and what else is known by it."""
     first = Line(f"nobody is known by {text!r}; try a source key, a user name, or the id a plan prints (p17)")
     return [first, *without_person(store, text)]
 

@@ -42,12 +42,7 @@ def undo(
 ) -> None:
     """Plan what takes a run back, or a part of it. Apply that plan like any other; the runs after it do not do it again."""
     from syncd.cli.reach import perform
-    from syncd.core.rendering import kinds_named
 
-    try:
-        kinds_named(kind or ())
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--kind") from error
     perform(context.obj, "undo", run=run, person=person, campus=campus, kind=kind, most=most)
 
 
@@ -72,7 +67,7 @@ def approve(context: typer.Context, run: HeldArgument, *, because: BecauseOption
     """Let held changes go, exactly as that plan has them: the next run applies them, and holds what is new or different."""
     from syncd.cli.reach import perform
 
-    perform(context.obj, "approve", run=run, because=_said(because), campus=campus)
+    perform(context.obj, "approve", run=run, because=because, campus=campus)
 
 
 def reject(
@@ -89,10 +84,4 @@ def reject(
     """Turn down what a plan holds: it is not made, and not offered again unless it becomes another change or is released."""
     from syncd.cli.reach import perform
 
-    perform(context.obj, "reject", run=run, because=_said(because), campus=campus, person=person)
-
-
-def _said(because: str) -> str:
-    if not because.strip():
-        raise typer.BadParameter("say why", param_hint="--because")
-    return because.strip()
+    perform(context.obj, "reject", run=run, because=because, campus=campus, person=person)

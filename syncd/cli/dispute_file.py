@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,19 +32,24 @@ class Filled:
     undecided: int = 0
 
 
-def write(questions: Iterable[Question], called: Callable[[PersonId], str], path: Path) -> int:
-    """Write a new file, readable by its owner only; how many rows. Raises FileExistsError where it is there already."""
+def rows(questions: Iterable[Question], called: Callable[[PersonId], str]) -> Iterator[list[str]]:
+    """The rows to be filled in, without their answers."""
+    for one in questions:
+        name = one.called or (called(one.person) if one.person is not None else "")
+        hidden = name == MASK and one.target is not None  # what accounts are called tells what their owner is called (R37)
+        told = "; ".join(_told(candidate, "" if hidden else why, called) for candidate, why in one.candidates.items())
+        yield [one.subject, one.target or "", name, CONFIDENTIAL if hidden else one.why, told]
+
+
+def write(asked: Iterable[Sequence[str]], path: Path) -> int:
+    """Write a new file of these rows, readable by its owner only; how many. Raises FileExistsError where it is there already."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     count = 0
     with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as file:  # the mark tells spreadsheets that it is UTF-8
         writer = csv.writer(file)
         writer.writerow((*ASKED, *ANSWERED))
-        for count, one in enumerate(questions, 1):  # noqa: B007 — the last number is the answer
-            name = one.called or (called(one.person) if one.person is not None else "")
-            hidden = name == MASK and one.target is not None  # what accounts are called tells what their owner is called (R37)
-            told = "; ".join(_told(candidate, "" if hidden else why, called) for candidate, why in one.candidates.items())
-            why = CONFIDENTIAL if hidden else one.why
-            writer.writerow([neutral(cell) for cell in (one.subject, one.target or "", name, why, told, "", "", "")])
+        for count, row in enumerate(asked, 1):  # noqa: B007 — the last number is the answer
+            writer.writerow([*map(neutral, row), *("" for _ in ANSWERED)])
         file.flush()
         os.fsync(file.fileno())
     return count
@@ -82,6 +88,11 @@ def read(path: Path, because: str = "") -> Filled:
             continue
         answers.append((rows.line_num, Answer(cells["subject"], verb, cells["candidate"], cells["because"] or because)))
     return Filled(tuple(answers), tuple(problems), undecided)
+
+
+def told(answer: Answer) -> str:
+    """An answer as one text, as `syncd resolve` is told of many."""
+    return json.dumps([answer.subject, answer.verb, answer.candidate, answer.because])
 
 
 def _text(path: Path) -> str:

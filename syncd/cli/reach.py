@@ -7,30 +7,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from syncd.assembly import opened, utc_now
-from syncd.cli.answering import answered
-from syncd.cli.console import say_json, say_lines, table
+from syncd.cli.answering import NO_DAEMON
+from syncd.cli.console import progress, say_json, say_lines, table
 from syncd.cli.exits import Ended, Exit
-from syncd.control import VERBS, Answer, Question, Value, has, plain, said
+from syncd.cli.verbs import VERBS, answered
+from syncd.control import Answer, Question, Value, has, plain, said
 from syncd.control.client import ask
 from syncd.control.peers import Peer, roles, this_process
-from syncd.control.server import NAME
+from syncd.control.place import NAME
 from syncd.control.visit import Visit
 from syncd.engine.health import Health
-from syncd.errors import ConfigError, EndpointError
+from syncd.errors import ConfigError, EndpointError, TransientError
 from syncd.settings import Config, load
 
 INSTALLED = Path("/etc/syncd")
 RUNTIME = Path("/run/syncd")
 VARIABLE = "SYNCD_SOCKET"
-_DAEMON_ONLY = frozenset({"reload", "run-now"})
+LOCKED_WITHIN = 75.0
+"""How long a daemon has to lock somebody, before whoever asked does it without: it waits for the answers that a run is to get."""
 
 
 def perform(folder: Path, verb: str, **told: Value | Sequence[str] | None) -> None:
     """Ask, print the answer, and end with its code unless that is 0."""
-    answer = reach(folder, Question(verb, plain(told)))
+    end(reach(folder, Question(verb, plain(told))))
+
+
+def end(answer: Answer) -> None:
+    """Print an answer, and end with its code unless that is 0."""
     show(answer)
     if answer.code:
         raise Ended(Exit(answer.code))
@@ -38,6 +45,7 @@ def perform(folder: Path, verb: str, **told: Value | Sequence[str] | None) -> No
 
 def show(answer: Answer) -> None:
     """Print an answer."""
+    say_lines(answer.head)
     if answer.table:
         header, *rows = answer.table
         table(header, rows)
@@ -56,7 +64,7 @@ def reach(folder: Path, question: Question) -> Answer:
         trouble = error  # an operator need not be able to read the settings: the daemon can
     asked = list(_sockets(folder, config))
     for path in asked:
-        answer = ask(path, question)
+        answer = _asked(path, question, config)
         if answer is not None:
             return answer
     if config is None and asked and not os.access(folder / "config" / "syncd.yaml", os.R_OK):
@@ -69,15 +77,30 @@ def reach(folder: Path, question: Question) -> Answer:
     return _here(config, question)
 
 
+def _asked(path: Path, question: Question, config: Config | None) -> Answer | None:
+    """The daemon's answer. A daemon that hangs keeps nobody from being locked by whoever can do it without (R33)."""
+    if question.verb != "lock":
+        return ask(path, question)
+    try:
+        return ask(path, question, LOCKED_WITHIN)
+    except (EndpointError, TransientError):
+        if config is None or not _is_writable(config):
+            raise
+        return None
+
+
+def _is_writable(config: Config) -> bool:
+    return not config.state.exists() or os.access(config.state, os.W_OK | os.X_OK)
+
+
 def is_ours(folder: Path) -> bool:
     """Whether this user can open the store, as far as can be told without opening it; settings that are wrong are told then."""
     try:
-        state = load(folder).state
+        return _is_writable(load(folder))
     except ConfigError:
         return os.access(folder / "config" / "syncd.yaml", os.R_OK)
     except OSError:
         return False
-    return not state.exists() or os.access(state, os.W_OK | os.X_OK)
 
 
 def served(folder: Path, question: Question) -> Answer | None:
@@ -98,15 +121,14 @@ def _sockets(folder: Path, config: Config | None) -> Iterator[Path]:
 
 def _here(config: Config, question: Question) -> Answer:
     peer = this_process(_owner(config))
-    if question.verb in _DAEMON_ONLY:
-        return said(
-            "no daemon runs here; start it: systemctl start syncd. `syncd sync` runs a pipeline without it", Exit.UNAVAILABLE
-        )
-    role = VERBS[question.verb].role
+    verb = VERBS[question.verb]
+    if verb.of_daemon:
+        return said(NO_DAEMON, Exit.UNAVAILABLE)
+    role = verb.role
     if not has(role, roles(peer, config.control)):
         return said(_refusal(peer, question.verb, role), Exit.NO_PERMISSION, "red")
     with opened(config) as district:
-        return answered(Visit(question, peer, district, _unknown))
+        return answered(Visit(peer, district, _unknown, lambda: nullcontext(district), progress=progress), question)
 
 
 def _refusal(peer: Peer, verb: str, role: str) -> str:

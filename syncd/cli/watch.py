@@ -20,12 +20,13 @@ def daemon(context: typer.Context) -> None:
     import logging
 
     from syncd import telemetry
-    from syncd.cli.answering import answered
+    from syncd.cli.verbs import VERBS, answered
     from syncd.daemon import Daemon
+    from syncd.daemon.desk import Service
 
     if not logging.getLogger().handlers:
         telemetry.configure()  # a daemon that says nothing cannot be looked after; `--log` says otherwise
-    Daemon(context.obj, answered=answered).run()
+    Daemon(context.obj, service=Service(VERBS, answered)).run()
 
 
 def reload(context: typer.Context) -> None:

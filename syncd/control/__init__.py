@@ -1,8 +1,8 @@
-"""Operators' verbs over the daemon's Unix socket: what may be asked, by whom, and how question and answer are written.
+"""Operators' verbs over the daemon's Unix socket: how question and answer are written, and what a right is.
 
 One question and one answer on each connection, each a line of JSON. The list of verbs is closed, and so is that of each verb's
-arguments: an argument that one side does not know is refused, for leaving out a `--campus` would approve more than was meant.
-Nothing here knows what a verb does, and nothing that is sent says who sends it: that is the kernel's word (`peers`).
+arguments (`verbs`): an argument that one side does not know is refused, for leaving out a `--campus` would approve more than was
+meant. Nothing here knows what a verb does, and nothing that is sent says who sends it: that is the kernel's word (`peers`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from enum import StrEnum
 from syncd.core.rendering import Line
 
 LONGEST_QUESTION = 64 * 1024
-"""Bytes of a question, its newline included."""
+"""Bytes of a question, its newline included, of whoever may only look."""
+LONGEST_LIST = 16 * 1024 * 1024
+"""The same of everybody else: a file of tens of thousands of decisions is checked, and taken, as one."""
 LONGEST_ANSWER = 64 * 1024 * 1024
-_MOST_VALUES = 1000
+_MOST_VALUES = 100_000
 
 Value = str | int | bool | list[str]
 
@@ -31,36 +33,6 @@ class Role(StrEnum):
     UNLOCK = "unlock"
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """Who may use a verb, and what it is told."""
-
-    role: Role
-    arguments: frozenset[str]
-
-
-def _verb(role: Role, *arguments: str) -> Verb:
-    return Verb(role, frozenset(arguments))
-
-
-VERBS: Mapping[str, Verb] = {
-    "holds": _verb(Role.VIEW, "persons"),
-    "live": _verb(Role.VIEW),
-    "shelved": _verb(Role.VIEW),
-    "status": _verb(Role.VIEW, "json"),
-    "reject": _verb(Role.OPERATE, "run", "because", "campus", "person"),
-    "release": _verb(Role.OPERATE, "key"),
-    "reload": _verb(Role.OPERATE),
-    "run-now": _verb(Role.OPERATE, "pipeline", "reconcile"),
-    "undo": _verb(Role.OPERATE, "run", "person", "campus", "kind", "most"),
-    "apply": _verb(Role.APPROVE, "run", "first"),
-    "unlock": _verb(Role.UNLOCK, "key", "because"),
-    "approve": _verb(Role.APPROVE, "run", "because", "campus"),
-    "go-live": _verb(Role.APPROVE, "target", "campus", "operation", "attribute", "withdraw", "because"),
-}
-"""Everything that can be asked over the socket."""
-
-
 class Malformed(ValueError):  # noqa: N818 — what the text is, not what went wrong here
     """The text is no question, or not one that can be answered; in words."""
 
@@ -72,40 +44,12 @@ class Question:
     verb: str
     told: Mapping[str, Value] = field(default_factory=dict)
 
-    def text(self, name: str) -> str:
-        """A text that must be there. Raises Malformed."""
-        value = self.told.get(name)
-        if not isinstance(value, str) or not value:
-            raise Malformed(f"{self.verb}: `{name}` must be a text")
-        return value
-
-    def texts(self, name: str) -> list[str]:
-        """A list of texts; none where nothing was told. Raises Malformed."""
-        value = self.told.get(name, [])
-        if not isinstance(value, list):
-            raise Malformed(f"{self.verb}: `{name}` must be a list of texts")
-        return value
-
-    def number(self, name: str, default: int) -> int:
-        """A number from 0 on. Raises Malformed."""
-        value = self.told.get(name, default)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise Malformed(f"{self.verb}: `{name}` must be a number from 0 on")
-        return value
-
-    def flag(self, name: str) -> bool:
-        """Yes or no; no where nothing was told. Raises Malformed."""
-        value = self.told.get(name, False)
-        if not isinstance(value, bool):
-            raise Malformed(f"{self.verb}: `{name}` must be true or false")
-        return value
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a verb has to say, and the exit code it ends with. `table` is a header and rows; `value` is told as JSON instead.
+    """What a verb has to say, and the exit code it ends with. `table` is a header and rows, and stands between `head` and `lines`.
 
-    `runs` names a pipeline that has something to do now; it is for the daemon, and not sent.
+    `value` is told as JSON instead. `runs` names a pipeline that has something to do now; it is for the daemon, and not sent.
     """
 
     code: int = 0
@@ -113,6 +57,7 @@ class Answer:
     table: tuple[tuple[str, ...], ...] = ()
     value: object = None
     runs: str = ""
+    head: tuple[Line, ...] = ()
 
 
 def said(text: str, code: int = 0, style: str = "") -> Answer:
@@ -120,10 +65,18 @@ def said(text: str, code: int = 0, style: str = "") -> Answer:
     return Answer(code, (Line(text, style),))
 
 
+def listed(rows: Sequence[Mapping[str, str]], nothing: str, last: str = "", *, json: bool) -> Answer:
+    """An answer of rows: as JSON, else as a table with a line below it, or a line that says that there is nothing."""
+    if json:
+        return Answer(value=[dict(row) for row in rows])
+    if not rows:
+        return said(nothing)
+    below = (Line(last),) if last else ()
+    return Answer(lines=below, table=(tuple(rows[0]), *(tuple(row.values()) for row in rows)))
+
+
 def question_of(line: bytes) -> Question:
-    """The question that a line asks. Raises Malformed in words that may be told to whoever sent it."""
-    if len(line) > LONGEST_QUESTION:
-        raise Malformed(f"a question is at most {LONGEST_QUESTION:,} bytes long")
+    """The question that a line asks, whoever answers it. Raises Malformed in words that may be told to whoever sent it."""
     try:
         told = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -131,15 +84,12 @@ def question_of(line: bytes) -> Question:
     if not isinstance(told, dict) or told.keys() != {"verb", "told"} or not isinstance(told["told"], dict):
         raise Malformed('a question looks like {"verb": "holds", "told": {}}')
     verb = told["verb"]
-    if not isinstance(verb, str) or verb not in VERBS:
-        raise Malformed(f"there is no such verb here; there are: {', '.join(sorted(VERBS))}")
-    unknown = sorted(told["told"].keys() - VERBS[verb].arguments)
-    if unknown:
-        raise Malformed(f"{verb} is not told {unknown[0][:40]!r} here: is the daemon as new as the command?")
+    if not isinstance(verb, str):
+        raise Malformed("there is no such verb here: it is no text")
     for name, value in told["told"].items():
-        listed = isinstance(value, list) and len(value) <= _MOST_VALUES and all(isinstance(one, str) for one in value)
-        if not listed and not isinstance(value, str | int | bool):
-            raise Malformed(f"{verb}: `{name}` is none of text, number, true or false, list of texts")
+        is_list = isinstance(value, list) and len(value) <= _MOST_VALUES and all(isinstance(one, str) for one in value)
+        if not is_list and not isinstance(value, str | int | bool):
+            raise Malformed(f"{verb[:40]}: `{name[:40]}` is none of text, number, true or false, list of texts")
     return Question(verb, told["told"])
 
 
@@ -153,8 +103,9 @@ def answer_line(answer: Answer) -> bytes:
     return _line(
         {
             "code": answer.code,
-            "lines": [[line.text, line.style] for line in answer.lines],
+            "head": [[line.text, line.style] for line in answer.head],
             "table": answer.table,
+            "lines": [[line.text, line.style] for line in answer.lines],
             "value": answer.value,
         }
     )
@@ -168,9 +119,9 @@ def answer_of(line: bytes) -> Answer:
     """The answer that a line holds. Raises Malformed."""
     try:
         told = json.loads(line)
-        lines = tuple(Line(str(text), str(style)) for text, style in told["lines"])
+        head, lines = (tuple(Line(str(text), str(style)) for text, style in told[name]) for name in ("head", "lines"))
         table = tuple(tuple(str(cell) for cell in row) for row in told["table"])
-        return Answer(int(told["code"]), lines, table, told["value"])
+        return Answer(int(told["code"]), lines, table, told["value"], head=head)
     except (ValueError, TypeError, KeyError, RecursionError):
         raise Malformed("the daemon's answer cannot be understood: is it as new as the command?") from None
 

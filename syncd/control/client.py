@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from contextlib import suppress
 from pathlib import Path
 
 from syncd.control import LONGEST_ANSWER, Answer, Malformed, Question, answer_of, line_of
-from syncd.control.server import address
+from syncd.control.place import named
 from syncd.errors import EndpointError, TransientError
 
 ANSWER_SECONDS = 600.0
 """How long an answer is waited for: an undo of a large run is planned meanwhile."""
 
 
-def ask(path: Path, question: Question) -> Answer | None:
+def ask(path: Path, question: Question, seconds: float = ANSWER_SECONDS) -> Answer | None:
     """What the daemon answers at this path; None where none serves there.
 
     Raises EndpointError where it may not be asked or its answer makes no sense, TransientError where it does not answer in time.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        asking.settimeout(ANSWER_SECONDS)
+        asking.settimeout(seconds)
         try:
-            name, handle = address(path)
-            try:
+            with named(path) as name:
                 asking.connect(name)
-            finally:
-                if handle is not None:
-                    os.close(handle)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             return None
         except OSError as error:
@@ -38,7 +33,7 @@ def ask(path: Path, question: Question) -> Answer | None:
         try:
             line = _line(asking)
         except TimeoutError as error:
-            raise TransientError(f"the daemon at {path} has not answered for {ANSWER_SECONDS:.0f} seconds") from error
+            raise TransientError(f"the daemon at {path} has not answered for {seconds:.0f} seconds") from error
     if not line.endswith(b"\n"):
         raise EndpointError("control", f"the daemon at {path} ended before it had answered", "look at what came of it: syncd holds")
     try:

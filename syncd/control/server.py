@@ -6,7 +6,6 @@ connect, as to the system's message bus: who is in no group is refused before a 
 
 from __future__ import annotations
 
-import os
 import socket
 import stat
 import threading
@@ -17,8 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from syncd import telemetry
-from syncd.control import LONGEST_QUESTION, VERBS, Answer, Malformed, Question, Role, answer_line, has, question_of, said
+from syncd.control import LONGEST_LIST, LONGEST_QUESTION, Answer, Malformed, Question, Role, answer_line, has, question_of, said
 from syncd.control.peers import Peer, peer_of
+from syncd.control.place import named
+from syncd.control.verbs import Verbs, meant
 from syncd.errors import EndpointError
 
 MOST, MOST_OF_ONE = 32, 4
@@ -28,9 +29,7 @@ ASK_SECONDS = 5.0
 TAKE_SECONDS = 30.0
 """How long an answer may take to be taken."""
 USAGE, TRY_LATER, NO_PERMISSION = 64, 75, 77  # sysexits(3)
-NAME = "control.sock"
 _NO_ROOM_SECONDS = 0.2
-_LONGEST_PATH = 100  # of sun_path's 108 bytes, with room for a partial name
 
 _log = telemetry.logger("control")
 
@@ -38,20 +37,9 @@ Serve = Callable[[Peer, Question], Answer]
 RolesOf = Callable[[Peer], Collection[Role]]
 
 
-def address(path: Path) -> tuple[str, int | None]:
-    """What to bind or connect to: the path itself or, where that is too long for the kernel, the same through its folder's handle.
-
-    The handle, where there is one, is to be closed by the caller. Raises OSError where there is no such folder.
-    """
-    if len(os.fsencode(path)) <= _LONGEST_PATH:
-        return str(path), None
-    handle = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return f"/proc/self/fd/{handle}/{path.name}", handle
-
-
 @contextmanager
-def listening(path: Path, mode: int, roles_of: RolesOf, serve: Serve) -> Iterator[None]:
-    """Serve operators at this path until the end; a file that a dead daemon left there is replaced.
+def listening(path: Path, mode: int, verbs: Verbs, roles_of: RolesOf, serve: Serve) -> Iterator[None]:
+    """Serve operators with these verbs at this path until the end; a file that a dead daemon left there is replaced.
 
     Raises EndpointError where somebody serves there already, or the place cannot be had.
     """
@@ -66,7 +54,7 @@ def listening(path: Path, mode: int, roles_of: RolesOf, serve: Serve) -> Iterato
             "control", f"cannot listen at {path}: {error.strerror}", "look at the folder, its owner and mode"
         ) from error
     mine = path.stat().st_ino
-    server = _Server(listener, roles_of, serve)
+    server = _Server(listener, verbs, roles_of, serve)
     thread = threading.Thread(target=server.accept, name="control", daemon=True)
     thread.start()
     try:
@@ -83,12 +71,8 @@ def listening(path: Path, mode: int, roles_of: RolesOf, serve: Serve) -> Iterato
 def _is_served(path: Path) -> bool:
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(1)
-        name, handle = address(path)
-        try:
+        with named(path) as name:
             asking.connect(name)
-        finally:
-            if handle is not None:
-                os.close(handle)
         return True
     return False
 
@@ -102,12 +86,8 @@ def _bound(path: Path, mode: int) -> socket.socket:
     partial.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        name, handle = address(partial)
-        try:
+        with named(partial) as name:
             listener.bind(name)
-        finally:
-            if handle is not None:
-                os.close(handle)
         partial.chmod(mode)
         listener.listen(MOST)
         partial.rename(path)
@@ -121,8 +101,9 @@ def _bound(path: Path, mode: int) -> socket.socket:
 class _Server:
     """The connections of one socket."""
 
-    def __init__(self, listener: socket.socket, roles_of: RolesOf, serve: Serve) -> None:
+    def __init__(self, listener: socket.socket, verbs: Verbs, roles_of: RolesOf, serve: Serve) -> None:
         self._listener = listener
+        self._verbs = verbs
         self._roles_of = roles_of
         self._serve = serve
         self._ending = threading.Event()
@@ -185,26 +166,28 @@ class _Server:
             _log.warning("control.refused", kind="connection", subject=str(peer.uid))
             return said(f"{peer.actor} is in none of the groups that `control:` in config/syncd.yaml names", NO_PERMISSION, "red")
         try:
-            line = _line(connection)
+            line = _line(connection, LONGEST_LIST if set(roles) - {Role.VIEW} else LONGEST_QUESTION)
             if line is None:
                 return None
             question = question_of(line)
-            role = VERBS[question.verb].role
+            verb = meant(self._verbs, question)
+            role = verb.role
             if not has(role, roles):
                 _log.warning("control.refused", kind=question.verb, subject=str(peer.uid))
                 return said(
                     f"{peer.actor} may not {question.verb}: that takes the group named in `control.{role}`", NO_PERMISSION, "red"
                 )
+            verb.told(question)
             return self._serve(peer, question)
         except Malformed as error:
             _log.warning("control.malformed", subject=str(peer.uid))
             return said(str(error), USAGE)
 
 
-def _line(connection: socket.socket) -> bytes | None:
+def _line(connection: socket.socket, longest: int) -> bytes | None:
     """The line that arrives in time; None where nobody asks anything. Raises Malformed where it is too long or late."""
-    end, got = time.monotonic() + ASK_SECONDS, b""
-    while b"\n" not in got:
+    end, got, piece = time.monotonic() + ASK_SECONDS, bytearray(), b""
+    while b"\n" not in piece:
         left = end - time.monotonic()
         if left <= 0:
             raise Malformed(f"a question must arrive within {ASK_SECONDS:g} seconds")
@@ -214,10 +197,10 @@ def _line(connection: socket.socket) -> bytes | None:
         except TimeoutError:
             continue
         got += piece
-        if len(got) > LONGEST_QUESTION:
-            raise Malformed(f"a question is at most {LONGEST_QUESTION:,} bytes long")
+        if len(got) > longest:
+            raise Malformed(f"a question is at most {longest:,} bytes long")
         if not piece:
             if got:
                 raise Malformed("a question ends with a newline")
             return None
-    return got.partition(b"\n")[0]
+    return bytes(got.partition(b"\n")[0])

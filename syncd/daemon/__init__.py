@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -30,13 +30,12 @@ from syncd import telemetry
 from syncd.assembly import Clock, Running, Watch, migrate_store, opened, utc_now
 from syncd.control import Answer, Malformed, Question, Role, said
 from syncd.control.peers import Peer, roles
-from syncd.control.server import NAME
+from syncd.control.place import NAME
 from syncd.control.server import listening as listening_to_operators
-from syncd.control.visit import Handler
 from syncd.core.health import Freshness, Kind
 from syncd.core.schedule import Cron
 from syncd.daemon.authorship import SIGNAL, loaded, started, taken_up
-from syncd.daemon.desk import BUG, Desk, unanswered
+from syncd.daemon.desk import BUG, Desk, Service
 from syncd.daemon.herald import Herald, is_heard
 from syncd.daemon.metrics import Metrics
 from syncd.daemon.notify import Notifier
@@ -71,7 +70,7 @@ class Daemon:
     """One district's daemon. `run` returns when it was told to end."""
 
     def __init__(
-        self, folder: Path, *, clock: Clock = utc_now, notifier: Notifier | None = None, answered: Handler = unanswered
+        self, folder: Path, *, clock: Clock = utc_now, notifier: Notifier | None = None, service: Service | None = None
     ) -> None:
         self._folder = folder
         self._clock = clock
@@ -89,7 +88,9 @@ class Daemon:
         self._herald = Herald(lambda: self._district, self.health, clock)
         self._version = version("syncd")
         self._reloading = threading.Lock()
-        self._desk = Desk(lambda: self._district, self.health, self._reload, self._run_now, answered, self._alone)
+        self._service = service or Service()
+        answered = self._service.answered
+        self._desk = Desk(lambda: self._district, self.health, self._reload, self._run_now, answered, self._alone, self._apart)
         self._scheduler: BackgroundScheduler
 
     # --- from beginning to end ----------------------------------------------------------------------------------------
@@ -117,7 +118,8 @@ class Daemon:
             if (address := parsed_address(config.health.listen)) is not None:
                 app = ops(self._how, self._not_ready, self._metrics.text)
                 port = whole.enter_context(listening(app, *address))
-            whole.enter_context(listening_to_operators(*_socket(config), self._roles, self._answered))
+            socket = _socket(config)
+            whole.enter_context(listening_to_operators(*socket, self._service.verbs, self._roles, self._answered))
             self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
             started(self._district.store, files, self._clock())
             self._schedule()
@@ -357,7 +359,7 @@ class Daemon:
             if self._stopping.is_set():
                 return
             try:  # on connections of its own: a run's are the run's
-                with opened(self._district.config, clock=self._clock) as district:
+                with self._apart() as district:
                     with suppress(Busy):  # whose run will find out itself what came of what it has sent
                         district.engine.resume()
                     district.engine.facts.lockout.enforce()
@@ -403,6 +405,10 @@ class Daemon:
             yield
         finally:
             self._working.release()
+
+    def _apart(self) -> AbstractContextManager[Running]:
+        """The district on connections of its own: a run's are the run's."""
+        return opened(self._district.config, clock=self._clock)
 
     def _answered(self, peer: Peer, question: Question) -> Answer:
         try:

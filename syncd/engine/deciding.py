@@ -131,6 +131,11 @@ class Deciding:
         return f"account {mine.native_id} on {account[0]} is theirs since a run applied it" if mine is not None else ""
 
 
+def waits_for_runs(checked: Checked) -> bool:
+    """Whether these answers can only be remembered while no run is under way: they make two persons one."""
+    return any(_is_of_two_persons(one) for answer in checked.answers for one in answer)
+
+
 def _is_of_two_persons(one: Resolution) -> bool:
     return one.verb is Verb.MERGE and record_of(one.subject) is None
 

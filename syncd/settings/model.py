@@ -245,12 +245,21 @@ class Control:
     Where a group does not exist here, root and the user the state belongs to have its right, and nobody else.
     """
 
-    view: str = field(default="syncd-view", metadata={"doc": "Look: `holds`, `shelved`, `status`. The other three may look, too."})
+    view: str = field(
+        default="syncd-view",
+        metadata={"doc": "Look: `holds`, `status`, `runs`, `explain`, `facts` and the like. The other three may look, too."},
+    )
     operate: str = field(
         default="syncd-operate",
-        metadata={"doc": "Run now, reload, plan an undo, reject, release. So may root and the state's user."},
+        metadata={"doc": "Run now, reload, plan an undo, reject, release, retry, lock. So may root and the state's user."},
     )
-    approve: str = field(default="syncd-approve", metadata={"doc": "Approve what is held, and apply stored plans."})
+    approve: str = field(
+        default="syncd-approve",
+        metadata={
+            "doc": "Approve what is held, apply stored plans, and decide what no source tells: override, freeze, sponsor, rename, "
+            "resolve, rollover."
+        },
+    )
     unlock: str = field(default="syncd-unlock", metadata={"doc": "Unlock whom somebody locked."})
 
 

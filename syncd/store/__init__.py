@@ -83,7 +83,8 @@ from syncd.store.rows import (
 from syncd.store.uniting import Uniting
 from syncd.vault import Vault
 
-NO_NAMES: Mapping[str, PersonId] = MappingProxyType({})
+Names = Mapping[str, PersonId]
+NO_NAMES: Names = MappingProxyType({})
 NOTHING_SPENT: Mapping[Cell, int] = MappingProxyType({})
 
 
@@ -322,13 +323,8 @@ class Store:
         with transaction(self._engine) as connection:
             return writing.mint(connection, keys)
 
-    def reserve(
-        self, run: RunId, names: Mapping[str, PersonId], now: datetime, *, again: Mapping[str, PersonId] = NO_NAMES
-    ) -> None:
-        """Names for persons (R9). Raises ChangeError where somebody else has one.
-
-        What of `again` was promised before is promised by this run from now on.
-        """
+    def reserve(self, run: RunId, names: Names, now: datetime, *, again: Names = NO_NAMES) -> None:
+        """Names for persons (R9); what of `again` is promised already is by this run. Raises ChangeError for somebody else's."""
         with transaction(self._engine) as connection:
             writing.reserve(connection, self._vault, run, names, now.astimezone(UTC))
             writing.promise_again(connection, run, again)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,14 @@ from syncd.cli.actor import actor
 from syncd.cli.exits import Exit
 from syncd.demo.district import District
 from syncd.demo.slapd import PrivateSlapd
-from syncd.demo.tour import write_roster
+from syncd.demo.tour import SOURCE, TARGET, write_roster
 from syncd.engine.approving import AUTHOR
 from syncd.settings import load
 from tests.integration.test_daemon import WIDE, edit, numbers, of_today, serving, settled, syncd, waited_for
 
 AS_SOMEBODY = """
-import io, json, os, sys
-import syncd.cli.answering, syncd.cli.reach, syncd.cli.decide, syncd.cli.watch, syncd.daemon.timing  # read while it may
+import _strptime, io, json, os, sys
+import syncd.cli.reach, syncd.cli.decide, syncd.cli.dispute_file, syncd.cli.watch, syncd.daemon.timing  # read while it may
 from syncd.cli import main
 for line in sys.stdin:
     user, group, login, *words = json.loads(line)
@@ -192,6 +193,53 @@ def test_operators_undo_reject_and_reload_and_a_killed_daemon_leaves_nothing_in_
         assert author(room).endswith("mail (uid 8)")
         service.process.send_signal(signal.SIGHUP)
         waited_for(lambda: author(room).endswith("unknown (signal)"))
+
+
+def test_what_people_decide_goes_over_the_socket_by_right_and_in_their_name(room: Room) -> None:
+    """R39: each verb by whoever has its group, with words naming the group for everybody else; what is done is theirs by name."""
+    edit(room.folder, "unlock: syncd-unlock", "unlock: games")
+    key = a_student(room)
+    until, why = ("--until", f"{date.today() + timedelta(days=9)}"), ("--because", "a good reason")  # noqa: DTZ011 — any day to come
+    by_right = {
+        MAIL: [("lock", key, *why), ("retry", "--target", "ldap")],
+        GAMES: [("unlock", key, *why)],
+        DAEMON: [
+            ("override", key, "preferred_given", "Zed", *until, *why),
+            ("override", key, "preferred_given", "--end", *why),
+            ("freeze", key, *until, *why),
+            ("unfreeze", key, *why),
+            ("rename", key, "zedzed", "--sealed", *why),
+            ("rollover", "start", *until, *why),
+            ("rollover", "end"),
+        ],
+    }
+    wants = {MAIL: "operate", GAMES: "unlock", DAEMON: "approve"}
+    with serving(room.folder) as service:
+        for who, verbs in by_right.items():
+            for words in verbs:
+                for other in (MAN, MAIL if who == DAEMON else DAEMON):
+                    code, told = room.ask(other, *words)
+                    named = f"group named in `control.{wants[who]}`" in told
+                    assert (code, named) == (Exit.NO_PERMISSION, True), (other, words, told)
+                code, told = room.ask(who, *words)
+                assert code == Exit.DONE, (words, told)
+        looks = [["facts", key], ["disputes"], ["quarantine"], ["rollover", "preview"], ["runs"], ["show"], ["explain", key]]
+        for words in looks:
+            assert room.ask(MAN, *words)[0] == Exit.DONE, words
+            assert room.ask(BIN, *words)[0] == Exit.NO_PERMISSION, words
+        told = room.ask(MAN, "facts", key)[1]
+        assert ("lock" in told, "mail (uid 8)" in told, "games (uid 5)" in told, "daemon (uid 1)" in told) == (True,) * 4
+        assert not [line for line in service.log if "Traceback" in str(line) or line["event"] == "control.failed"]
+    with opened_store(load(room.folder)) as store:
+        actors = {entry.kind: entry.actor for entry in store.audit.entries()}
+        assert (actors["lock"], actors["end of lock"], actors["rename"]) == ("mail (uid 8)", "games (uid 5)", "daemon (uid 1)")
+
+
+def a_student(room: Room) -> str:
+    """The key of one who has an account."""
+    with opened_store(load(room.folder)) as store:
+        linked = store.known(TARGET)
+        return next(key for key, one in sorted(store.keys(SOURCE).items()) if one.person in linked and key.startswith("stu-"))
 
 
 def author(room: Room) -> str:

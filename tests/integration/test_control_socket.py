@@ -7,17 +7,20 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from syncd.cli.verbs import VERBS
 from syncd.control import (
+    LONGEST_LIST,
     LONGEST_QUESTION,
-    VERBS,
     Answer,
     Malformed,
     Question,
@@ -32,7 +35,9 @@ from syncd.control import (
 )
 from syncd.control.client import ask
 from syncd.control.peers import Peer, peer_of, roles, this_process
+from syncd.control.place import named
 from syncd.control.server import MOST_OF_ONE, listening
+from syncd.control.verbs import meant
 from syncd.core.rendering import Line
 from syncd.errors import EndpointError
 from syncd.settings import Control
@@ -49,7 +54,7 @@ def echo(peer: Peer, question: Question) -> Answer:
 @contextmanager
 def served(path: Path, serve: Serve = echo, *, may: frozenset[Role] = frozenset(Role)) -> Iterator[Path]:
     """A socket at this path, on which everybody has these roles."""
-    with listening(path, 0o600, lambda _: may, serve):
+    with listening(path, 0o600, VERBS, lambda _: may, serve):
         yield path
 
 
@@ -63,12 +68,10 @@ def path(tmp_path: Path) -> Path:
 
 def raw(path: Path, *pieces: bytes, end: bool = True) -> bytes:
     """What is answered to these bytes."""
-    name, handle = server.address(path)
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(20)
-        asking.connect(name)
-        if handle is not None:
-            os.close(handle)
+        with named(path) as name:
+            asking.connect(name)
         try:
             for piece in pieces:
                 asking.sendall(piece)
@@ -108,8 +111,11 @@ def test_a_question_is_answered_with_the_users_number_from_the_kernel(path: Path
         (b'{"verb": "approve", "told": {"campuses": ["1"]}}\n', "is not told 'campuses' here"),
         (b'{"verb": "holds", "told": {"persons": {"a": 1}}}\n', "none of text"),
         (b'{"verb": "approve", "told": {"campus": [1]}}\n', "none of text"),
+        (b'{"verb": "approve", "told": {"because": "x"}}\n', "approve: `run` must be told"),
+        (b'{"verb": "approve", "told": {"run": "r1", "because": " "}}\n', "approve: say why"),
+        (b'{"verb": "freeze", "told": {"key": "p1", "because": "x", "until": "soon"}}\n', "freeze: `until` is a day"),
         (b'{"verb": "holds", "told": {}}', "ends with a newline"),
-        (b"x" * (LONGEST_QUESTION + 1), "bytes long"),
+        (b"x" * (LONGEST_LIST + 1), "bytes long"),
     ],
 )
 def test_what_is_no_question_is_refused_in_words(path: Path, line: bytes, why: str) -> None:
@@ -121,12 +127,32 @@ def test_what_is_no_question_is_refused_in_words(path: Path, line: bytes, why: s
         assert ask(path, HOLDS) is not None
 
 
+def test_whoever_may_only_look_asks_short_questions(path: Path) -> None:
+    """A file of decisions is long; nobody else has a reason to keep so much of the daemon's memory."""
+    with served(path, may=frozenset({Role.VIEW})):
+        answer = answer_of(raw(path, b"x" * (LONGEST_QUESTION + 1)))
+        assert answer.code == 64
+        assert "bytes long" in answer.lines[0].text
+        assert ask(path, HOLDS) is not None
+    with served(path):
+        answer = ask(path, Question("resolve", {"rows": ["x" * 50] * 20_000}))
+        assert answer == said(f"{os.geteuid()} resolve")
+
+
+def told_of(annotation: object) -> object:
+    """A value that an argument may have."""
+    values = {str: "x", bool: True, int: 1, date: "2026-12-31", Sequence[str]: ["x"]}
+    return values.get(annotation) or next(values[kind] for kind in get_args(annotation) if kind in values)  # type: ignore[call-overload]  # a type is a key
+
+
 def test_an_argument_that_one_side_does_not_know_is_never_left_out() -> None:
     """An approval for one campus, asked of a daemon that knows no `--campus`, would approve all of them."""
-    for verb, told in VERBS.items():
+    for name, verb in VERBS.items():
         with pytest.raises(Malformed, match="is the daemon as new as the command"):
-            question_of(line_of(Question(verb, {"novel": "x"})))
-        assert question_of(line_of(Question(verb, dict.fromkeys(told.arguments, "x")))).verb == verb
+            verb.told(question_of(line_of(Question(name, {"novel": "x"}))))
+        given = {argument: told_of(one.annotation) for argument, one in verb.arguments.items()}
+        question = question_of(line_of(Question(name, given)))  # type: ignore[arg-type]  # of every kind one
+        assert verb.told(question).keys() == verb.arguments.keys()
 
 
 @given(st.binary(max_size=300))
@@ -134,6 +160,8 @@ def test_any_bytes_are_a_question_or_malformed(line: bytes) -> None:
     """Parsing never ends in anything else."""
     try:
         question = question_of(line)
+        verb = meant(VERBS, question)
+        verb.told(question)
     except Malformed:
         return
     assert question.verb in VERBS
@@ -143,23 +171,30 @@ _LEAF = st.one_of(st.none(), st.booleans(), st.integers(), st.just(0.5), st.text
 _JSON = st.one_of(_LEAF, st.lists(_LEAF, max_size=3), st.dictionaries(st.sampled_from("ab"), _LEAF, max_size=2))
 
 
-@given(st.sampled_from(sorted(VERBS)), st.dictionaries(st.sampled_from(["run", "campus", "persons", "most", "key"]), _JSON))
+_NAMES = sorted({name for verb in VERBS.values() for name in verb.arguments})
+
+
+@given(st.sampled_from(sorted(VERBS)), st.dictionaries(st.sampled_from(_NAMES), _JSON))
 def test_any_values_are_typed_or_malformed(verb: str, told: dict[str, object]) -> None:
     """What a verb reads is of the type it reads, or it is refused."""
+    arguments = VERBS[verb].arguments
+    told = {name: value for name, value in told.items() if name in arguments}
     try:
         question = question_of(json.dumps({"verb": verb, "told": told}).encode())
-        found = [*question.texts("campus"), question.text("run"), question.text("key")]
-        assert all(isinstance(one, str) for one in found)
-        assert isinstance(question.flag("persons"), bool)
-        assert question.number("most", 3) >= 0
+        found = VERBS[verb].told(question)
     except Malformed:
-        pass
+        return
+    assert found.keys() == told.keys()
+    for name, value in found.items():
+        kinds = {str(kind) for kind in get_args(arguments[name].annotation)} | {str(arguments[name].annotation)}
+        assert str(type(value)) in kinds or (isinstance(value, list) and all(isinstance(one, str) for one in value))
 
 
 @given(st.integers(0, 200), st.lists(st.tuples(st.text(), st.text())), st.lists(st.lists(st.text())))
 def test_an_answer_comes_out_as_it_went_in(code: int, lines: list[tuple[str, str]], table: list[list[str]]) -> None:
     """Whatever is in a text: newlines, quotes, half of a surrogate pair."""
-    answer = Answer(code, tuple(Line(*line) for line in lines), tuple(map(tuple, table)))
+    told = tuple(Line(*line) for line in lines)
+    answer = Answer(code, told, tuple(map(tuple, table)), head=told[:1])
     assert answer_line(answer).count(b"\n") == 1
     assert answer_of(answer_line(answer)) == answer
 
@@ -178,7 +213,7 @@ def test_whoever_hangs_or_floods_keeps_nobody_else_waiting(path: Path, monkeypat
     """A question that never ends is ended; more of one user than may be are refused at once, and have a place again after that."""
     monkeypatch.setattr(server, "ASK_SECONDS", 1.0)
     with served(path), ExitStack() as open_ones:
-        name, handle = server.address(path)
+        name = open_ones.enter_context(named(path))
         silent = []
         for _ in range(MOST_OF_ONE):
             asking = open_ones.enter_context(socket.socket(socket.AF_UNIX))
@@ -197,8 +232,6 @@ def test_whoever_hangs_or_floods_keeps_nobody_else_waiting(path: Path, monkeypat
             if answer is not None and answer.code == 0:
                 break
         assert answer == said(f"{os.geteuid()} holds")
-        if handle is not None:
-            os.close(handle)
 
 
 def test_a_verb_that_takes_long_keeps_no_other_waiting(path: Path) -> None:
@@ -244,11 +277,8 @@ def test_a_role_gives_itself_and_the_view(role: Role) -> None:
 
 def test_what_a_dead_daemon_left_is_replaced_and_a_living_one_is_not(path: Path) -> None:
     """A kill leaves the file; what is no socket is left alone."""
-    name, handle = server.address(path)
-    with socket.socket(socket.AF_UNIX) as dead:
+    with socket.socket(socket.AF_UNIX) as dead, named(path) as name:
         dead.bind(name)
-    if handle is not None:
-        os.close(handle)
     assert ask(path, HOLDS) is None
     with served(path):
         assert ask(path, HOLDS) is not None

@@ -15,6 +15,7 @@ import pytest
 
 from syncd.cli import main
 from syncd.cli.cells import neutral, plain
+from syncd.cli.dispute_file import rows as dispute_rows
 from syncd.cli.dispute_file import write
 from syncd.cli.exits import Exit
 from syncd.core.model import Kind
@@ -301,7 +302,7 @@ def test_a_name_that_is_a_formula_is_not_computed(district: World) -> None:
     listed = district.engine.deciding.questions()
     assert [one.called for one in listed] == ["Ada Abara"]
     path = district.folder / "disputes.csv"
-    write([replace(listed[0], called="=HYPERLINK(1)", subject="sis/=1")], lambda _: "", path)
+    write(dispute_rows([replace(listed[0], called="=HYPERLINK(1)", subject="sis/=1")], lambda _: ""), path)
     [row] = rows(path)
     assert (row["name"], row["subject"]) == ("'=HYPERLINK(1)", "sis/=1")
 

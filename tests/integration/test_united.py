@@ -19,8 +19,8 @@ from syncd.demo.slapd import PrivateSlapd
 from syncd.engine.deciding import Answer
 from syncd.errors import ChangeError, EndpointError
 from syncd.store import Known
-from syncd.targets.ldap import Ldap
 from syncd.store.history import password_context
+from syncd.targets.ldap import Ldap
 from syncd.vault import Credentials
 from tests.conftest import as_admin, config_for
 from tests.fixtures.engine_world import LDAP, World, found, kinds, pupil, told, world
