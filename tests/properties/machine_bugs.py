@@ -101,7 +101,7 @@ CALM = _night()
 """Nothing happens. As the first night of a history: everybody's account is made, and the evidence begins."""
 
 GATHER, DESIRE, MATCHING = "syncd.engine.gather", "syncd.engine.desire", "syncd.engine.matching"
-CHOOSING = "syncd.engine.choosing"
+CHOOSING, OWNERS = "syncd.engine.choosing", "syncd.engine.owners"
 PLANNED, RESOLVE = "syncd.engine.planned", "syncd.engine.resolve"
 LIFECYCLE, PLAN, ORDER = "syncd.core.lifecycle", "syncd.core.plan", "syncd.core.order"
 JOURNAL = "syncd.store.journal"
@@ -239,8 +239,8 @@ BUGS = (
         (
             Place(f"{RESOLVE}:_create", "if hit is None or change.after is None:", "if hit is None or change.after:"),
             Place(
-                f"{MATCHING}:Matching._settle_unlinked",
-                "hits = self._asked(everything) if listing is None",
+                f"{OWNERS}:Owning.settle",
+                "hits = self._answers(everything) if listing is None",
                 "hits = (lambda _: ()) if True",
             ),
         ),
