@@ -54,6 +54,7 @@ def credentials(slapd: PrivateSlapd) -> Credentials:
 
 
 Ldif = Callable[[str], None]
+_NO_SUCH_OBJECT = 32  # RFC 4511, 4.1.9
 
 
 def run_as(
@@ -89,10 +90,20 @@ def void(_: object) -> None:
 
 
 def fresh_base(server: PrivateSlapd) -> str:
-    """A new, empty part of the tree with the containers Students, Staff, Groups and Disabled."""
-    base = f"ou=t{uuid.uuid4().hex[:12]},{SUFFIX}"
-    units = [base, *(f"ou={name},{base}" for name in ("Students", "Staff", "Groups", "Disabled"))]
-    as_admin(server, "ldapadd", ldif="".join(f"dn: {unit}\nobjectClass: organizationalUnit\n\n" for unit in units))
+    """A new, empty part of the tree with the containers Students, Staff, Groups and Disabled.
+
+    slapd 2.5.13 has answered "no such object" here for the child of what it had added a moment before (twice in some ten thousand,
+    seen 2026-11; why is not known, its refint overlay at work in the background is suspected). Another part is begun then, once;
+    nothing else is tried again.
+    """
+    for last in (False, True):
+        base = f"ou=t{uuid.uuid4().hex[:12]},{SUFFIX}"
+        units = [base, *(f"ou={name},{base}" for name in ("Students", "Staff", "Groups", "Disabled"))]
+        ldif = "".join(f"dn: {unit}\nobjectClass: organizationalUnit\n\n" for unit in units)
+        run = run_as(server, ADMIN_DN, server.password("admin"), "ldapadd", ldif=ldif)
+        if run.returncode != _NO_SUCH_OBJECT or last:
+            break
+    assert run.returncode == 0, f"{run.stdout}{run.stderr}"
     return base
 
 
