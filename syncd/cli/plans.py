@@ -186,6 +186,10 @@ def applied_lines(applied: Applied, masked: Masked, most: int = 20) -> Iterator[
             yield Line(f"  … and {len(report.failures) - most:,} more refusals: syncd show {applied.run}", "red")
         if report.cut_short:
             yield Line(f"  {target}: told to end; what was sent is recorded, the next run does the rest", "yellow")
+        if report.waiting:
+            yield Line(
+                f"  {target}: {report.waiting:,} people wait for the target it comes after; the next run sends them", "yellow"
+            )
         if report.stopped:
             yield Line(f"  {target} sat the rest of this run out: {report.stopped}", "red")
     yield from held_lines([str(finding) for finding in applied.findings], (), applied.run)

@@ -6,7 +6,7 @@ every later caller use these two. What is decided is decided in `core`; what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -19,9 +19,9 @@ from syncd.core import health as core_health
 from syncd.core import mapping, plan
 from syncd.core.health import Freshness
 from syncd.core.local import Local
-from syncd.core.model import Account, Outcome, PersonId, RunId, SourceName, TargetName
+from syncd.core.model import Change, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
-from syncd.engine import explain, gather, health, planned, shapes
+from syncd.engine import explain, gather, health, planned, shapes, turns
 from syncd.engine.adopting import Adopting
 from syncd.engine.approving import Approved, Approving, unnamed
 from syncd.engine.carry_out import CarryOut, Report
@@ -397,7 +397,7 @@ class Engine:
             lease.renew()
             told(outcome)
 
-        reports = {name: self._carry_out(ready, name, heard, held) for name in ready.plans}
+        reports = turns.carried_out(ready, held, self._config, store, partial(self._carry_out, ready, heard))
         for name, report in reports.items():
             if whole and report.complete and store.first_apply(name) == BEGUN:
                 store.set_first_apply(name, ENDED)
@@ -432,8 +432,7 @@ class Engine:
         true = settled if ready.stopped else settled | (ready.decided.keys() - set(held) - owing)
         self._store.settle(settled, [ready.decided[person].state for person in true & ready.moving()])
 
-    def _carry_out(self, ready: Planned, name: TargetName, told: Told, held: Collection[PersonId]) -> Report:
-        changes = planned.without(ready.plans[name], held).changes
+    def _carry_out(self, ready: Planned, told: Told, name: TargetName, changes: Sequence[Change]) -> Report:
         if not changes:
             return Report()  # and no connector is built, no protocol loaded
         carrier = CarryOut(
@@ -590,11 +589,7 @@ class Engine:
                 self._mappings,
                 self._config.district.display,
                 self.facts.on(self.today),
-                self._refer,
+                lambda target, account: self._targets[target].reference(account),
             )
             for person in self._store.find_person(key)
         ]
-
-    def _refer(self, target: TargetName, account: Account) -> str | None:
-        """What an attribute of this target that names the account holds."""
-        return self._targets[target].reference(account)

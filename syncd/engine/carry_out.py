@@ -53,6 +53,7 @@ class Report:
     owed: Counter[PersonId] = field(default_factory=Counter)  # steps that open or close an account and have not landed
     stopped: EndpointError | TransientError | None = None
     cut_short: bool = False  # the program was told to end before everything was sent
+    waiting: int = 0  # people whose outcome on another target comes first, and is not there
     left_alone: int = 0  # after so many refusals, the error budget, nothing more was sent; 0 while it lasted
 
     @property

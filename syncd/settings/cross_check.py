@@ -86,6 +86,7 @@ def cross_check(parts: Parts) -> Iterator[Trouble]:
     """Everything wrong between the parts."""
     yield from _misnamed(parts)
     yield from _shared(parts)
+    yield from _misordered(parts)
     yield from _misplaced(parts)
     yield from _out_of_range(parts)
 
@@ -223,6 +224,24 @@ def _shared(parts: Parts) -> Iterator[Trouble]:
                 if owner != name:
                     why = f"'{wanted}' belongs to the pipeline '{owner}' already; name all that shares it in that pipeline"
                     yield ("pipelines", name, kind, rank), why
+
+
+def _misordered(parts: Parts) -> Iterator[Trouble]:
+    """Targets that come after one that is not there, is run by another pipeline, or comes after them itself."""
+    after = {name: settings.after for name, settings in parts.targets.items() if settings.after is not None}
+    for name, first in after.items():
+        at = ("targets", name, "after")
+        others = sorted({*parts.names["targets"]} - {name})
+        if first not in others:
+            yield at, f"no other target '{first}'{suggestion(first, others)}"
+            continue
+        if any((name in one.targets) != (first in one.targets) for one in parts.pipelines.values()):
+            yield at, f"'{first}' is not in the pipeline of '{name}': targets of two pipelines know nothing of each other's runs"
+        chain: list[str] = [name]
+        while (following := after.get(chain[-1])) is not None and following not in chain:
+            chain.append(following)
+        if following == name:
+            yield at, f"a ring: {' comes after '.join((*chain, name))}; none of them could begin"
 
 
 def _misplaced(parts: Parts) -> Iterator[Trouble]:

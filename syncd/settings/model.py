@@ -119,6 +119,13 @@ class TargetSettings:
             "linked accounts any more is taken for a read right that was lost, and the target sits the run out."
         },
     )
+    after: TargetName | None = field(
+        default=None,
+        metadata={
+            "doc": "Another target of the same pipeline that comes first. Whoever has no account there yet though they should, or "
+            "was refused something there in this run, waits for the next one here; what closes an account never waits."
+        },
+    )
     rate: float | None = field(default=None, metadata={"doc": "Requests per second at most; unset: as fast as it answers."})
     error_budget: int = field(
         default=25, metadata={"doc": "After this many refused changes the target is left alone for the rest of the run."}

@@ -30,7 +30,7 @@ Now = Callable[[Collection[NativeId], Iterable[str]], Mapping[NativeId, Observed
 
 _BATCH = 500
 _ASKED = 50  # names in one filter
-_PATIENCE = 5.0
+_PATIENCE = 20.0
 _PAUSE = 0.02
 _ALREADY = {Kind.ADD_MEMBER: ATTRIBUTE_OR_VALUE_EXISTS, Kind.REMOVE_MEMBER: NO_SUCH_ATTRIBUTE}
 
@@ -112,22 +112,25 @@ class Memberships:
         left = {write.subject: _told(reply) for write, reply in pipeline.run(writes)}
         return "; ".join(f"{group} still holds the old name: {why}" for group, why in left.items() if why)
 
-    def settled(self, renamed: Collection[str]) -> str:
+    def settled(self, renamed: Mapping[str, str | None]) -> str:
         """Wait until no group holds these old members; what went wrong, or the empty string.
 
         slapd's refint overlay rewrites members after it has answered the rename (seen with 2.5.13, 2026-11). Taking the new name
-        out of a group before that finds nothing to take out, and the member is back a moment later. Given up only when a while has
-        passed in which none of the names went.
+        out of a group before that finds nothing to take out, and the member is back a moment later. When a while has passed in
+        which none of the names went, the rest is rewritten from here: after its client was killed it has been seen to pause for
+        nine seconds, what it has not done yet is gone when slapd restarts, and where both do it, the second finds nothing to do.
         """
         old = sorted(renamed)
         try:
             for start in range(0, len(old), _ASKED):
                 left, end = len(old) - start, time.monotonic() + _PATIENCE
-                while groups := self._holding(old[start : start + _ASKED]):
+                while self._holding(old[start : start + _ASKED]):
                     if time.monotonic() > end:
                         before, left = left, sum(1 for name in old[start:] if self._holding([name]))
                         if left >= before:
-                            return f"{groups[0]} still holds an old name; where no refint overlay is, set references_kept_by: syncd"
+                            rest = old[start:]
+                            why = self.follow({name: renamed[name] for name in rest})
+                            return why if any(self._holding([name]) for name in rest) else ""
                         end = time.monotonic() + _PATIENCE
                     time.sleep(_PAUSE)
         except (TransientError, EndpointError) as error:

@@ -21,7 +21,7 @@ from syncd.targets import ldap_ber as ber
 from syncd.targets.ldap import Ldap, LdapConfig
 from syncd.targets.target import Target
 from syncd.vault import Credentials
-from tests.conftest import Ldif, as_admin, config_for, run_as, write_secret
+from tests.conftest import Ldif, as_admin, config_for, fresh_base, run_as, write_secret
 from tests.contract.target_contract import SCOPE, account, no_password, place
 
 Answering = Callable[[ssl.SSLSocket, int, int], None]
@@ -420,13 +420,13 @@ def test_trouble_while_a_request_is_made_is_that_change_s_outcome(
     assert [outcome.failure for outcome in outcomes if outcome.change.kind is Kind.CREATE_GROUP] == [Failure.WAITS]
 
 
-@pytest.mark.parametrize("patience", [5.0, 0.2], ids=["quick", "slow"])
+@pytest.mark.parametrize("patience", [20.0, 0.2, 0.0], ids=["quick", "slow", "not waited for"])
 def test_somebody_renamed_and_taken_out_of_a_group_in_one_run_is_out(
     ldap: Ldap, monkeypatch: pytest.MonkeyPatch, patience: float
 ) -> None:
     """R20: a campus change renames first and then takes out. slapd's refint rewrites members after it answered the rename.
 
-    However long that takes in all: it is waited for as long as it goes on.
+    However long that takes in all: it is waited for as long as it goes on, and then done from here.
     """
     monkeypatch.setattr("syncd.targets.ldap_groups._PATIENCE", patience)
     group = ldap.canonical_group("cn=old,ou=groups")
@@ -441,6 +441,29 @@ def test_somebody_renamed_and_taken_out_of_a_group_in_one_run_is_out(
         (read,) = ldap.read_groups([group])
         time.sleep(0.1)
     assert read.members == frozenset()
+
+
+def test_a_server_that_was_to_rewrite_members_and_does_not_is_waited_for_and_then_helped(
+    own_slapd: PrivateSlapd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R19: what refint had still to do when slapd was restarted, or where there is none, is done from here."""
+    monkeypatch.setattr("syncd.targets.ldap_groups._PATIENCE", 0.2)
+    own_slapd.stop()
+    overlays = [*(own_slapd.folder / "conf").rglob("olcOverlay=*refint.ldif"), *(own_slapd.folder / "conf").rglob("*memberof.ldif")]
+    assert len(overlays) == 2
+    for overlay in overlays:
+        overlay.unlink()
+    own_slapd.start()
+    ldap = Ldap("t", config_for(own_slapd, fresh_base(own_slapd)), Credentials(own_slapd.credentials))
+    group = ldap.canonical_group("cn=old,ou=groups")
+    list(ldap.apply([Change(TargetName("t"), Kind.CREATE_GROUP, "test", group=group)], no_password))
+    people = {o.native_id: o.change.after for o in ldap.apply(creates(ldap, 120), no_password) if o.native_id and o.change.after}
+    list(ldap.apply([changed(Kind.ADD_MEMBER, one, told, group=group) for one, told in people.items()], no_password))
+    moves = [changed(Kind.MOVE, one, place(told), replace(place(told), rdn=f"{told.rdn}x")) for one, told in people.items()]
+    assert {(outcome.result, outcome.why) for outcome in ldap.apply(moves, no_password)} == {(Result.DONE, "")}
+    (read,) = ldap.read_groups([group])
+    ldap.close()
+    assert read.members == set(people)
 
 
 @pytest.mark.parametrize("kept_by", ["server", "syncd"])
