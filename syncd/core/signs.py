@@ -6,7 +6,7 @@ wrong. One such person is life. Which changes a mapping makes of it does not mat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -53,19 +53,27 @@ class Sign:
         return (Cell(source, self.what), *(Cell(source, self.what, campus, self.population) for campus in self.campuses))
 
 
-def told_otherwise(before: Sequence[Record], now: Sequence[Record]) -> Iterator[tuple[SourceName, str]]:
-    """What is told otherwise of one person, by source: of each record now, against the one that it follows."""
+def told_otherwise(
+    before: Sequence[Record], now: Sequence[Record], gone: Collection[tuple[SourceName, SourceKey]] = ()
+) -> Iterator[tuple[SourceName, str]]:
+    """What is told otherwise of one person, by source: of each record now, against the one that it follows.
+
+    `gone` are keys that the last accepted roster told of no more: those of a roster system that was left, for one.
+    """
     by_key = {(record.source, record.key): record for record in before}
     for record in now:
-        earlier = by_key.get((record.source, record.key)) or _only(before, record.source, {one.key for one in now})
+        earlier = by_key.get((record.source, record.key)) or _followed(before, record.source, {one.key for one in now}, gone)
         if earlier is not None:
             for what in sorted(_compared(earlier.fields, record.fields)):
                 yield record.source, what
 
 
-def _only(before: Iterable[Record], source: SourceName, keys: set[SourceKey]) -> Record | None:
+def _followed(
+    before: Iterable[Record], source: SourceName, keys: set[SourceKey], gone: Collection[tuple[SourceName, SourceKey]]
+) -> Record | None:
     """The one record of that source which is told no more: under another key now, of a person who was recognised."""
     left = [record for record in before if record.source == source and record.key not in keys]
+    left = [record for record in left if (source, record.key) not in gone] or left
     return left[0] if len(left) == 1 else None
 
 

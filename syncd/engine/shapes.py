@@ -317,6 +317,8 @@ def signs_of(
         and (person in waiting or any((record.source, record.key) in changed for record in records))
     }
     before = store.records(asked)
+    several = store.keys_of({person for person, records in before.items() if len(records) > 1})
+    gone = {(key.source, key.key) for keys in several.values() for key in keys if key.missing_since is not None}
     found: list[Sign] = []
     for person in sorted(asked | (came_from.keys() & people.records.keys())):
         state, records = people.states[person], people.records[person]
@@ -324,7 +326,7 @@ def signs_of(
         # Who moves is told of by both campuses (R11): the rows of the one may be right where those of the other are not.
         campuses = tuple(sorted({came_from.get(person, state.campus), decided[person].state.campus}))
         if person in asked:
-            for source, what in signs.told_otherwise(before.get(person, ()), records):
+            for source, what in signs.told_otherwise(before.get(person, ()), records, gone):
                 found.append(Sign(source, what, person, campuses, population))
             if state.population and decided[person].state.population != state.population:
                 found.append(Sign(records[0].source, POPULATION, person, campuses, population))

@@ -63,6 +63,16 @@ def test_somebody_recognised_under_another_key_is_compared_with_who_they_were() 
     assert list(told_otherwise([record("s1")], [record("u9", student_number="510001")])) == [(SIS, NUMBERS)]
 
 
+def test_a_new_key_follows_the_one_that_was_told_last_not_one_of_a_system_that_was_left() -> None:
+    """After a cut-over everybody has an old key besides; numbers that change then are numbers that change."""
+    known = [record("s1", student_number="410001"), record("u9", student_number="510001")]
+    again = [record("x5", student_number="8510001")]
+    assert list(told_otherwise(known, again, {(SIS, SourceKey("s1"))})) == [(SIS, NUMBERS)]
+    assert list(told_otherwise(known, [record("x5", student_number="510001")], {(SIS, SourceKey("s1"))})) == []
+    assert list(told_otherwise(known[:1], again, {(SIS, SourceKey("s1"))})) == [(SIS, NUMBERS)]  # who comes back under another
+    assert not list(told_otherwise(known, again))  # which of two is not known
+
+
 def test_a_new_source_has_nothing_to_be_compared_with() -> None:
     """The first record of a source is no sign."""
     assert not list(told_otherwise([record()], [Record(SourceName("hr"), SourceKey("e1"), {"given": "Anna"})]))
