@@ -19,7 +19,7 @@ from syncd.core.mapping import Wanted
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
 from syncd.core.plan import Desired, Holding
 from syncd.engine import passwords
-from syncd.engine.resolve import resolve
+from syncd.engine.resolve import moves, resolve
 from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.store.history import password_context
@@ -360,6 +360,7 @@ class CarryOut:
         asked = [ById(one.native_id) for one in known.values()]
         now = {observed.native_id: observed for _, observed in self._target.lookup(asked, self._scope)} if asked else {}
         changes: list[Change] = []
+        self._target.follow(moves(name, known.values(), now))  # groups may hold their old names yet
         for person in sorted(self._stale):
             one = known.get(person)
             observed = now.get(one.native_id) if one is not None else None

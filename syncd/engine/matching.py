@@ -25,6 +25,7 @@ from syncd.engine.desire import Decided
 from syncd.engine.observing import Sight, read
 from syncd.engine.owners import Owners, Owning
 from syncd.engine.places import placed
+from syncd.engine.resolve import moves
 from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.store import Finding, Known, Store
 from syncd.targets import Scope
@@ -226,6 +227,7 @@ class Matching:
     def _holdings(self, known: Mapping[PersonId, Known], seen: Sight | None, *, trusting: bool) -> dict[PersonId, Holding]:
         """What everybody holds: as it was seen, or, `trusting`, as it was last known of whom nothing was told."""
         owned = {group for one in known.values() for group in one.account.groups} if not trusting else set()
+        unsure = self._follow_moves(known, seen) if seen is not None and not trusting else set()
         members = {group.name: group.members for group in self._target.read_groups(owned)} if owned else {}
         holdings: dict[PersonId, Holding] = {}
         for person, one in known.items():
@@ -235,7 +237,7 @@ class Matching:
                     holdings[person] = Holding(one.native_id, one.account, one.account.enabled or one.disabled_by_us)
                 continue
             groups = one.account.groups
-            if not trusting:
+            if not trusting and person not in unsure:
                 groups = frozenset(name for name in groups if one.native_id in members.get(name, ()))
             account = replace(observed.account, groups=groups)
             ours = one.disabled_by_us
@@ -247,6 +249,16 @@ class Matching:
             if account != one.account or ours != one.disabled_by_us:
                 self._result.links.append(replace(one, account=account, disabled_by_us=ours))
         return holdings
+
+    def _follow_moves(self, known: Mapping[PersonId, Known], seen: Sight) -> set[PersonId]:
+        """See to it that groups hold the present names of those who are found elsewhere than they were known.
+
+        Somebody else moved them, or a run that was killed did, and the server may be slow to rewrite members, or never do it. Read
+        as they are, those groups would have lost them; and a member that nobody owns any more stays for ever. Comes back: of whom
+        the groups cannot be told.
+        """
+        moved = moves(self._name, known.values(), seen.listing)
+        return {change.person for change in moved if change.person is not None} if self._target.follow(moved) else set()
 
     def _remember_names(self, listing: Mapping[NativeId, Observed], linked: Mapping[NativeId, PersonId]) -> None:
         """Every name seen on the target goes into the ledger, under whoever holds it (R9)."""

@@ -6,13 +6,13 @@ and is planned anew. A create is told from somebody else's account at the same p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from syncd.core.model import Account, Change, Failure, Kind, Observed, Outcome, Result, TargetName
+from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, Outcome, Result, TargetName
 from syncd.errors import EndpointError, StoreError, TransientError
-from syncd.store import Intention, Store
+from syncd.store import Intention, Known, Store
 from syncd.targets import ById, ByLocation, Question, Scope
 from syncd.targets.target import Target
 
@@ -49,6 +49,16 @@ def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store:
             outcome = _outcome(change, seen=_seen(one, questions, found))
             renamed = change.kind in _RENAMES and outcome.result is Result.DONE
             yield one.seq, replace(outcome, why=followed) if renamed else outcome
+
+
+def moves(target: TargetName, known: Iterable[Known], there: Mapping[NativeId, Observed]) -> list[Change]:
+    """How accounts that are found elsewhere than they were known came there, as changes: for Target.follow()."""
+    return [
+        Change(target, Kind.MOVE, "found there", one.person, one.native_id, one.account, found.account)
+        for one in known
+        if (found := there.get(one.native_id)) is not None
+        and (found.account.container, found.account.rdn) != (one.account.container, one.account.rdn)
+    ]
 
 
 def _seen(one: Intention, questions: Mapping[int, Question], found: Mapping[Question, Observed]) -> bool:
