@@ -68,11 +68,11 @@ systemd_at_hand() {
   apt_install systemd
 }
 
-# A Samba domain controller for the Active Directory tests: the programs and what a domain is made from; nothing of it is started.
+# A Samba domain controller for the Active Directory tests and `script/demo --ad`: the programs and what a domain is made from; nothing of it is started.
 samba_at_hand() {
   if [ -x /usr/sbin/samba ] && [ -d /usr/share/samba/setup/ad-schema ]; then return 0; fi
   if ! can_install; then
-    fail 'the tests need a Samba domain controller: apt-get install samba-ad-dc samba-ad-provision (nothing has to be running)'
+    fail 'this needs a Samba domain controller: apt-get install samba-ad-dc samba-ad-provision (nothing has to be running)'
   fi
   apt_install samba-ad-dc samba-ad-provision
 }

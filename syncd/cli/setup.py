@@ -142,9 +142,10 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    ad: Annotated[bool, typer.Option("--ad", help="On a private Active Directory domain: Samba's, which needs root.")] = False,
 ) -> None:
     """Show the main job on a made-up district and a private directory server, from nothing to one explained account."""
     from syncd.cli.voice import Printed
     from syncd.demo.tour import Options, tour
 
-    tour(Options(students, staff, campuses, seed, keep, folder), Printed())
+    tour(Options(students, staff, campuses, seed, keep, folder, ad), Printed())

@@ -1,4 +1,4 @@
-"""The main job on a made-up district and a private directory server, told as it happens.
+"""The main job on a made-up district and a private directory server, OpenLDAP or a domain controller, told as it happens.
 
 Everything is the production path: the starting settings with the server's address filled in, TLS, the store, the engine, real
 rosters. Only the clock is the demo's own, because three weeks must pass in a minute. How it is printed is the caller's business.
@@ -26,8 +26,10 @@ from typing import Protocol
 from syncd.assembly import Running, migrate_store, opened
 from syncd.core.lifecycle import State
 from syncd.core.model import Outcome, PersonId, SourceName, TargetName
+from syncd.demo import domain
 from syncd.demo.district import District, Event
 from syncd.demo.oneroster_writer import write_oneroster, write_supplements
+from syncd.demo.samba import PrivateSamba, missing
 from syncd.demo.slapd import INSTALL, SERVICE_DN, SUFFIX, PrivateSlapd, find_binaries
 from syncd.engine import RECONCILE
 from syncd.engine.explain import Explanation
@@ -39,6 +41,7 @@ from syncd.vault import STATE_KEY
 SOURCE, TARGET, PIPELINE = SourceName("sis"), TargetName("ldap"), "main"
 WEEKS = 3
 _SMALL = 300
+_BUG = "this is a bug: please report the output above"
 _ENOUGH = (signal.SIGINT, signal.SIGTERM)
 _TELLING = ("moved", "renamed", "preferred", "returned")  # what makes an account worth explaining, best first
 _NIGHT = time(8, 0)  # UTC: the small hours in Texas
@@ -54,7 +57,12 @@ class Options:
     seed: int = 1
     keep: bool = False
     folder: Path | None = None
+    ad: bool = False
+    cache: Path | None = None  # where servers are kept that were unpacked or made
     first_day: date = date(2026, 9, 1)
+
+
+Server = PrivateSlapd | PrivateSamba
 
 
 class Voice(Protocol):
@@ -102,15 +110,24 @@ def tour(options: Options, voice: Voice) -> None:
         else:
             folder = options.folder.absolute()
             folder.mkdir(parents=True, exist_ok=True)
-        server = _server(folder, voice)
+        voice.title("Setting up")
+        cache = options.cache or _cache()
+        server = _domain(folder, cache) if options.ad else _server(folder, cache, voice)
         if server is not None:
             closing.enter_context(server)
-            voice.say(f"A private OpenLDAP server listens on {server.secure_url}, with a certificate of its own.")
+            what = "Active Directory domain controller (Samba's)" if options.ad else "OpenLDAP server"
+            voice.say(f"A private {what} listens on {server.secure_url}, with a certificate of its own.")
         roster = District.generate(options.seed, options.campuses, options.students, options.staff, first_day=options.first_day)
         settle_in(folder, server, roster, voice.say)
+        if isinstance(server, PrivateSamba):
+            domain.make_units(server)
+            domain.delegate(folder, server, voice.say)
         clock = Night(roster.today)
         district = closing.enter_context(opened(load(folder), clock=clock))
-        _Tour(district, clock, folder / "roster", roster, server, voice).run()
+        story = _Tour(district, clock, folder / "roster", roster, server, voice)
+        if isinstance(server, PrivateSamba):
+            story.target, story.own = TargetName(domain.NAME), tuple(domain.users(server))
+        story.run()
         if options.keep and server is not None:
             voice.say(f"\nThe server stays up until Ctrl-C; everything is in {folder}.")
             signal.pthread_sigmask(signal.SIG_BLOCK, _ENOUGH)
@@ -120,18 +137,27 @@ def tour(options: Options, voice: Voice) -> None:
 # --- setting up -------------------------------------------------------------------------------------------------------
 
 
-def _server(folder: Path, voice: Voice) -> PrivateSlapd | None:
-    voice.title("Setting up")
+def _cache() -> Path:
+    """Where servers are kept: a clone keeps what it unpacks; an installed syncd uses the user's cache."""
     here = Path(__file__).resolve().parents[2]
-    ours = (here / "pyproject.toml").is_file()  # a clone keeps what it unpacks; an installed syncd uses the user's cache
-    binaries = find_binaries((here / ".cache" if ours else Path.home() / ".cache" / "syncd") / "slapd")
+    return here / ".cache" if (here / "pyproject.toml").is_file() else Path.home() / ".cache" / "syncd"
+
+
+def _domain(folder: Path, cache: Path) -> PrivateSamba:
+    if why := missing():
+        raise EndpointError("demo", why)
+    return PrivateSamba(folder / "samba", cache / "samba")
+
+
+def _server(folder: Path, cache: Path, voice: Voice) -> PrivateSlapd | None:
+    binaries = find_binaries(cache / "slapd")
     if binaries is None:
         voice.say(f"There is no slapd here and none can be unpacked ({INSTALL} would do): the demo writes into memory instead.")
         return None
     return PrivateSlapd(folder / "slapd", binaries)
 
 
-def settle_in(folder: Path, server: PrivateSlapd | None, roster: District, say: Callable[[str], None]) -> None:
+def settle_in(folder: Path, server: Server | None, roster: District, say: Callable[[str], None]) -> None:
     """Everything `syncd init` and an administrator would do: settings, credentials, store, the first roster."""
     people = len(roster.roster.students) + len(roster.roster.staff)
     small = people < _SMALL  # one leaver of a small school is a large share of it
@@ -143,12 +169,15 @@ def settle_in(folder: Path, server: PrivateSlapd | None, roster: District, say: 
         "targets.ldap.ca_file": str(server.ca_file) if server else "",
     }
     write_starting_set(folder, {"config/syncd.yaml": answers})
-    _name_the_server(folder / "config" / "syncd.yaml", server)
+    if isinstance(server, PrivateSamba):
+        domain.write_into_domain(folder, domain.target(server), domain.mapping())
+    else:
+        _name_the_server(folder / "config" / "syncd.yaml", server)
     credentials = folder / "credentials"
     credentials.mkdir(mode=0o700)
     _write_secret(credentials / STATE_KEY, secrets.token_hex(32))
     if server is not None:
-        _write_secret(credentials / "ldap_bind", server.password())
+        _write_secret(credentials / (domain.CREDENTIAL if isinstance(server, PrivateSamba) else "ldap_bind"), server.password())
     migrate_store(load(folder))
     (folder / "roster").mkdir()
     write_roster(roster, folder / "roster")
@@ -194,8 +223,10 @@ class _Tour:
     clock: Night
     rosters: Path
     roster: District
-    server: PrivateSlapd | None
+    server: Server | None
     voice: Voice
+    target: TargetName = TARGET
+    own: tuple[str, ...] = ()  # the domain's own accounts, which were there before
 
     def run(self) -> None:
         """Tell it all."""
@@ -227,10 +258,9 @@ class _Tour:
         planned = self.district.engine.plan(PIPELINE, RECONCILE)
         self.voice.plan(planned, self.district, 5)
         if planned.changes:
-            raise EndpointError("demo", "the directory is not what was written", "this is a bug: please report the output above")
+            raise EndpointError("demo", "the directory is not what was written", _BUG)
         self.apply(planned)
-        if self.server is not None:
-            self.look_with_another_client(self.server)
+        self.look_with_another_client()
 
     def weeks(self) -> list[Event]:
         """Three weeks of a district's life, a roster each week; all that happened."""
@@ -259,7 +289,7 @@ class _Tour:
         if applied is not None and planned.changes:
             self.voice.applied(applied, self.district)
         if applied is None or applied.failed:
-            raise EndpointError("demo", "the plan was held or partly refused", "this is a bug: please report the output above")
+            raise EndpointError("demo", "the plan was held or partly refused", _BUG)
 
     def who_has_no_account(self) -> None:
         """Accounts = persons - disputed - not yet due, each of the others with its reason."""
@@ -278,7 +308,7 @@ class _Tour:
         store = self.district.store
         known_keys = store.keys(SOURCE)
         owners = {str(key): known.person for key, known in known_keys.items()}
-        known = store.known(TARGET)
+        known = store.known(self.target)
         states = store.persons()
         told = {finding.detail.get("key") or finding.person: finding for finding in store.findings()}
         found = []
@@ -300,7 +330,7 @@ class _Tour:
     def one_account(self, events: Sequence[Event]) -> None:
         """Why one account is as it is: somebody who moved or was renamed, so that there is a history to tell."""
         self.voice.title("One account, explained")
-        known = self.district.store.known(TARGET)
+        known = self.district.store.known(self.target)
         owners = {str(key): one.person for key, one in self.district.store.keys(SOURCE).items()}
         telling = sorted(
             (event for event in events if owners.get(event.key) in known),
@@ -316,21 +346,42 @@ class _Tour:
         if self.server is not None:
             self.voice.title("Look for yourself")
             self.voice.say("while the server is up; `--keep` leaves it up, until Ctrl-C:\n")
-            self.voice.say(self.server.ldapsearch_line())
+            server = self.server
+            self.voice.say(domain.users_line(server) if isinstance(server, PrivateSamba) else server.ldapsearch_line())
 
-    def look_with_another_client(self, server: PrivateSlapd) -> None:
-        """What the distribution's own client sees must be what syncd remembers: accounts, and who belongs to which group."""
-        known = self.district.store.known(TARGET).values()
+    def look_with_another_client(self) -> None:
+        """What somebody else's client sees must be what syncd remembers: accounts, and who belongs to which group."""
+        if self.server is None:
+            return
+        known = self.district.store.known(self.target).values()
+        memberships = sum(len(one.account.groups) for one in known)
+        if isinstance(self.server, PrivateSamba):
+            names = {one.account.attributes["sAMAccountName"][0] for one in known}
+            self._counted(self.server, names, memberships)
+            return
         seen = {
-            "accounts": sum(line.startswith("dn:") for line in _ldapsearch(server, "(objectClass=inetOrgPerson)", "1.1")),
+            "accounts": sum(line.startswith("dn:") for line in _ldapsearch(self.server, "(objectClass=inetOrgPerson)", "1.1")),
             "memberships": sum(
-                line.startswith("member: uid=") for line in _ldapsearch(server, "(objectClass=groupOfNames)", "member")
+                line.startswith("member: uid=") for line in _ldapsearch(self.server, "(objectClass=groupOfNames)", "member")
             ),
         }
-        remembered = {"accounts": len(known), "memberships": sum(len(one.account.groups) for one in known)}
+        remembered = {"accounts": len(known), "memberships": memberships}
         self.voice.say(f"ldapsearch finds {seen['accounts']:,} accounts and {seen['memberships']:,} memberships of them in groups.")
         if seen != remembered:
-            raise EndpointError("demo", f"syncd remembers {remembered}, ldapsearch finds {seen}", "this is a bug: please report it")
+            raise EndpointError("demo", f"syncd remembers {remembered}, ldapsearch finds {seen}", _BUG)
+
+    def _counted(self, server: PrivateSamba, names: set[str], memberships: int) -> None:
+        """Every name in the domain is the domain's own or that of an account syncd remembers, and the other way round."""
+        listed, found = domain.users(server), domain.memberships(server)
+        self.voice.say(f"$ samba-tool user list | wc -l\n{len(listed)}\n")
+        self.voice.say(
+            f"{len(listed):,} users = {len(names):,} accounts of syncd's + {len(self.own)} that are the domain's own "
+            f"({', '.join(self.own)}). They have {found:,} memberships in groups, by Samba's own reading."
+        )
+        strangers, absent = set(listed) - names - set(self.own), {*names, *self.own} - set(listed)
+        if strangers or absent or len(listed) != len(names) + len(self.own) or found != memberships:
+            why = f"samba-tool lists {len(strangers)} users syncd does not know, and not {len(absent)} that it knows"
+            raise EndpointError("demo", f"{why}; of {memberships} memberships {found} are there", _BUG)
 
 
 def _ldapsearch(server: PrivateSlapd, condition: str, attribute: str) -> list[str]:

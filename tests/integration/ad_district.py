@@ -9,6 +9,7 @@ from pathlib import Path
 
 from syncd.cli import main
 from syncd.demo.district import District
+from syncd.demo.domain import write_into_domain
 from syncd.demo.samba import DOMAIN, SERVICE, PrivateSamba
 from syncd.demo.tour import settle_in
 from tests.conftest import write_secret
@@ -22,10 +23,6 @@ def settle(folder: Path, district: District, server: PrivateSamba, base: str, ur
     settle_in(folder, None, district, lambda _: None)
     shown = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     target, mapping = (next(text for text in shown if text.startswith(begin)) for begin in ("targets:\n  ad:\n", "target: ad\n"))
-    (folder / "mappings" / "ldap.yaml").unlink()
-    (folder / "mappings" / "ad.yaml").write_text(mapping.replace("@district.example", f"@{DOMAIN}"))
-    people = folder / "mappings" / "people.yaml"
-    people.write_text(people.read_text().replace("unique_in: [uid]", "unique_in: [sAMAccountName]"))
     for old, new in (
         (r"urls: .*", f"urls: {json.dumps(list(urls) or [server.secure_url])}"),
         (r"ca_file: .*", f"ca_file: {server.ca_file}"),
@@ -33,10 +30,7 @@ def settle(folder: Path, district: District, server: PrivateSamba, base: str, ur
         (r"base: .*", f'base: "{base}"\n    receive_timeout: 30'),
     ):
         target = re.sub(old, new, target)
-    settings = folder / "config" / "syncd.yaml"
-    before, _, rest = settings.read_text().partition("targets:\n  ldap:\n")
-    limits = "    # How much may change in 24 hours." + rest.partition("    # How much may change in 24 hours.")[2]
-    settings.write_text(f"{before}{target}{limits.replace('[ldap]', '[ad]')}")
+    write_into_domain(folder, target, mapping.replace("@district.example", f"@{DOMAIN}"))
     write_secret(folder / "credentials" / "ad_bind", server.password())
 
 
