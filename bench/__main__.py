@@ -16,6 +16,7 @@ from bench import (
     disasters_told,
     first_plan,
     ground,
+    ground_domain,
     kills,
     mapped,
     million,
@@ -100,6 +101,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         "disasters, year: what is held, what not",
     )
     parser.add_argument("--reduced", action="store_true", help="disasters, year: as small as in the tests")
+    parser.add_argument("--ad", action="store_true", help="disasters: those of an Active Directory domain, in a real one")
     parser.add_argument("--seed", type=int, default=SCORING, help="year: another year")
     parser.add_argument("--page", type=Path, metavar="FILE", help="disasters, year: write the page of the documentation")
     parser.add_argument("--one", action="append", metavar="NAME", help="disasters: only this; repeatable")
@@ -130,10 +132,11 @@ def _suite(arguments: argparse.Namespace) -> int:
     console = Console(stderr=arguments.json, highlight=False, width=_WIDTH + 40)
     try:
         if arguments.group == "disasters":
-            extent = ground.REDUCED if arguments.reduced else ground.FULL
-            outcomes = disasters_told.measured(find_servers(), extent, arguments.one or ())
+            where = ground_domain if arguments.ad else ground
+            extent = where.REDUCED if arguments.reduced else where.FULL
+            outcomes = disasters_told.measured(find_servers(), extent, arguments.one or (), in_a_domain=arguments.ad)
             if arguments.page:
-                disasters_told.write_page(outcomes, extent, arguments.page)
+                disasters_told.write_page(outcomes, extent, arguments.page, in_a_domain=arguments.ad)
             console.print(disasters_told.as_table(outcomes))
             for line in disasters_told.in_words(outcomes):
                 console.print(line, soft_wrap=True)

@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from types import ModuleType
 from typing import ClassVar
 
 from bench.ground import Ground, Night, Site
@@ -55,6 +57,16 @@ class Disaster:
         del before, after, ground
         yield from ()
 
+    def heal(self, ground: Ground) -> bool:
+        """Put right what was wrong. Whether that can be: the next night's run must then do all that was due, and nothing else."""
+        del ground
+        return False
+
+    def wrong_healed(self, after: Mapping[str, Seen]) -> Iterator[str]:
+        """What else is wrong after that night; nothing usually."""
+        del after
+        yield from ()
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -76,10 +88,20 @@ class Outcome:
 
 
 def registered() -> list[Disaster]:
-    """Every disaster, by group."""
+    """Every disaster of a district in a slapd, by group."""
     from bench import disaster_hosts, disaster_humans, disaster_settings, disaster_sources, disaster_targets  # noqa: PLC0415 — they build on this module
 
-    modules = (disaster_sources, disaster_targets, disaster_settings, disaster_hosts, disaster_humans)
+    return _of(disaster_sources, disaster_targets, disaster_settings, disaster_hosts, disaster_humans)
+
+
+def registered_in_a_domain() -> list[Disaster]:
+    """Every disaster of a district in an Active Directory domain."""
+    from bench import disaster_domain  # noqa: PLC0415 — as above
+
+    return _of(disaster_domain)
+
+
+def _of(*modules: ModuleType) -> list[Disaster]:
     return [
         one()
         for module in modules
@@ -109,6 +131,7 @@ def play(site: Site, disaster: Disaster) -> Outcome:
         held = max((night.held for night in ground.nights), default=0)
         said, unsaid = _said(disaster, ground)
         problems += unsaid
+        problems += [f"once it was put right: {problem}" for problem in _play_healed(disaster, ground, before)]
     problems += [f"twin: {problem}" for problem in _play_twin(site, disaster)]
     return Outcome(
         disaster.id,
@@ -142,6 +165,22 @@ def _play_twin(site: Site, disaster: Disaster) -> Iterator[str]:
         updated = _updated(ground, after)
         if updated < len(ground.changed):
             yield f"only {updated} of {len(ground.changed)} truly changed people were updated"
+
+
+def _play_healed(disaster: Disaster, ground: Ground, before: Mapping[str, Seen]) -> Iterator[str]:
+    if not disaster.heal(ground):
+        return
+    ground.clock.now += timedelta(days=1)
+    night = ground.sync(disaster.kind)
+    if night.error is not None:
+        yield f"failed: {night.error}"
+    after = ground.seen()
+    wrong = wrongly_touched(before, after, due(ground.good, ground.clock.now.date()))
+    yield from (f"{number} accounts: {how}" for how, number in Counter(wrong.values()).most_common(4))
+    updated = _updated(ground, after)
+    if updated < len(ground.changed):
+        yield f"only {updated} of {len(ground.changed)} truly changed people were updated"
+    yield from disaster.wrong_healed(after)
 
 
 def _updated(ground: Ground, after: Mapping[str, Seen]) -> int:
@@ -182,11 +221,10 @@ def last_error(nights: Sequence[Night]) -> str:
 Told = Callable[[Outcome], None]
 
 
-def play_all(site: Site, wanted: Sequence[str] = (), told: Told = lambda _: None) -> list[Outcome]:
-    """Every disaster, or those wanted, in order."""
+def play_all(site: Site, disasters: Sequence[Disaster], told: Told = lambda _: None) -> list[Outcome]:
+    """These disasters, in order."""
     outcomes = []
-    for disaster in registered():
-        if not wanted or disaster.id in wanted:
-            outcomes.append(play(site, disaster))
-            told(outcomes[-1])
+    for disaster in disasters:
+        outcomes.append(play(site, disaster))
+        told(outcomes[-1])
     return outcomes

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich import box
 from rich.table import Table
 
-from bench.disasters import GROUPS, Outcome, play_all, registered
+from bench.disasters import GROUPS, Disaster, Outcome, play_all, registered, registered_in_a_domain
 from bench.ground import Extent, site
+from bench.ground_domain import domain_site
 from syncd.demo.slapd import Binaries
 
 _SHOWN = 90  # characters of what was told
 
 
-def measured(binaries: Binaries, extent: Extent, wanted: Sequence[str]) -> list[Outcome]:
-    """Every disaster, or those wanted, against a district of this extent."""
-    with TemporaryDirectory(prefix="syncd-disasters-") as folder, site(binaries, Path(folder), extent) as here:
+def measured(binaries: Binaries, extent: Extent, wanted: Sequence[str], *, in_a_domain: bool = False) -> list[Outcome]:
+    """Every disaster, or those wanted, against a district of this extent: in a slapd, or in an Active Directory domain."""
+    place, known = (domain_site, registered_in_a_domain()) if in_a_domain else (site, registered())
+    with TemporaryDirectory(prefix="syncd-disasters-") as folder, place(binaries, Path(folder), extent) as here:
         return play_all(
-            here, wanted, lambda one: print(f"{one.id}: {'ok' if one.ok else one.problems[0]}", file=sys.stderr, flush=True)
+            here,
+            [one for one in known if not wanted or one.id in wanted],
+            lambda one: print(f"{one.id}: {'ok' if one.ok else one.problems[0]}", file=sys.stderr, flush=True),
         )
 
 
@@ -48,19 +52,27 @@ def in_words(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield f"{one.id}: {problem}"
 
 
-def write_page(outcomes: Sequence[Outcome], extent: Extent, path: Path) -> None:
-    """docs/reference/disasters.md."""
+def write_page(outcomes: Sequence[Outcome], extent: Extent, path: Path, *, in_a_domain: bool = False) -> None:
+    """docs/reference/disasters.md: the part that was played is written anew, the other one stays as it is."""
+    slapd, _, domain = path.read_text("utf-8").partition(_IN_A_DOMAIN) if path.exists() else ("", "", "")
     played = {one.id: one for one in outcomes}
     whole = f"{extent.campuses} campuses, {extent.students:,} students and {extent.staff:,} staff"
-    lines = [_HEAD.format(whole=whole)]
-    for group in GROUPS:
-        lines += ["", f"## {_TITLES[group]}", "", _COLUMNS, "|---|---|---|---:|---:|---|"]
-        for kind in registered():
-            if kind.group == group:
-                texts = (kind.id, _flat(type(kind).__doc__), _flat(type(kind).benign.__doc__))
-                lines.append(f"| {' | '.join((*texts, *_came_of(played.get(kind.id))))} |")
-    lines += ["", *(f"- {line}" for line in in_words(outcomes)), ""]
-    path.write_text("\n".join(lines), "utf-8")
+    said = ["", *(f"- {line}" for line in in_words(outcomes)), ""]
+    if in_a_domain:
+        domain = "\n".join([_DOMAIN.format(whole=whole), *_rows(registered_in_a_domain(), played), *said])
+    else:
+        lines = [_HEAD.format(whole=whole)]
+        for group in GROUPS:
+            lines += ["", f"## {_TITLES[group]}", "", *_rows([one for one in registered() if one.group == group], played)]
+        slapd = "\n".join([*lines, *said]) + "\n"
+    path.write_text(f"{slapd}{_IN_A_DOMAIN}{domain}" if domain else slapd.rstrip("\n") + "\n", "utf-8")
+
+
+def _rows(disasters: Sequence[Disaster], played: Mapping[str, Outcome]) -> Iterator[str]:
+    yield from (_COLUMNS, "|---|---|---|---:|---:|---|")
+    for one in disasters:
+        texts = (one.id, _flat(type(one).__doc__), _flat(type(one).benign.__doc__))
+        yield f"| {' | '.join((*texts, *_came_of(played.get(one.id))))} |"
 
 
 def _came_of(one: Outcome | None) -> tuple[str, str, str]:
@@ -87,6 +99,15 @@ account but those of the truly changed may be disabled, moved, renamed, made, de
 campuses must be updated (where the roster or directory as a whole is not what failed), and the reason must stand in `/health` and
 in the notification, or, where the program refuses to begin, in its refusal. Each has a twin that looks like it and is right:
 nothing of that may be held.
+"""
+
+_IN_A_DOMAIN = "## In an Active Directory domain\n"
+_DOMAIN = """
+<!-- Printed by `script/bench disasters --ad --page FILE`; not to be edited by hand. -->
+
+These were made to happen to a district of {whole} in a real domain controller (Samba's), written over LDAPS by an
+account with the rights that `syncd ad-delegation` prints and no others, and judged in the same way, account by `objectGUID`.
+Where what went wrong can be put right again, it is, and the next night's run must do all that was due and nothing else.
 """
 
 

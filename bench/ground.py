@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import cast
+from typing import ClassVar, cast
 
 from bench.exports import Export, slim, tell_settings
 from bench.truth import Seen
@@ -27,7 +27,7 @@ from syncd.core.health import Freshness, Kind
 from syncd.daemon.herald import Herald
 from syncd.demo.district import District
 from syncd.demo.slapd import ADMIN_DN, SUFFIX, Binaries, PrivateSlapd
-from syncd.demo.tour import PIPELINE, TARGET, settle_in
+from syncd.demo.tour import PIPELINE, TARGET, Server, settle_in
 from syncd.engine import DELTA, RECONCILE
 from syncd.engine.health import Health, as_json, health
 from syncd.engine.planned import Applied, Planned
@@ -60,9 +60,12 @@ REDUCED = Extent(4, 336, 40)
 class Site:
     """The folder and server of all disasters, and copies of both as they were after the first apply."""
 
+    data: ClassVar[tuple[str, ...]] = ("db", "conf")  # the folders of the server that hold what it knows
+
     folder: Path
-    server: PrivateSlapd
+    server: Server
     extent: Extent
+    binaries: Binaries
     district: District = field(init=False)
     config: Config = field(init=False)  # as nobody has edited it
 
@@ -72,7 +75,7 @@ class Site:
         self.district = slim(District.generate(20261005, one.campuses, one.students, one.staff, guardians=0, first_day=FIRST_DAY))
         place = self.folder / "d"
         place.mkdir()
-        settle_in(place, self.server, self.district, lambda _: None)
+        self._move_in(place)
         self._write_settings(place)
         Export.of(self.district).write(place / "roster")
         clock = Clock(FIRST_DAY)
@@ -89,8 +92,16 @@ class Site:
             running.store.set_freshness([Freshness(Kind.BACKUP, "", clock.now)])
         self.server.stop()
         shutil.copytree(place, self.folder / "kept", symlinks=True)
-        for name in ("db", "conf"):
+        for name in self.data:
             _copied(self.server.folder / name, self.folder / f"kept-{name}")
+
+    def _move_in(self, place: Path) -> None:
+        """Settings for the district in that folder, nothing synced yet."""
+        settle_in(place, self.server, self.district, lambda _: None)
+
+    def _at(self, place: Path) -> Ground:
+        """The district in that folder, on the morning after its first nights."""
+        return Ground(self, place, self._on(3))
 
     def _on(self, number: int) -> District:
         """The district so many days after the first: one child more each day, so that every roster is another."""
@@ -119,11 +130,11 @@ class Site:
         place = self.folder / "d"
         shutil.rmtree(place)
         shutil.copytree(self.folder / "kept", place, symlinks=True)
-        for name in ("db", "conf"):
+        for name in self.data:
             shutil.rmtree(self.server.folder / name)
             _copied(self.folder / f"kept-{name}", self.server.folder / name)
         self.server.start()
-        ground = Ground(self, place, self._on(3))
+        ground = self._at(place)
         try:
             yield ground
         finally:
@@ -243,19 +254,14 @@ class Ground:
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
+    admin: ClassVar[str] = ADMIN_DN
+
     def as_admin(self, tool: str, *words: str, ldif: str = "") -> str:
         """What a client program prints when the directory's administrator runs it."""
-        command = [
-            self.server.binaries.tool(tool),
-            "-x",
-            "-H",
-            self.server.secure_url,
-            "-D",
-            ADMIN_DN,
-            "-w",
-            self.server.password("admin"),
-        ]
-        settings = {**os.environ, **self.server.binaries.environment, "LDAPTLS_CACERT": str(self.server.ca_file)}
+        binaries = self.site.binaries
+        bound = ["-x", "-H", self.server.secure_url, "-D", self.admin, "-w", self.server.password("admin")]
+        command = [binaries.tool(tool), *bound]
+        settings = {**os.environ, **binaries.environment, "LDAPTLS_CACERT": str(self.server.ca_file)}
         ended = subprocess.run([*command, *words], env=settings, input=ldif, capture_output=True, text=True, check=False)
         if ended.returncode:
             raise EndpointError("bench", f"{tool} ended with {ended.returncode}: {ended.stderr[-300:]}", "this is a bug")
@@ -264,7 +270,7 @@ class Ground:
     def seen(self) -> dict[str, Seen]:
         """Every account by its entryUUID, as ldapsearch tells it."""
         words = ("-LLL", "-o", "ldif-wrap=no", "-E", "pr=1000/noprompt", "-b", SUFFIX, "(objectClass=inetOrgPerson)")
-        return {one["entryUUID"]: _seen(one) for one in _entries(self.as_admin("ldapsearch", *words, *_ATTRIBUTES))}
+        return {one["entryUUID"]: _seen(one) for one in entries(self.as_admin("ldapsearch", *words, *_ATTRIBUTES))}
 
     def accounts(self, campus: str = HIT, population: str = "students") -> list[str]:
         """The DNs of the accounts of one campus, in order."""
@@ -277,7 +283,7 @@ class Ground:
             f"ou={code},ou={population.capitalize()},{SUFFIX}",
             "(objectClass=inetOrgPerson)",
         )
-        return sorted(one["dn"] for one in _entries(self.as_admin("ldapsearch", *words, "uid")))
+        return sorted(one["dn"] for one in entries(self.as_admin("ldapsearch", *words, "uid")))
 
     def reconfigure_server(self, old: str, new: str) -> None:
         """Another setting of slapd, as its administrator makes it by mistake; it is served anew."""
@@ -327,12 +333,16 @@ def _seen(entry: dict[str, str]) -> Seen:
     )
 
 
-def _entries(ldif: str) -> Iterator[dict[str, str]]:
+_BYTES = ("objectGUID",)
+
+
+def entries(ldif: str) -> Iterator[dict[str, str]]:
+    """Each entry's values by attribute, the last of several; one of bytes as it stands there."""
     for block in ldif.split("\n\n"):
         entry = {}
         for line in block.splitlines():
             name, _, value = line.partition(":")
-            if value.startswith(":"):
+            if value.startswith(":") and name not in _BYTES:
                 entry[name] = base64.b64decode(value[1:].strip()).decode()
             elif value and not line.startswith("#"):
                 entry[name] = value.strip()
@@ -350,7 +360,7 @@ def site(binaries: Binaries, folder: Path, extent: Extent) -> Iterator[Site]:
     """A district set up in a folder, with a server of its own."""
     server = PrivateSlapd(folder / "slapd", binaries, nosync=True)
     with server:
-        yield Site(folder, server, extent)
+        yield Site(folder, server, extent, binaries)
 
 
 __all__ = ["FULL", "HIT", "REDUCED", "TARGET", "Extent", "Ground", "Night", "Site", "site"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,13 +25,62 @@ NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 """Whether the tests that take minutes are to be run at their full size."""
 
 
+SERVERS = {"slapd_binaries": "slapd", "samba_cache": "a Samba AD domain controller", "postgres": "PostgreSQL"}
+"""The fixture that every test of a real server goes through, whatever else it asks for, and what the server is called."""
+
+
+class Tally:
+    """Counts the tests that ran against each real server; told as the last but one line. With several processes, in the first."""
+
+    def __init__(self) -> None:
+        self._ran: set[str] = set()
+        self._alone = 0
+        self._counted: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """What ran is told by the call; on which servers, once its fixtures were taken down."""
+        if report.when == "call" and not report.skipped:
+            self._ran.add(report.nodeid)
+        elif report.when == "teardown" and report.nodeid in self._ran:
+            names = {str(value) for name, value in report.user_properties if name == "server"}
+            self._counted.update(names)
+            self._alone += not names
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """One line, where anything ran."""
+        if self._ran:
+            parts = [f"{self._counted[name]:,} on {name}" for name in SERVERS.values() if self._counted[name]]
+            told = ", ".join(parts) or "none"
+            terminalreporter.write_line(f"servers: of {len(self._ran):,} tests {told}; {self._alone:,} need none of these")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the tests counted that run against real servers."""
+    config.pluginmanager.register(Tally(), "servers")
+
+
+@pytest.fixture(autouse=True)
+def servers_are_told(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """Says in the test's report which servers it used, also those that a fixture asked for while it was made."""
+    yield
+    for fixture, name in SERVERS.items():
+        if fixture in request.fixturenames:
+            record_property("server", name)
+
+
 @pytest.fixture(scope="session")
-def slapd_binaries() -> Binaries:
-    """A slapd that runs. A machine without one fails the test and is told how to get it."""
+def openldap() -> Binaries:
+    """OpenLDAP's programs, server and clients. A machine without them fails the test and is told how to get them."""
     binaries = find_binaries(Path.home() / ".cache" / "syncd" / "slapd")
     if binaries is None:
         pytest.fail(f"no slapd could be unpacked or found; install one: {INSTALL}")
     return binaries
+
+
+@pytest.fixture(scope="session")
+def slapd_binaries(openldap: Binaries) -> Binaries:
+    """A slapd that runs: for a test that starts one, or has one started."""
+    return openldap
 
 
 @pytest.fixture(scope="session")

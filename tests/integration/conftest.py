@@ -12,7 +12,10 @@ from syncd.store import Store, migrations
 from syncd.store.database import connect, transaction
 from syncd.vault import Vault
 from tests.integration.postgres import PrivatePostgres, private_postgres
-from tests.integration.samba import SAMBA_CACHE, Domain
+from tests.integration.samba import Domain
+
+SAMBA_CACHE = Path.home() / ".cache" / "syncd" / "samba"
+"""Where the archive of a domain is kept, which takes ten seconds to make."""
 
 
 @pytest.fixture(scope="session")
@@ -80,11 +83,17 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, store_vault: Vault, ne
 
 
 @pytest.fixture(scope="session")
-def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
-    """A running domain for this test process. Leave it running: a test that stops it uses `own_domain`."""
+def samba_cache() -> Path:
+    """Where a domain to be unpacked lies, or is made: for a test that starts a controller. A machine that cannot fails it."""
     if why := missing():
         pytest.fail(why)
-    with PrivateSamba(tmp_path_factory.mktemp("samba"), SAMBA_CACHE) as server:
+    return SAMBA_CACHE
+
+
+@pytest.fixture(scope="session")
+def domain(samba_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
+    """A running domain for this test process. Leave it running: a test that stops it uses `own_domain`."""
+    with PrivateSamba(tmp_path_factory.mktemp("samba"), samba_cache) as server:
         opened = Domain(server)
         opened.open_rooms()
         yield opened

@@ -26,8 +26,6 @@ from syncd.targets.ldap_ad_values import sid_text
 from syncd.vault import STATE_KEY
 from tests.conftest import write_secret
 
-SAMBA_CACHE = Path.home() / ".cache" / "syncd" / "samba"
-"""Where the archive of a domain is kept, which takes ten seconds to make."""
 EVERYTHING = """
 target: ad
 accounts:

@@ -20,7 +20,7 @@ from syncd.targets.ldap_ad import ActiveDirectory
 from syncd.vault import Credentials
 from tests.conftest import NIGHTLY
 from tests.contract.target_contract import no_password, place
-from tests.integration.samba import SAMBA_CACHE, Domain
+from tests.integration.samba import Domain
 from tests.wire import MaxValRange
 
 SCOPE = Scope(frozenset({"sAMAccountName", "userPrincipalName", "givenName", "mail", "manager", "pwdLastSet"}))
@@ -494,10 +494,10 @@ def test_accounts_that_syncd_deleted_are_no_lost_right(connector: ActiveDirector
     assert list(connector.read(SCOPE)) == []
 
 
-def test_a_controller_that_goes_away_ends_the_run_and_the_next_begins_with_another(tmp_path: Path) -> None:
+def test_a_controller_that_goes_away_ends_the_run_and_the_next_begins_with_another(samba_cache: Path, tmp_path: Path) -> None:
     """One controller per run; the other is the same directory started again at the second address that is configured."""
     addresses = free_address(), free_address()
-    with PrivateSamba(tmp_path / "dc", SAMBA_CACHE, addresses[0], also=addresses[1:]) as server:
+    with PrivateSamba(tmp_path / "dc", samba_cache, addresses[0], also=addresses[1:]) as server:
         own = Domain(server)
         own.open_rooms()
         config = own.config(own.room(), urls=tuple(f"ldaps://{address}" for address in addresses))

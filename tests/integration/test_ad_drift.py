@@ -21,7 +21,7 @@ from syncd.demo.district import District
 from syncd.demo.samba import PrivateSamba, free_address
 from syncd.settings import load
 from tests.integration.ad_district import run, settle
-from tests.integration.samba import SAMBA_CACHE, Domain, restored
+from tests.integration.samba import Domain, restored
 
 AD = TargetName("ad")
 
@@ -85,11 +85,11 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def town(samba_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """Some thirty people, whose first plan is applied: that reads the whole domain once."""
     folder = tmp_path_factory.mktemp("town")
     addresses = free_address(), free_address()
-    with PrivateSamba(folder / "samba", SAMBA_CACHE, addresses[0], also=addresses[1:]) as server:
+    with PrivateSamba(folder / "samba", samba_cache, addresses[0], also=addresses[1:]) as server:
         domain = Domain(server)
         base = domain.room()
         settle(folder / "district", District.generate(9, 1, 24, 4), server, base, urls=[f"ldaps://{one}" for one in addresses])

@@ -16,16 +16,16 @@ from syncd.demo.samba import PrivateSamba
 from syncd.demo.tour import PIPELINE, write_roster
 from syncd.settings import load
 from tests.integration.ad_district import run, settle
-from tests.integration.samba import SAMBA_CACHE, Domain
+from tests.integration.samba import Domain
 
 DISPUTED = 4
 """People of this made-up district who resemble each other so much that nobody gets an account before somebody has looked."""
 
 
 @pytest.fixture
-def own_domain(tmp_path: Path) -> Iterator[Domain]:
+def own_domain(samba_cache: Path, tmp_path: Path) -> Iterator[Domain]:
     """A domain that may be killed, and in which nobody has a name yet: they are unique in all of it."""
-    with PrivateSamba(tmp_path / "samba", SAMBA_CACHE) as server:
+    with PrivateSamba(tmp_path / "samba", samba_cache) as server:
         domain = Domain(server)
         yield domain
         domain.close()
