@@ -31,13 +31,15 @@ def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store:
     about_groups = [one.change.group for one in open_ones if one.change.group is not None]
     containers = [name for one in open_ones if one.change.kind is Kind.CREATE_CONTAINER and (name := one.change.group)]
     no_container = target.missing_containers(containers) if containers else set()
+    guarded = target.protect(sorted(set(containers) - no_container))  # who was killed after making one has not protected it
     moved = [one.change for one in open_ones if one.change.kind in _RENAMES and _seen(one, questions, found)]
     followed = target.follow(moved)  # who was killed after the rename has not seen to the groups that hold the old name (R19)
     groups = {group.name: group.members for group in target.read_groups(set(about_groups))} if about_groups else {}
     for one in open_ones:
         change = one.change
         if change.kind is Kind.CREATE_CONTAINER:
-            yield one.seq, _outcome(change, seen=change.group not in no_container)
+            outcome = _outcome(change, seen=change.group not in no_container)
+            yield one.seq, replace(outcome, why=outcome.why or guarded.get(change.group or "", ""))
         elif change.kind is Kind.CREATE_GROUP:
             yield one.seq, _outcome(change, seen=change.group in groups)
         elif change.kind in (Kind.ADD_MEMBER, Kind.REMOVE_MEMBER):

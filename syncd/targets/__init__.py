@@ -92,6 +92,14 @@ class ManagesContainers(Protocol):
 
 
 @runtime_checkable
+class ProtectsContainers(Protocol):
+    """A target that keeps the containers syncd makes from being deleted by mistake, which takes more than making them."""
+
+    def protect(self, containers: Collection[str]) -> Mapping[str, str]:
+        """See to it that these are protected, which syncd was to make and which stand there; of each what could not be done."""
+
+
+@runtime_checkable
 class ManagesGroups(Protocol):
     """A target with groups that hold members."""
 

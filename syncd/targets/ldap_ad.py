@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from syncd.core.model import Account, Change, NativeId, Outcome
-from syncd.errors import ChangeError, EndpointError
+from syncd.errors import ChangeError, EndpointError, TransientError
 from syncd.targets import Changes, Needs, PasswordOf, Scope, ldap_ad_changes
 from syncd.targets import ldap_ad_delegation as delegation
 from syncd.targets import ldap_ad_rights as rights
@@ -24,6 +24,7 @@ from syncd.targets.ldap_ad_apply import DISABLED, EXPIRES, AdWriter
 from syncd.targets.ldap_ad_changes import Bookmark, outermost
 from syncd.targets.ldap_ad_config import LONGEST_SAM, NOT_IN_SAM, ActiveDirectoryConfig
 from syncd.targets.ldap_ad_policy import domain_of
+from syncd.targets.ldap_ad_protection import protect
 from syncd.targets.ldap_ad_values import BINARY, native_id, sent, sid_text, told
 from syncd.targets.ldap_apply import Directory
 from syncd.targets.ldap_dialect import Raw
@@ -62,7 +63,7 @@ _GROUP_CLASS = b"group"
 
 
 class ActiveDirectory(LdapDirectory):
-    """The connector for one domain. Satisfies TellsChanges and Delegates, too."""
+    """The connector for one domain. Satisfies TellsChanges, Delegates and ProtectsContainers, too."""
 
     config: ActiveDirectoryConfig
 
@@ -85,6 +86,23 @@ class ActiveDirectory(LdapDirectory):
             remedy = "sign in as an ordinary one that is given rights on its containers"
             return [f"{self.config.bind_dn} is privileged ({', '.join(groups)}), and {why} (R40): {remedy}"]
         return list(rights.lacking(wire, rights.needed(self.config, needs)))
+
+    def protect(self, containers: Collection[str]) -> Mapping[str, str]:
+        """Protect containers that a run made and may not have protected before it ended; of each what could not be done.
+
+        Whose they are the domain itself decides: only their owner may change their rights, and that is who made them.
+        """
+        if not self.config.protect_containers:
+            return {}
+        left: dict[str, str] = {}
+        for name in containers:
+            try:
+                why = protect(self._wires["ask"], self._tree.full(name))
+            except (TransientError, EndpointError) as error:  # it stands there, and nothing else waits for this
+                why = f"not protected from deletion: {error}"
+            if why:
+                left[name] = why
+        return left
 
     def bookmark(self) -> str:
         """Where the controller stands; empty where it does not say who it is."""

@@ -90,11 +90,17 @@ class AdWriter:
         yield from drained(self._settled)
         yield from self._identified()
         yield from self._arrived()
-        for write in self._containers:
-            yield Outcome(write.subject, Result.DONE, why=protect(directory.ask, write.place))
+        yield from map(self._protected, self._containers)
         known: list[Change] = []
         yield from strayed(memberships, directory.now, known)
         yield from Memberships(self.config, _GROUPS, directory.tree, directory.wire, directory.ask).apply(known)
+
+    def _protected(self, write: Write[Change]) -> Outcome:
+        """What came of a container that was made. Where the controller went away then, it is in doubt: who finds it protects it."""
+        try:
+            return Outcome(write.subject, Result.DONE, why=protect(self.directory.ask, write.place))
+        except (TransientError, EndpointError) as error:
+            return Outcome(write.subject, Result.UNKNOWN, why=f"made, and not protected from deletion: {error}")
 
     # --- requests -----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ left to do. syncd deletes accounts by the right on the account itself, which nei
 
 from __future__ import annotations
 
-from syncd.errors import EndpointError, TransientError
+from syncd.errors import TransientError
 from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_dn as names
 from syncd.targets.ldap_ad_descriptor import May, denied_to_everyone
@@ -22,7 +22,10 @@ ABOVE = May.DELETE_CHILD
 
 
 def protect(wire: Wire, container: str) -> str:
-    """Protect a container that was just made, told by its full name. What could not be done, in words, or the empty string."""
+    """Protect a container that was made, told by its full name. What the server refused, in words, or the empty string.
+
+    Harmless where it was done already. Raises TransientError or EndpointError where the server did not answer.
+    """
     above = names.render(names.parse(container)[1:])
     left = [f"not protected from deletion: {why}"] if (why := _deny(wire, container, ITSELF)) else []
     if why := _deny(wire, above, ABOVE):
@@ -32,18 +35,18 @@ def protect(wire: Wire, container: str) -> str:
 
 def _deny(wire: Wire, dn: str, what: May) -> str:
     """Why everybody could not be denied this, or the empty string where they are by now."""
+    found = wire.entry(dn, [_RIGHTS], [ber.rights_only()])
+    told = (found[1] if found else {}).get(_RIGHTS.lower(), ())
+    if not told:
+        return "its rights may not be read"
     try:
-        found = wire.entry(dn, [_RIGHTS], [ber.rights_only()])
-        told = (found[1] if found else {}).get(_RIGHTS.lower(), ())
-        if not told:
-            return "its rights may not be read"
         denied = denied_to_everyone(told[0], what)
-        if denied is None:
-            return ""
-        step = ber.modify(dn, [(ber.Modify.REPLACE, _RIGHTS, [denied])])
-        ((_, reply),) = Pipeline[str](wire, 1).run(iter([Write(dn, step, (ber.rights_only(),))]))
-    except (TransientError, EndpointError, ValueError) as error:
+    except ValueError as error:
         return str(error)
+    if denied is None:
+        return ""
+    step = ber.modify(dn, [(ber.Modify.REPLACE, _RIGHTS, [denied])])
+    ((_, reply),) = Pipeline[str](wire, 1).run(iter([Write(dn, step, (ber.rights_only(),))]))
     if not isinstance(reply, ber.Answer):
-        return reply.why
+        raise TransientError(f"{wire.endpoint}: {dn}: {reply.why}")
     return "" if reply.code == SUCCESS else words(reply.code, reply.why)

@@ -6,7 +6,7 @@ A connector translates; this decides whether to call it, when, and how often. No
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -25,6 +25,7 @@ from syncd.targets import (
     ManagesContainers,
     ManagesGroups,
     PasswordOf,
+    ProtectsContainers,
     Question,
     RefersToAccounts,
     Scope,
@@ -133,6 +134,11 @@ class Target:
     def follow(self, changes: Sequence[Change]) -> str:
         """After renames, moves and deletes that were made without us: no group holds an old name any more; or what went wrong."""
         return self.connector.follow(changes) if changes and isinstance(self.connector, FollowsNames) else ""
+
+    def protect(self, containers: Collection[str]) -> Mapping[str, str]:
+        """After containers were made without us: they are kept from being deleted by mistake; of each what could not be done."""
+        connector = self.connector
+        return connector.protect(containers) if containers and isinstance(connector, ProtectsContainers) else {}
 
     def missing_containers(self, names: Collection[str]) -> set[str]:
         """Those of the containers, ancestors included, that do not exist; none where the target has no containers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ from syncd.demo.district import District
 from syncd.demo.samba import PrivateSamba
 from syncd.demo.tour import PIPELINE, write_roster
 from syncd.settings import load
+from syncd.targets import ldap_ad_apply
+from syncd.targets.ldap_ad_descriptor import EVERYONE, May, rules
+from syncd.targets.ldap_ad_protection import protect
+from syncd.targets.ldap_wire import Wire
 from tests.integration.ad_district import run, settle
 from tests.integration.samba import Domain
 
@@ -102,3 +107,43 @@ def test_a_controller_killed_in_the_middle_loses_and_doubles_nobody(
     assert run(folder, "sync", "--reconcile") == Exit.DONE
     assert len(people(own_domain, base)) == everybody
     assert run(folder, "plan", "--reconcile", "--detailed-exitcode") == Exit.DONE
+
+
+class Killed(BaseException):
+    """The process ends here, as by kill -9: nothing that comes later is done or recorded."""
+
+
+def protected(domain: Domain, base: str) -> dict[str, bool]:
+    """Every container that syncd made below the base, and whether everybody is denied to delete it."""
+    domain.does(domain.admin.search(base, "(objectClass=organizationalUnit)", attributes=["ou"]))
+    made = sorted(dn for entry in domain.admin.response if (dn := entry["dn"]).count(",") > base.count(",") + 1)
+    first = {dn: rules(domain.rights_on(dn))[0] for dn in made}
+    return {
+        dn: (rule.allows, rule.mask, rule.whose) == (False, May.DELETE | May.DELETE_TREE, EVERYONE) for dn, rule in first.items()
+    }
+
+
+@pytest.mark.parametrize("who", ["syncd", "the controller"])
+def test_a_container_that_was_made_but_not_protected_is_protected_by_the_next_run(
+    who: str, folder: Path, own_domain: Domain, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those are two writes, and whoever dies between them leaves a container that anybody may delete by mistake."""
+
+    def dies(wire: Wire, container: str) -> str:
+        monkeypatch.undo()
+        if who == "syncd":
+            raise Killed
+        own_domain.server.kill()
+        return protect(wire, container)
+
+    monkeypatch.setattr(ldap_ad_apply, "protect", dies)
+    with opened(load(folder)) as running, suppress(Killed):
+        running.engine.apply(running.engine.plan(PIPELINE), first=True)
+    own_domain.server.restart()
+    own_domain.close()
+    own_domain.admin = Domain(own_domain.server).admin
+    assert False in protected(own_domain, base).values()
+    assert run(folder, "sync", "--reconcile") == Exit.DONE
+    after = protected(own_domain, base)
+    assert [dn for dn, kept in after.items() if not kept] == []
+    assert len(after) > 3
