@@ -135,8 +135,8 @@ class ControllerDies(_Domain):
         ground.enroll(_NEWCOMERS)
 
     def heal(self, ground: DomainGround) -> bool:
-        """It is back already."""
-        del ground
+        """It is back already; and the target is not asked for a minute after such an end, so that a new process looks."""
+        ground.close()
         return True
 
     def wrong_healed(self, after: Mapping[str, Seen]) -> Iterator[str]:

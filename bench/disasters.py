@@ -152,14 +152,7 @@ def _play_twin(site: Site, disaster: Disaster) -> Iterator[str]:
         before = ground.seen()
         disaster.act_benign(ground)
         after = ground.seen()
-        night = ground.nights[-1]
-        if night.error is not None:
-            yield f"failed: {night.error}"
-        if night.planned is not None:
-            yield from (f"held: {finding}" for finding in night.planned.verdict.findings)
-            yield from (f"refused: {reading.failed}" for reading in night.planned.readings.values() if reading.failed)
-            if night.planned.verdict.first:
-                yield "held as if it were the first apply"
+        yield from _held_up(ground.nights[-1])
         wrong = wrongly_touched(before, after, due(ground.good, ground.clock.now.date()))
         yield from (f"{number} accounts: {how}" for how, number in Counter(wrong.values()).most_common(4))
         updated = _updated(ground, after)
@@ -172,8 +165,7 @@ def _play_healed(disaster: Disaster, ground: Ground, before: Mapping[str, Seen])
         return
     ground.clock.now += timedelta(days=1)
     night = ground.sync(disaster.kind)
-    if night.error is not None:
-        yield f"failed: {night.error}"
+    yield from _held_up(night)
     after = ground.seen()
     wrong = wrongly_touched(before, after, due(ground.good, ground.clock.now.date()))
     yield from (f"{number} accounts: {how}" for how, number in Counter(wrong.values()).most_common(4))
@@ -181,6 +173,17 @@ def _play_healed(disaster: Disaster, ground: Ground, before: Mapping[str, Seen])
     if updated < len(ground.changed):
         yield f"only {updated} of {len(ground.changed)} truly changed people were updated"
     yield from disaster.wrong_healed(after)
+
+
+def _held_up(night: Night) -> Iterator[str]:
+    """What kept this night's run from doing all of it."""
+    if night.error is not None:
+        yield f"failed: {night.error}"
+    if night.planned is not None:
+        yield from (f"held: {finding}" for finding in night.planned.verdict.findings)
+        yield from (f"refused: {reading.failed}" for reading in night.planned.readings.values() if reading.failed)
+        if night.planned.verdict.first:
+            yield "held as if it were the first apply"
 
 
 def _updated(ground: Ground, after: Mapping[str, Seen]) -> int:

@@ -64,8 +64,9 @@ def write_page(outcomes: Sequence[Outcome], extent: Extent, path: Path, *, in_a_
         lines = [_HEAD.format(whole=whole)]
         for group in GROUPS:
             lines += ["", f"## {_TITLES[group]}", "", *_rows([one for one in registered() if one.group == group], played)]
-        slapd = "\n".join([*lines, *said]) + "\n"
-    path.write_text(f"{slapd}{_IN_A_DOMAIN}{domain}" if domain else slapd.rstrip("\n") + "\n", "utf-8")
+        slapd = "\n".join([*lines, *said])
+    parts = [slapd.rstrip("\n") + "\n"] if slapd else []
+    path.write_text("\n".join([*parts, *([f"{_IN_A_DOMAIN}{domain}"] if domain else [])]), "utf-8")
 
 
 def _rows(disasters: Sequence[Disaster], played: Mapping[str, Outcome]) -> Iterator[str]:

@@ -174,7 +174,13 @@ loaded.load(configuration)
 sam = SamDB(place, session_info=system_session(), lp=loaded)
 (found,) = sam.search(expression=f"(sAMAccountName={name})", attrs=["objectSid"])
 sid = ndr_unpack(security.dom_sid, found["objectSid"][0])
-rights = SDUtils(sam)
-for unit in units:
-    (rights.dacl_add_ace if how == "put" else rights.dacl_delete_aces)(ldb.Dn(sam, unit), ace.replace("{sid}", str(sid)))
+rights, line = SDUtils(sam), ace.replace("{sid}", str(sid))
+for dn in (ldb.Dn(sam, unit) for unit in units):
+    if how == "put":
+        rights.dacl_add_ace(dn, line)
+        continue
+    before = rights.get_sd_as_sddl(dn)
+    if line not in before:
+        sys.exit(f"{dn} has no {line}: {before}")
+    rights.modify_sd_on_dn(dn, before.replace(line, "", 1))
 """

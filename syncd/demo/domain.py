@@ -10,7 +10,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import resources
 from pathlib import Path
 
@@ -21,7 +21,9 @@ NAME = "ad"
 """What the target is called in the settings."""
 UNITS = ("Students", "Staff", "Groups", "Disabled")
 """The containers that syncd is given, directly below the base."""
+GROUPS = f"OU=Groups,{SUFFIX}"
 CREDENTIAL = "ad_bind"
+BUG = "this is a bug: please report the output above"
 
 
 def mapping() -> str:
@@ -83,6 +85,24 @@ def delegate(folder: Path, server: PrivateSamba, say: Callable[[str], None]) -> 
 # --- what others see in it ------------------------------------------------------------------------------------------------
 
 
+def counted(server: PrivateSamba, names: Collection[str], own: Collection[str], memberships: int, groups: str = GROUPS) -> str:
+    """What `samba-tool user list` counts, and of whom that is the sum: the accounts of these names, and the domain's `own`.
+
+    Raises EndpointError where anybody is listed who is neither, where somebody is not listed, or where groups do not hold so many
+    memberships.
+    """
+    listed, held = users(server), members(server, groups)
+    strangers, absent = set(listed) - {*names, *own}, {*names, *own} - set(listed)
+    if strangers or absent or held != memberships:
+        why = f"samba-tool lists {len(strangers)} users syncd does not know, and not {len(absent)} that it knows"
+        raise EndpointError("demo", f"{why}; of {memberships} memberships {held} are there", BUG)
+    return (
+        f"$ samba-tool user list | wc -l\n{len(listed)}\n\n"
+        f"{len(listed):,} users = {len(names):,} accounts of syncd's + {len(own)} that are the domain's own ({', '.join(own)}). "
+        f"They have {held:,} memberships in groups, by Samba's own reading."
+    )
+
+
 def users(server: PrivateSamba) -> list[str]:
     """The names that `samba-tool user list` prints."""
     return sorted(server.tool("user", "list").split())
@@ -93,9 +113,9 @@ def users_line(server: PrivateSamba) -> str:
     return f"samba-tool user list -s {server.folder / 'smb.conf'} | wc -l"
 
 
-def memberships(server: PrivateSamba) -> int:
-    """How many members all groups of the container for groups have, as Samba's own modules read it."""
-    words = [str(server.folder / "smb.conf"), f"{server.folder}/private/sam.ldb", f"OU=Groups,{SUFFIX}"]
+def members(server: PrivateSamba, groups: str = GROUPS) -> int:
+    """How many members all groups of this container have, as Samba's own modules read it."""
+    words = [str(server.folder / "smb.conf"), f"{server.folder}/private/sam.ldb", groups]
     run = subprocess.run(  # noqa: S603 — our own program
         ["/usr/bin/python3", "-c", _COUNT, *words],
         env={"PATH": "/usr/bin", "TZ": "UTC"},

@@ -254,11 +254,14 @@ class LdapDirectory:
             elif found := self._values(lower, map(_text, values)):
                 attributes[spelt] = found
         enabled = self._dialect.is_enabled(raw)
+        whole = untouchable is None  # all is known that makes somebody privileged
         if untouchable is None:
             untouchable = self._privileged()
         privileged = not self._is_account(raw) or spot.name in untouchable or self._dialect.is_privileged(raw)
         if privileged:
             self._privileged_ids.add(native_id)
+        elif whole:
+            self._privileged_ids.discard(native_id)  # who was one before, and is an ordinary account by now
         if names.is_foreign(spot.rdn) and raw.get(self._tree.naming):
             # Not its name here, but what its owner signs in with: to be kept when it is adopted (R34).
             attributes[self._dialect.naming] = self._values(self._tree.naming, map(_text, raw[self._tree.naming]))

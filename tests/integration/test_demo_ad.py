@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from syncd.cli.voice import Printed
-from syncd.demo.domain import users
-from syncd.demo.samba import PrivateSamba
+from syncd.demo.domain import counted, members, users
+from syncd.demo.samba import SUFFIX
 from syncd.demo.tour import Options, tour
 from syncd.errors import EndpointError
+from tests.integration.samba import Domain
 
 OWN = {"Administrator", "Guest", "krbtgt", "syncd"}
 """Who is in a domain before anybody was written: whom each has, and the account syncd binds as. A controller may have its own."""
@@ -39,20 +39,15 @@ def test_the_demo_ends_well_and_samba_lists_as_many_users_as_it_says(
     assert re.findall(r"\$ samba-tool user list \| wc -l\n(\d+)", told) == [listed for listed, *_ in sums]
 
 
-@dataclass
-class Meddling(Printed):
-    """Tells the demo, and makes a user by other means before the domain is looked at for the first time."""
-
-    server: PrivateSamba
-
-    def title(self, text: str) -> None:
-        super().title(text)
-        if text == "The same night, once more":
-            self.server.tool("user", "create", "stranger", "Correct-Horse-9", "-H", f"{self.server.folder}/private/sam.ldb")
-            assert "stranger" in users(self.server)
-
-
-def test_a_user_whom_syncd_does_not_know_fails_the_demo(samba_cache: Path, tmp_path: Path) -> None:
-    """The count is looked at and not only printed."""
-    with pytest.raises(EndpointError, match="lists 1 users syncd does not know, and not 0 that it knows"):
-        tour(options(tmp_path, samba_cache), Meddling(PrivateSamba(tmp_path / "samba", samba_cache)))
+def test_a_user_whom_syncd_does_not_know_or_who_is_missing_fails_the_demo(domain: Domain, room: str) -> None:
+    """By name, so that one more and one less are no agreement."""
+    server = domain.server
+    there, groups = users(server), f"OU=Groups,{room}"
+    domain.does(domain.admin.add(f"CN=Two,{groups}", "group", {"member": [domain.server.admin_dn, f"CN=Guest,CN=Users,{SUFFIX}"]}))
+    assert members(server, groups) == 2
+    told = counted(server, there[3:], there[:3], 2, groups)
+    assert f"{len(there):,} users = {len(there) - 3:,} accounts of syncd's + 3 that are the domain's own" in told
+    with pytest.raises(EndpointError, match="lists 1 users syncd does not know, and not 1 that it knows"):
+        counted(server, ["nobody", *there[4:]], there[:3], 2, groups)
+    with pytest.raises(EndpointError, match="of 3 memberships 2 are there"):
+        counted(server, there[3:], there[:3], 3, groups)

@@ -10,9 +10,9 @@ from random import Random
 
 import pytest
 
-from bench import disasters_told, ground, year_told
+from bench import disasters_told, ground, ground_domain, year_told
 from bench.calamities import KINDS, Scene
-from bench.disasters import Outcome, registered
+from bench.disasters import Outcome, registered, registered_in_a_domain
 from bench.exports import Export, slim
 from bench.school_life import FIRST_DAY, LAST_DAY, Life, is_school_day
 from bench.truth import Seen, due, numbers_of, wrongly_touched
@@ -130,6 +130,23 @@ def test_the_rows_of_the_disasters_are_the_promised_ones(tmp_path: Path) -> None
     page = (tmp_path / "page.md").read_text("utf-8")
     assert [one.id for one in registered() if f"| {one.id} |" not in page] == []
     assert "header-typo: 3 accounts: disabled" in page
+
+
+def test_the_page_has_two_parts_and_each_way_of_playing_writes_its_own(tmp_path: Path) -> None:
+    """The other part is left as it was, whichever was written first."""
+    page = tmp_path / "page.md"
+    slapd = [Outcome(one.id, one.group, (), 0, 1, 59, 59) for one in registered()]
+    domain = [Outcome(one.id, one.group, (), 0, 1, 19, 19) for one in registered_in_a_domain()]
+    disasters_told.write_page(slapd, ground.FULL, page)
+    alone = page.read_text("utf-8")
+    disasters_told.write_page(domain, ground_domain.FULL, page, in_a_domain=True)
+    both = page.read_text("utf-8")
+    assert both.startswith(alone.rstrip("\n"))
+    assert [one.id for one in registered_in_a_domain() if f"| {one.id} |" not in both] == []
+    disasters_told.write_page(slapd, ground.FULL, page)
+    assert page.read_text("utf-8") == both
+    disasters_told.write_page(domain[:1], ground_domain.FULL, page, in_a_domain=True)
+    assert page.read_text("utf-8").count("not played") == len(domain) - 1
 
 
 def test_a_year_is_well_with_three_false_holds_and_nothing_missed() -> None:
