@@ -277,6 +277,7 @@ def test_an_administrator_by_a_group_within_a_group_is_privileged_and_never_writ
     assert "R40" in connector.refuses(joined)
     domain.does(domain.admin.delete(group))
     assert not next(connector.read(SCOPE)).privileged
+    assert connector.refuses(switch) == ""  # a daemon's connector lives for weeks
 
 
 def test_an_account_that_is_protected_by_now_is_not_written(connector: ActiveDirectory, domain: Domain, room: str) -> None:
