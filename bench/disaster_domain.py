@@ -12,6 +12,7 @@ from bench.disasters import Disaster
 from bench.ground import HIT, Night
 from bench.ground_domain import DomainGround
 from bench.truth import Seen
+from syncd.core.health import CROWD
 from syncd.core.model import Outcome
 from syncd.demo.samba import SUFFIX
 from syncd.demo.tour import PIPELINE
@@ -107,7 +108,7 @@ class ControllerDies(_Domain):
         ground.enroll(_NEWCOMERS)
 
     def act(self, ground: DomainGround) -> None:
-        """The power goes with the third outcome; the controller is back before anybody looks."""
+        """The power goes with the third outcome: accounts are there, memberships are not. It is back before anybody looks."""
         heard: list[Outcome] = []
 
         def told(outcome: Outcome) -> None:
@@ -119,14 +120,14 @@ class ControllerDies(_Domain):
             ground.nights.append(Night(*ground.running.engine.sync(PIPELINE, self.kind, trigger="schedule", told=told)))
         except SyncdError as error:
             ground.nights.append(Night(None, None, error))
-        self._landed = len(heard)
+        self._landed = sum(one.landed for one in heard)
         ground.server.start()
 
     def wrong(self, before: Mapping[str, Seen], after: Mapping[str, Seen], ground: DomainGround) -> Iterator[str]:
-        """It died in the middle: some of what was due has not landed."""
-        del before, ground
-        if sum(one.family.startswith("Newcomer") for one in after.values()) == _NEWCOMERS:
-            yield f"nothing was in the middle: all landed ({self._landed} outcomes)"
+        """It died in the middle: something has landed, and some of what was due has not."""
+        del before, after
+        if not self._landed or _members(ground) == _NEWCOMERS:
+            yield f"that was not the middle: {self._landed} changes landed, with {_members(ground)} memberships"
 
     def benign(self, ground: DomainGround) -> None:
         """It is restarted before the run, and the same children come."""
@@ -139,9 +140,11 @@ class ControllerDies(_Domain):
         ground.close()
         return True
 
-    def wrong_healed(self, after: Mapping[str, Seen]) -> Iterator[str]:
-        """Everybody who was to come is there, enabled, once."""
-        return _newcomers(after)
+    def wrong_healed(self, after: Mapping[str, Seen], ground: DomainGround) -> Iterator[str]:
+        """Everybody who was to come is there, enabled, once, and in the group of all students."""
+        yield from _newcomers(after)
+        if (found := _members(ground)) != _NEWCOMERS:
+            yield f"of {_NEWCOMERS} newcomers {found} are in the group of all students"
 
 
 class StaffMadeAdministrator(_Domain):
@@ -200,9 +203,10 @@ class AccountsDeletedByHand(_Domain):
     said = r"not made anew"
 
     def strike(self, ground: DomainGround) -> None:
-        """A third of a campus is deleted."""
-        there = ground.accounts()
-        ground.as_admin("ldapdelete", *there[: len(there) // 3])
+        """Every third child at every campus, as far as a crowd goes; but for those who truly changed."""
+        spared = {_dn_of(ground, number) for number in ground.changed}
+        there = [dn for campus in sorted(ground.district.roster.schools) for dn in ground.accounts(campus)[::3]]
+        ground.as_admin("ldapdelete", *[dn for dn in there if dn not in spared][: CROWD + 2])
 
     def benign(self, ground: DomainGround) -> None:
         """An account of somebody else's is deleted."""
@@ -248,8 +252,9 @@ class PolicyTightened(_Domain):
         _demand(ground, 7)
         return True
 
-    def wrong_healed(self, after: Mapping[str, Seen]) -> Iterator[str]:
+    def wrong_healed(self, after: Mapping[str, Seen], ground: DomainGround) -> Iterator[str]:
         """Now they have one."""
+        del ground
         return _newcomers(after)
 
     def wrong(self, before: Mapping[str, Seen], after: Mapping[str, Seen], ground: DomainGround) -> Iterator[str]:
@@ -264,24 +269,25 @@ class PolicyTightened(_Domain):
         ground.enroll(_NEWCOMERS)
 
 
-class NameTakenByHand(_Domain):
-    """Somebody made an account by hand with the name a newcomer would get: it may be theirs, and it may be anybody's."""
+class NamesTakenByHand(_Domain):
+    """The office made accounts by hand for a new class, with the names they would get: they may be theirs, and may be anybody's."""
 
     said = r"disputed"
 
     def strike(self, ground: DomainGround) -> None:
-        """It stands among the accounts of the district's staff."""
-        ground.enroll(1)
-        ground.tool("user", "create", "nnewcomer000", "Correct-Horse-9", "--userou=OU=Staff")
+        """They stand among the accounts of the district's staff, and nothing in them says whose they are."""
+        names = [f"n{family.lower()}" for family in ground.enroll(CROWD + 1)]
+        told = "objectClass: user\nuserAccountControl: 514\nsAMAccountName:"
+        ground.as_admin("ldapadd", ldif="\n".join(f"dn: CN={name},OU=Staff,{SUFFIX}\n{told} {name}\n" for name in names))
 
     def wrong(self, before: Mapping[str, Seen], after: Mapping[str, Seen], ground: DomainGround) -> Iterator[str]:
-        """The newcomer got neither that account nor another one."""
+        """The newcomers got neither these accounts nor others."""
         del ground
         if before.keys() != after.keys():
             yield f"{len(after) - len(before)} accounts more"
 
     def benign(self, ground: DomainGround) -> None:
-        """It has a name that nobody else would get."""
+        """One has a name that nobody else would get."""
         ground.enroll(1)
         ground.tool("user", "create", "scanner12", "Correct-Horse-9", "--userou=OU=Staff")
 
@@ -290,6 +296,12 @@ def _newcomers(after: Mapping[str, Seen]) -> Iterator[str]:
     families = sorted(one.family for one in after.values() if one.family.startswith("Newcomer") and one.enabled)
     if families != [f"Newcomer{turn:03}" for turn in range(_NEWCOMERS)]:
         yield f"of {_NEWCOMERS} newcomers these have an account: {families}"
+
+
+def _members(ground: DomainGround) -> int:
+    """How many newcomers are in the group of all students."""
+    asked = f"(&(sn=Newcomer*)(memberOf=CN=All Students,OU=Groups,{SUFFIX}))"
+    return ground.as_admin("ldapsearch", "-LLL", "-b", SUFFIX, asked, "1.1").count("dn:")
 
 
 def _below(names: str, ground: DomainGround) -> list[str]:

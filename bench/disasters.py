@@ -62,9 +62,9 @@ class Disaster:
         del ground
         return False
 
-    def wrong_healed(self, after: Mapping[str, Seen]) -> Iterator[str]:
+    def wrong_healed(self, after: Mapping[str, Seen], ground: Ground) -> Iterator[str]:
         """What else is wrong after that night; nothing usually."""
-        del after
+        del after, ground
         yield from ()
 
 
@@ -172,7 +172,7 @@ def _play_healed(disaster: Disaster, ground: Ground, before: Mapping[str, Seen])
     updated = _updated(ground, after)
     if updated < len(ground.changed):
         yield f"only {updated} of {len(ground.changed)} truly changed people were updated"
-    yield from disaster.wrong_healed(after)
+    yield from disaster.wrong_healed(after, ground)
 
 
 def _held_up(night: Night) -> Iterator[str]:

@@ -81,8 +81,7 @@ class LdapDirectory:
         fields = self._fields(scope)
         ids: dict[str, list[NativeId]] = {}
         shown: dict[str, list[NativeId]] = {}
-        search = wire.search if self._dialect.stops_at_references else wire.search_here
-        for dn, raw in search(self.config.base, self._accounts, fields.ask):
+        for dn, raw in self._below_base(wire, self._accounts, fields.ask):
             spot = self._places.of(dn)
             if spot is not None:
                 observed = self._observed(dn, raw, fields, spot)
@@ -93,6 +92,11 @@ class LdapDirectory:
         self._must_not_be_hidden(shown)
         self._ids = ids
         self._shown = shown
+
+    def _below_base(self, wire: Wire, condition: bytes, attributes: Sequence[str]) -> Iterator[Entry]:
+        """Everything below the base that fits; parts on other servers end it where this dialect does not expect any."""
+        search = wire.search if self._dialect.stops_at_references else wire.search_here
+        return search(self.config.base, condition, attributes)
 
     def _must_not_be_hidden(self, shown: Mapping[str, Collection[NativeId]]) -> None:
         """Raises EndpointError where a container shows nobody, and those who stood there are not to be found anywhere else either.
@@ -127,8 +131,7 @@ class LdapDirectory:
     def uses(self) -> Iterator[tuple[NativeId, Use]]:
         """When each account below the base was last used. What the server does not know, or may not tell, is missing."""
         used, changed, wire = self._dialect.used, self._dialect.changed, self._wires["read"]
-        search = wire.search if self._dialect.stops_at_references else wire.search_here
-        for dn, raw in search(self.config.base, self._accounts, (self._id, *used, changed)):
+        for dn, raw in self._below_base(wire, self._accounts, (self._id, *used, changed)):
             times = (moment(value) for name in used for value in raw.get(name.lower(), ()))
             when = next((time for time in times if time is not None), None)
             changes = [time for value in raw.get(changed.lower(), ()) if (time := moment(value)) is not None]
@@ -185,8 +188,7 @@ class LdapDirectory:
 
     def _matching(self, questions: Sequence[Question], fields: _Fields) -> list[Entry]:
         condition = ber.some(map(self._condition, questions))
-        search = self._wires["ask"].search if self._dialect.stops_at_references else self._wires["ask"].search_here
-        return list(search(self.config.base, condition, fields.ask))
+        return list(self._below_base(self._wires["ask"], condition, fields.ask))
 
     def _condition(self, question: Question) -> bytes:
         match question:
@@ -402,7 +404,7 @@ class LdapDirectory:
             batches = (unknown[start : start + _BATCH] for start in range(0, len(unknown), _BATCH))
             conditions = [ber.every([self._accounts, ber.some(ber.equal(naming, key) for key in batch)]) for batch in batches]
         for condition in conditions:
-            for dn, raw in self._wires["ask"].search(self.config.base, condition, [self._id, self._dialect.naming]):
+            for dn, raw in self._below_base(self._wires["ask"], condition, [self._id, self._dialect.naming]):
                 spot = self._places.of(dn)
                 if spot is not None:
                     ids.setdefault(self._member_key(spot, raw), []).append(self._native_id(dn, raw))

@@ -465,6 +465,15 @@ def test_a_domain_with_parts_on_other_servers_is_read_all_the_same(connect: Conn
     assert "findme" in {observed.account.rdn for observed in connect(base=SUFFIX).read(SCOPE)}
 
 
+def test_so_are_the_members_of_its_groups(connect: Connect, domain: Domain, room: str) -> None:
+    """Also by a connector that has read nobody yet, as in a run that resumes after a kill."""
+    native_id, _ = made(connect(), account("member", enabled=False))
+    name = f"cn=joined,ou=groups,{room.removesuffix(f',{SUFFIX}').lower()}"
+    domain.does(domain.admin.add(f"CN=joined,OU=Groups,{room}", "group", {"member": [f"CN=member,OU=Students,{room}"]}))
+    (group,) = connect(base=SUFFIX).read_groups([name])
+    assert group.members == {native_id}
+
+
 # --- what may not be read, and who does not answer ----------------------------------------------------------------------
 
 
