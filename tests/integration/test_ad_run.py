@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -117,10 +119,14 @@ def protected(domain: Domain, base: str) -> dict[str, bool]:
     """Every container that syncd made below the base, and whether everybody is denied to delete it."""
     domain.does(domain.admin.search(base, "(objectClass=organizationalUnit)", attributes=["ou"]))
     made = sorted(dn for entry in domain.admin.response if (dn := entry["dn"]).count(",") > base.count(",") + 1)
-    first = {dn: rules(domain.rights_on(dn))[0] for dn in made}
-    return {
-        dn: (rule.allows, rule.mask, rule.whose) == (False, May.DELETE | May.DELETE_TREE, EVERYONE) for dn, rule in first.items()
-    }
+    whole = May.DELETE | May.DELETE_TREE
+    return {dn: denied_to_everybody(domain.rights_on(dn)) & whole == whole for dn in made}
+
+
+def denied_to_everybody(descriptor: bytes) -> int:
+    """What the entry itself denies to everybody, by all its lines."""
+    masks = (rule.mask for rule in rules(descriptor) if rule.whose == EVERYONE and not rule.allows)
+    return functools.reduce(operator.or_, masks, 0)
 
 
 @pytest.mark.parametrize("who", ["syncd", "the controller"])
