@@ -128,6 +128,7 @@ def play(site: Site, disaster: Disaster) -> Outcome:
         updated = _updated(ground, after)
         if updated < len(ground.changed) and not (disaster.whole or disaster.refused):
             problems.append(f"only {updated} of {len(ground.changed)} truly changed people were updated")
+        to_update = 0 if disaster.whole or disaster.refused else len(ground.changed)
         held = max((night.held for night in ground.nights), default=0)
         said, unsaid = _said(disaster, ground)
         problems += unsaid
@@ -140,7 +141,7 @@ def play(site: Site, disaster: Disaster) -> Outcome:
         len(wrong),
         held,
         updated,
-        0 if disaster.whole or disaster.refused else len(ground.changed),
+        to_update,
         said,
     )
 
