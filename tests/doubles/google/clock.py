@@ -1,7 +1,7 @@
 """The double's time: the machine's, or one that tests drive.
 
-Everything here that depends on time (quotas, lag, tokens, page tokens, twenty days of deleted users) asks a `Clock`, and a client in the
-same process can be handed the same one: its `sleep` then takes simulated seconds and no real ones.
+Everything here that depends on time (quotas, lag, tokens, page tokens, twenty days of deleted users) asks a `Clock`, and a client
+in the same process can be handed the same one: its `sleep` then takes simulated seconds and no real ones.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class SystemClock:
 class SimulatedClock:
     """Time that passes when nobody has anything else to do.
 
-    `workers` says how many threads use this clock. Whoever sleeps, or waits for an answer that the double delays, is idle; once as many
-    are idle as there are workers, the clock jumps to the earliest moment somebody waits for. With one worker a sleep thus returns at
-    once, and with eight a sleeping one cannot steal the others' time. A worker that waits for something else (a lock, a queue) would
-    hold the clock for ever: when nothing at all happened for `patience` real seconds, it jumps nevertheless.
+    `workers` says how many threads use this clock. Whoever sleeps, or waits for an answer that the double delays, is idle; once
+    as many are idle as there are workers, the clock jumps to the earliest moment somebody waits for. With one worker a sleep thus
+    returns at once, and with eight a sleeping one cannot steal the others' time. A worker that waits for something else (a lock,
+    a queue) would hold the clock for ever: when nothing at all happened for `patience` real seconds, it jumps nevertheless.
     """
 
-    def __init__(self, start: float | None = None, *, workers: int = 1, patience: float = 0.05) -> None:
+    def __init__(self, start: float | None = None, *, workers: int = 1, patience: float = 0.02) -> None:
         self.workers = workers
         self.patience = patience
         self._now = time.time() if start is None else start
@@ -83,8 +83,10 @@ class SimulatedClock:
             return
         woken = threading.Event()
         self.call_later(seconds, woken.set)
+        seen = self._stirred
         while not woken.wait(self.patience):
-            self._jump_if_still(self._stirred)
+            self._jump_if_still(seen)
+            seen = self._stirred
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> None:
         with self._changed:
@@ -122,7 +124,6 @@ class SimulatedClock:
 
     def _jump_if_still(self, seen: int) -> None:
         """Jump when nothing stirred for as long as we are patient."""
-        time.sleep(self.patience)
         with self._changed:
             if not self._waiting or self._stirred != seen:
                 return
@@ -145,4 +146,6 @@ class SimulatedClock:
                 if not self._waiting:
                     self._watch = None
                     return
-            self._jump_if_still(self._stirred)
+                seen = self._stirred
+            time.sleep(self.patience)
+            self._jump_if_still(seen)

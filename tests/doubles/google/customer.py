@@ -27,7 +27,7 @@ def get_customer(asked: Asked) -> Json:
     return {"kind": "admin#directory#customer", "etag": '"customer"', **told}
 
 
-def _domain(asked: Asked, name: str, verified: bool) -> Json:  # noqa: FBT001 — a column of a table
+def _domain(asked: Asked, name: str, verified: bool) -> Json:
     primary = name == asked.tenant.primary_domain
     return {
         "kind": "admin#directory#domain",

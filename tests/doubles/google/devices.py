@@ -15,8 +15,26 @@ AT_ONCE = 50
 LIST = 300
 """The discovery document says 300, the limits page 100: we refuse what the more generous of them refuses."""
 _BASIC = frozenset(
-    "kind etag deviceId serialNumber status lastSync annotatedUser annotatedLocation annotatedAssetId notes orgUnitPath orgUnitId model"
-    " osVersion supportEndDate macAddress bootMode lastEnrollmentTime".split()
+    [
+        "kind",
+        "etag",
+        "deviceId",
+        "serialNumber",
+        "status",
+        "lastSync",
+        "annotatedUser",
+        "annotatedLocation",
+        "annotatedAssetId",
+        "notes",
+        "orgUnitPath",
+        "orgUnitId",
+        "model",
+        "osVersion",
+        "supportEndDate",
+        "macAddress",
+        "bootMode",
+        "lastEnrollmentTime",
+    ]
 )
 _ACTION = "CHANGE_CHROME_OS_DEVICE_STATUS_ACTION_"
 _REASONS = frozenset(("different_model_replacement", "retiring_device", "same_model_replacement", "upgrade_transfer"))

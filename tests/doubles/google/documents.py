@@ -1,8 +1,8 @@
 """Google's discovery documents as routes and checks: what may be asked, in which words, and of which shape.
 
-They are read from the installed google-api-python-client, so what we accept is what Google published, not what we believe. One thing is
-stricter than Google: an unknown query parameter or body field is refused where Google may ignore it, because a client that sends one means
-something that will not happen.
+They are read from the installed google-api-python-client, so what we accept is what Google published, not what we believe. One
+thing is stricter than Google: an unknown query parameter or body field is refused where Google may ignore it, because a client
+that sends one means something that will not happen.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ class _Checks:
         """The check of a schema; made at its first use, because schemas name themselves."""
         if name not in self._made:
             inner: list[Check] = []
-            self._made[name] = lambda value, path: inner[0](value, path)
+            self._made[name] = lambda value, path: inner[0](value, path)  # noqa: PLW0108 — filled below
             bound = BOUND if name == "User" else {}
             inner.append(self._make(self._schemas[name], bound))
             self._made[name] = inner[0]
@@ -270,7 +270,7 @@ class _Checks:
     def _make(self, rule: Json, bound: Mapping[str, str | list[str]]) -> Check:
         if "$ref" in rule:
             return self.of(rule["$ref"])
-        kind = rule.get("type")
+        kind = str(rule.get("type"))
         if kind == "object":
             return self._object(rule, bound)
         if kind == "array":

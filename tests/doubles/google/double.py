@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -31,6 +32,7 @@ from tests.doubles.google.server import Listener
 from tests.doubles.google.service import Scripted, Service
 from tests.doubles.google.tenant import Account, Asked, Gathering, Tenant
 from tests.doubles.google.users import insert as insert_user
+from tests.doubles.google.users import update as update_user
 
 _PREFIX = "https://www.googleapis.com/auth/"
 SCOPES = tuple(
@@ -51,7 +53,7 @@ SCOPES = tuple(
 """What the robot is allowed when nobody says otherwise: all that syncing takes."""
 ROBOT = "syncd@district-sync.iam.gserviceaccount.com"
 SUPER, ADMIN = "root", "sync-admin"
-"""Local parts of the addresses of the two accounts every double starts with: the super-administrator, and whom the robot acts for."""
+"""Local parts of the addresses that are there from the start: the super-administrator's, and of whom the robot acts for."""
 
 
 @cache
@@ -88,7 +90,7 @@ class GoogleDouble:
         self.token_uri = f"{self.url}/token"
         self.endpoint.audience = self.token_uri
 
-    def __enter__(self) -> GoogleDouble:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -171,6 +173,25 @@ class GoogleDouble:
             )
             made: Json = insert_user(asked)
             return self.tenant.users[made["id"]]
+
+    def change_user(self, key: str, **told: object) -> None:
+        """What somebody else does in the admin console: fields as the interface names them."""
+        with self.service.lock:
+            body: Json = dict(told)
+            nobody = Account("", {})
+            asked = Asked(
+                self.tenant,
+                self.quirks,
+                self.clock.time(),
+                {"userKey": key},
+                {},
+                body,
+                nobody,
+                superadmin=True,
+                privileges=frozenset(),
+            )
+            self.account(key).ready_at = 0.0
+            update_user(asked)
 
     def add_device(self, serial: str, unit: str = "/", **told: object) -> Json:
         """A device that enrolled itself."""
@@ -268,7 +289,7 @@ class GoogleDouble:
             return {each["serialNumber"]: dict(each) for each in self.tenant.devices.values()}
 
     def discovery(self, name: str) -> Json:
-        """A discovery document whose addresses are the double's: Google's client sends its batches to `rootUrl`, not to `api_endpoint`."""
+        """A discovery document with the double's addresses: Google's client sends batches to `rootUrl`, whatever `api_endpoint` says."""
         told = copy.deepcopy(document(name))
         told["rootUrl"] = f"{self.url}/"
         told["baseUrl"] = f"{self.url}/{told['servicePath']}"

@@ -1,7 +1,7 @@
 """What Google demands of a user's values beyond their types.
 
-Sizes come from the document's descriptions. Lengths, alphabets and the words that `type` may be are from the API reference and the Admin
-help (names that may be used); where the document says nothing they are marked [K].
+Sizes come from the document's descriptions. Lengths, alphabets and the words that `type` may be are from the API reference and
+the Admin help (names that may be used); where the document says nothing they are marked [K].
 """
 
 from __future__ import annotations
@@ -26,18 +26,57 @@ _HEX = {"MD5": re.compile(r"[0-9a-fA-F]{32}"), "SHA-1": re.compile(r"[0-9a-fA-F]
 _CRYPT = re.compile(r"(?:\$1\$[^$]{1,8}\$[./\w]{22}|\$5\$(?:rounds=(\d+)\$)?[^$]{1,16}\$[./\w]{43}"
                     r"|\$6\$(?:rounds=(\d+)\$)?[^$]{1,16}\$[./\w]{86}|[./\w]{13})")  # fmt: skip
 _TYPES: dict[str, frozenset[str]] = {  # [K], from the reference of the users resource
-    "externalIds": frozenset("account custom customer login_id network organization".split()),
+    "externalIds": frozenset(["account", "custom", "customer", "login_id", "network", "organization"]),
     "organizations": frozenset(("domain_only", "school", "unknown", "work", "custom", "")),
     "relations": frozenset(
-        "admin_assistant assistant brother child custom domestic_partner dotted_line_manager exec_assistant father friend manager mother"
-        " parent partner referred_by relative sister spouse".split()
+        [
+            "admin_assistant",
+            "assistant",
+            "brother",
+            "child",
+            "custom",
+            "domestic_partner",
+            "dotted_line_manager",
+            "exec_assistant",
+            "father",
+            "friend",
+            "manager",
+            "mother",
+            "parent",
+            "partner",
+            "referred_by",
+            "relative",
+            "sister",
+            "spouse",
+        ]
     ),
-    "emails": frozenset("custom home other work".split()),
-    "addresses": frozenset("custom home other work".split()),
-    "locations": frozenset("custom default desk".split()),
+    "emails": frozenset(["custom", "home", "other", "work"]),
+    "addresses": frozenset(["custom", "home", "other", "work"]),
+    "locations": frozenset(["custom", "default", "desk"]),
     "phones": frozenset(
-        "assistant callback car company_main custom grand_central home home_fax isdn main mobile other other_fax pager radio telex tty_tdd"
-        " work work_fax work_mobile work_pager".split()
+        [
+            "assistant",
+            "callback",
+            "car",
+            "company_main",
+            "custom",
+            "grand_central",
+            "home",
+            "home_fax",
+            "isdn",
+            "main",
+            "mobile",
+            "other",
+            "other_fax",
+            "pager",
+            "radio",
+            "telex",
+            "tty_tdd",
+            "work",
+            "work_fax",
+            "work_mobile",
+            "work_pager",
+        ]
     ),
 }
 _ONE_PRIMARY = ("addresses", "emails", "organizations", "phones", "websites", "ims", "posixAccounts")

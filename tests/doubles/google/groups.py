@@ -15,8 +15,17 @@ DESCRIPTION = 4096
 ROLES = ("OWNER", "MANAGER", "MEMBER")
 DELIVERY = ("ALL_MAIL", "DAILY", "DIGEST", "DISABLED", "NONE")
 _BOOLEAN_SETTINGS = frozenset(
-    "allowExternalMembers allowWebPosting archiveOnly isArchived includeInGlobalAddressList membersCanPostAsTheGroup enableCollaborativeInbox"
-    " includeCustomFooter sendMessageDenyNotification".split()
+    [
+        "allowExternalMembers",
+        "allowWebPosting",
+        "archiveOnly",
+        "isArchived",
+        "includeInGlobalAddressList",
+        "membersCanPostAsTheGroup",
+        "enableCollaborativeInbox",
+        "includeCustomFooter",
+        "sendMessageDenyNotification",
+    ]
 )
 _WORDS = {  # the values of the settings a district sets, from the reference of groups settings [K]
     "whoCanJoin": ("ANYONE_CAN_JOIN", "ALL_IN_DOMAIN_CAN_JOIN", "INVITED_CAN_JOIN", "CAN_REQUEST_TO_JOIN"),
@@ -130,6 +139,7 @@ def delete(asked: Asked) -> None:
     for outer in tenant.memberships.pop(group.id, set()):
         tenant.groups[outer].members.pop(group.id, None)
     del tenant.groups[group.id]
+    tenant.rights.clear()
 
 
 def listed(asked: Asked) -> Json:
@@ -245,7 +255,7 @@ def insert_member(asked: Asked) -> Json:
     if candidate["id"].startswith("external-") and group.settings["allowExternalMembers"] != "true":
         raise condition("External members are not allowed in the group.")
     if candidate["type"] == "GROUP":
-        if role != "MEMBER" and role != "MANAGER":
+        if role not in {"MEMBER", "MANAGER"}:
             raise invalid("role: a group is no owner")
         if candidate["id"] == group.id or group.id in _inner(asked, candidate["id"]):
             raise condition("Cyclic memberships not allowed")
@@ -253,6 +263,7 @@ def insert_member(asked: Asked) -> Json:
     member["delivery_settings"] = asked.body.get("delivery_settings") or "ALL_MAIL"
     group.members[candidate["id"]] = member
     tenant.memberships.setdefault(candidate["id"], set()).add(group.id)
+    tenant.rights.pop(candidate["id"], None)
     return member_shown(asked, member)
 
 
@@ -301,6 +312,7 @@ def delete_member(asked: Asked) -> None:
     member = _member(asked, group)
     del group.members[member["id"]]
     asked.tenant.memberships[member["id"]].discard(group.id)
+    asked.tenant.rights.pop(member["id"], None)
 
 
 def list_members(asked: Asked) -> Json:

@@ -40,6 +40,8 @@ def parts(content_type: str, body: bytes) -> list[Part]:
         raise _bad("no parts")
     if len(found) > MOST:
         raise Refusal(400, "badRequest", f"The batch has {len(found)} requests, more than {MOST}")
+    if len({part.target.lstrip("/").partition("/")[0] for part in found}) > 1:
+        raise Refusal(400, "badRequest", "A batch is for one interface only")
     return found
 
 

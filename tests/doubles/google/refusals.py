@@ -1,7 +1,8 @@
 """What Google answers when it refuses, in its own words.
 
-The body is Google's standard one, `{"error": {"code", "message", "errors": [{"message", "domain", "reason"}]}}`. Reasons and messages are
-those that Google's limits page and public issue reports show; where none is on record the comment says [K], from general knowledge.
+The body is Google's standard one, `{"error": {"code", "message", "errors": [{"message", "domain", "reason"}]}}`. Reasons and
+messages are those that Google's limits page and public issue reports show; where none is on record the comment says [K], from
+general knowledge.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _RPC = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED
 _RPC |= {412: "FAILED_PRECONDITION", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE"}
 
 
-class Refusal(Exception):  # noqa: N818 — it is an answer, and only inside the double an exception
+class Refusal(Exception):  # noqa: N818 — an answer, and only inside the double an exception
     """An answer other than success."""
 
     def __init__(self, status: int, reason: str, message: str, *, domain: str = "global", retry_after: float | None = None) -> None:

@@ -122,6 +122,8 @@ _NEEDS_BY_INTERFACE = {
 
 def privileges_of(tenant: Tenant, account: Account) -> frozenset[str]:
     """What an account may, by the roles assigned to it or to a group it is in; each privilege with those inside it."""
+    if account.id in tenant.rights:
+        return tenant.rights[account.id]
     groups = tenant.memberships.get(account.id, set())
     held: set[str] = set()
     for assignment in tenant.assignments.values():
@@ -130,7 +132,7 @@ def privileges_of(tenant: Tenant, account: Account) -> frozenset[str]:
     for whole, (_, parts) in _TREE.items():
         if whole in held:
             held |= set(parts)
-    return frozenset(held)
+    return tenant.rights.setdefault(account.id, frozenset(held))
 
 
 def authorised(asked: Asked, method: str) -> None:
@@ -145,6 +147,8 @@ def authorised(asked: Asked, method: str) -> None:
 
 
 def privilege_list(asked: Asked) -> Json:
+    _customer(asked)
+
     def told(name: str, service: str, parts: tuple[str, ...]) -> Json:
         inner = [told(part, service, ()) for part in parts]
         made: Json = {"kind": "admin#directory#privilege", "privilegeName": name, "serviceId": service, "isOuScopable": True}
@@ -189,6 +193,7 @@ def assign(tenant: Tenant, role: Json, assignee: str, scope: str = "CUSTOMER") -
         "scopeType": scope,
     }
     tenant.assignments[made["roleAssignmentId"]] = made
+    tenant.rights.clear()
     if (account := tenant.users.get(assignee)) is not None:
         flag = "isAdmin" if role["isSuperAdminRole"] else "isDelegatedAdmin"
         account.resource = {**account.resource, flag: True, "etag": tenant.numbers.etag()}
@@ -265,6 +270,7 @@ def delete_assignment(asked: Asked) -> None:
     found = get_assignment(asked)
     tenant = asked.tenant
     del tenant.assignments[found["roleAssignmentId"]]
+    tenant.rights.clear()
     account = tenant.users.get(found["assignedTo"])
     if account is not None:
         left = [tenant.roles[each["roleId"]] for each in tenant.assignments.values() if each["assignedTo"] == account.id]

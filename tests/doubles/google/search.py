@@ -13,7 +13,9 @@ from tests.doubles.google.refusals import invalid
 
 Matches = Callable[[Json], bool]
 _TERM = re.compile(r"""\s*([A-Za-z_][\w.]*)\s*(:|=)\s*(\{)?('(?:[^'\\]|\\.)*'|"[^"]*"|[^\s{}]+)(\})?(\*)?""")
-_EQUAL_ONLY = frozenset("orgUnitPath phone isSuspended isArchived isAdmin isDelegatedAdmin isEnrolledIn2Sv isEnforcedIn2Sv".split())
+_EQUAL_ONLY = frozenset(
+    ["orgUnitPath", "phone", "isSuspended", "isArchived", "isAdmin", "isDelegatedAdmin", "isEnrolledIn2Sv", "isEnforcedIn2Sv"]
+)
 
 
 def terms(query: str) -> list[tuple[str, str, str]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.doubles.google import customer, devices, groups, licences, multipart, partial, roles, units, users
+from tests.doubles.google import aliases, customer, devices, groups, licences, multipart, partial, roles, units, users
 from tests.doubles.google.clock import Clock, SimulatedClock
 from tests.doubles.google.documents import Json, Method, Misfit, routes
 from tests.doubles.google.journal import Call, Journal
@@ -22,6 +22,7 @@ from tests.doubles.google.tenant import Anything, Asked, Tenant
 
 METHODS: Mapping[str, Callable[[Asked], Anything]] = {
     **users.METHODS,
+    **aliases.METHODS,
     **units.METHODS,
     **groups.METHODS,
     **customer.METHODS,
@@ -250,7 +251,7 @@ class Service:
         cut = False
         for part in inner:
             path, _, query = part.target.partition("?")
-            mixed = {**{"authorization": headers.get("authorization", "")}, **part.headers}
+            mixed = {"authorization": headers.get("authorization", ""), **part.headers}
             chrome = "/devices/chromeos" in path
             answer = self._call(part.verb, path, query, mixed, part.body, part=True, free=chrome and counted_chrome)
             counted_chrome |= chrome  # a batch of Chrome calls counts as one

@@ -1,7 +1,7 @@
 """What the double's customer consists of, and the two books every method asks: who has which address, and what lists show.
 
-Resources are the dicts Google would send. They are never changed in place: a new version replaces the old one, so that an index, a stale
-read and a test's snapshot may keep what they saw.
+Resources are the dicts Google would send. They are never changed in place: a new version replaces the old one, so that an index,
+a stale read and a test's snapshot may keep what they saw.
 """
 
 from __future__ import annotations
@@ -143,6 +143,32 @@ class Numbers:
         return f'"double/{next(self._version):x}"'
 
 
+class Pages:
+    """Page tokens: each remembers the rest of a list as it was when the first page was asked for."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[float, str, list[Json], int]] = {}
+        self._next = itertools.count(1)
+
+    def cut(self, asked: Asked, listed: Callable[[], list[Json]]) -> tuple[list[Json], str]:
+        """A page of the list and the token of the next. A token is good for one question and for three days."""
+        question = repr(sorted((name, told) for name, told in asked.query.items() if name not in _NOT_THE_QUESTION))
+        if (token := asked.query.get("pageToken")) is None:
+            entries, start, since = listed(), 0, asked.now
+        else:
+            kept = self._kept.get(token)
+            if kept is None or kept[1] != question or asked.now > kept[0] + asked.quirks.page_token_lifetime:
+                raise invalid("pageToken")
+            since, _, entries, start = kept
+        end = start + min(asked.query.get("maxResults", 100), asked.quirks.page_size or len(entries))
+        if end >= len(entries):
+            return entries[start:], ""
+        following = f"~!!~{next(self._next)}"
+        again = 1 if end - start > 1 and asked.quirks.happens(asked.quirks.repeats) else 0
+        self._kept[following] = (since, question, entries, end - again)
+        return entries[start:end], following
+
+
 @dataclass
 class Tenant:
     """A customer of Google Workspace."""
@@ -177,7 +203,9 @@ class Tenant:
     search: Index = field(default_factory=Index)
     listing: Index = field(default_factory=Index)
     numbers: Numbers = field(default_factory=Numbers)
-    pages: Pages = field(default_factory=lambda: Pages())  # noqa: PLW0108 — the class stands below
+    pages: Pages = field(default_factory=Pages)
+    rights: dict[str, frozenset[str]] = field(default_factory=dict)
+    """What administrators may, worked out; emptied whenever it may have changed."""
 
     @property
     def primary_domain(self) -> str:
@@ -265,32 +293,6 @@ class Asked:
         if token:
             told["nextPageToken"] = token
         return told
-
-
-class Pages:
-    """Page tokens: each remembers the rest of a list as it was when the first page was asked for."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[float, str, list[Json], int]] = {}
-        self._next = itertools.count(1)
-
-    def cut(self, asked: Asked, listed: Callable[[], list[Json]]) -> tuple[list[Json], str]:
-        """A page of the list and the token of the next. A token is good for one question and for three days."""
-        question = repr(sorted((name, told) for name, told in asked.query.items() if name not in _NOT_THE_QUESTION))
-        if (token := asked.query.get("pageToken")) is None:
-            entries, start, since = listed(), 0, asked.now
-        else:
-            kept = self._kept.get(token)
-            if kept is None or kept[1] != question or asked.now > kept[0] + asked.quirks.page_token_lifetime:
-                raise invalid("pageToken")
-            since, _, entries, start = kept
-        end = start + min(asked.query.get("maxResults", 100), asked.quirks.page_size or len(entries))
-        if end >= len(entries):
-            return entries[start:], ""
-        following = f"~!!~{next(self._next)}"
-        again = 1 if end - start > 1 and asked.quirks.happens(asked.quirks.repeats) else 0
-        self._kept[following] = (since, question, entries, end - again)
-        return entries[start:end], following
 
 
 _NOT_THE_QUESTION = frozenset(("pageToken", "maxResults", "fields", "alt", "prettyPrint", "quotaUser"))

@@ -64,7 +64,7 @@ def _parent(asked: Asked) -> Unit:
     return unit
 
 
-def _named(asked: Asked, told: object) -> str:
+def _named(told: object) -> str:
     if not isinstance(told, str) or not told.strip() or "/" in told or told != told.strip():
         raise Refusal(400, "invalid", "Invalid Ou Id")
     return told
@@ -78,7 +78,7 @@ def _taken(asked: Asked) -> Refusal:
 
 def insert(asked: Asked) -> Json:
     tenant = asked.tenant
-    parent, name = _parent(asked), _named(asked, asked.body["name"])
+    parent, name = _parent(asked), _named(asked.body["name"])
     if tenant.unit(f"{parent.path.rstrip('/')}/{name}") is not None:
         raise _taken(asked)
     if len(tenant.units) > MOST or parent.path.count("/") >= DEPTH:
@@ -115,7 +115,7 @@ def update(asked: Asked) -> Json:
     resource = dict(unit.resource)
     if "description" in body:
         resource["description"] = body["description"] or ""
-    name = _named(asked, body["name"]) if "name" in body else resource["name"]
+    name = _named(body["name"]) if "name" in body else resource["name"]
     moved = body.get("parentOrgUnitPath") is not None or body.get("parentOrgUnitId") is not None
     parent = _parent(asked) if moved else tenant.units[resource["parentOrgUnitPath"].lower()]
     path = f"{parent.path.rstrip('/')}/{name}"

@@ -13,7 +13,20 @@ KIND = "admin#directory#user"
 _NEVER_SENT = frozenset(("password", "hashFunction"))
 _MERGED = frozenset(("name", "customSchemas"))
 _PUBLIC = frozenset(
-    "kind id etag primaryEmail name emails organizations phones relations thumbnailPhotoUrl locations externalIds".split()
+    [
+        "kind",
+        "id",
+        "etag",
+        "primaryEmail",
+        "name",
+        "emails",
+        "organizations",
+        "phones",
+        "relations",
+        "thumbnailPhotoUrl",
+        "locations",
+        "externalIds",
+    ]
 )
 _SHADOW = ".test-google-a.com"
 """Every account of Google's has an address in this shadow of its domain, which nobody can take away."""
@@ -133,7 +146,7 @@ def _free(asked: Asked, told: object, own: str = "") -> str:
     return address
 
 
-def _addressed(resource: Json, gone: str = "") -> None:
+def addressed(resource: Json, gone: str = "") -> None:
     """Fill in what follows from the addresses: Google lists the account's own among its e-mails, after what was told."""
     local, _, domain = resource["primaryEmail"].partition("@")
     resource["nonEditableAliases"] = [f"{local}@{domain}{_SHADOW}"]
@@ -229,7 +242,7 @@ def insert(asked: Asked) -> Anything:
     _merge(asked, resource, body)
     _suspension(asked, resource, was=False)
     _archival(asked, resource, was=False)
-    _addressed(resource)
+    addressed(resource)
     ready = asked.now + asked.quirks.within(asked.quirks.user_lag)
     account = Account(resource["id"], resource, ready_at=ready)
     _set_password(account, body)
@@ -290,12 +303,12 @@ def update(asked: Asked) -> Json:
     _merge(asked, resource, body)
     _suspension(asked, resource, was=before["suspended"])
     _archival(asked, resource, was=before["archived"])
-    _addressed(resource)
+    addressed(resource)
     resource["etag"] = tenant.numbers.etag()
     if renamed:
         visible = asked.now + asked.quirks.within(asked.quirks.rename_lag)
         tenant.addresses[resource["primaryEmail"]] = Holder("user", account.id, visible)
-    _replace(asked, account, resource)
+    replace(asked, account, resource)
     _set_password(account, body)
     return projected(resource, {"projection": "full"})
 
@@ -317,7 +330,7 @@ def _may(asked: Asked, before: Json, body: Json) -> None:
             raise forbidden()
 
 
-def _replace(asked: Asked, account: Account, resource: Json) -> None:
+def replace(asked: Asked, account: Account, resource: Json) -> None:
     """A new version takes the place of the old, which may be read for a while yet."""
     lag = asked.quirks.within(asked.quirks.update_lag)
     if lag:
@@ -341,6 +354,7 @@ def delete(asked: Asked) -> None:
         tenant.groups[group].members.pop(account.id, None)
     for assigned in tenant.licences.values():
         assigned.pop(account.id, None)
+    tenant.rights.pop(account.id, None)
     tenant.publish(account, asked.quirks, asked.now)
 
 
@@ -365,52 +379,11 @@ def make_admin(asked: Asked) -> None:
     account = seen(asked)
     if not asked.superadmin:
         raise forbidden()
-    _replace(asked, account, {**account.resource, "isAdmin": asked.body["status"], "etag": asked.tenant.numbers.etag()})
+    replace(asked, account, {**account.resource, "isAdmin": asked.body["status"], "etag": asked.tenant.numbers.etag()})
 
 
 def sign_out(asked: Asked) -> None:
     seen(asked)
-
-
-# --- aliases ---
-
-
-def list_aliases(asked: Asked) -> Json:
-    account = seen(asked, reading=True)
-    told: Json = {"kind": "admin#directory#aliases", "etag": account.resource["etag"]}
-    aliases = [_alias(account, each) for each in account.resource.get("aliases", ())]
-    return {**told, "aliases": aliases} if aliases else told
-
-
-def _alias(account: Account, alias: str) -> Json:
-    return {"kind": "admin#directory#alias", "id": account.id, "primaryEmail": account.email, "alias": alias}
-
-
-def insert_alias(asked: Asked) -> Json:
-    account, tenant = seen(asked), asked.tenant
-    alias = fields.address(asked.body.get("alias"), "resource_email")
-    tenant.owned_domain(alias)
-    if tenant.holder(alias, asked.now) is not None:
-        raise duplicate()
-    aliases = account.resource.get("aliases", [])
-    if len(aliases) >= fields.ALIASES:
-        raise condition("Limit reached: aliases of a user")
-    resource = {**account.resource, "aliases": [*aliases, alias], "etag": tenant.numbers.etag()}
-    tenant.addresses[alias] = Holder("user", account.id)
-    _addressed(resource)
-    _replace(asked, account, resource)
-    return _alias(account, alias)
-
-
-def delete_alias(asked: Asked) -> None:
-    account, alias = seen(asked), asked.path["alias"].lower()
-    aliases = account.resource.get("aliases", [])
-    if alias not in aliases:
-        raise not_found("resource_id")
-    resource = {**account.resource, "aliases": [each for each in aliases if each != alias], "etag": asked.tenant.numbers.etag()}
-    del asked.tenant.addresses[alias]
-    _addressed(resource, gone=alias)
-    _replace(asked, account, resource)
 
 
 METHODS: Mapping[str, Callable[[Asked], Anything]] = {
@@ -423,7 +396,4 @@ METHODS: Mapping[str, Callable[[Asked], Anything]] = {
     "directory.users.undelete": undelete,
     "directory.users.makeAdmin": make_admin,
     "directory.users.signOut": sign_out,
-    "directory.users.aliases.list": list_aliases,
-    "directory.users.aliases.insert": insert_alias,
-    "directory.users.aliases.delete": delete_alias,
 }
