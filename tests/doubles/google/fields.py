@@ -10,7 +10,7 @@ import json
 import re
 from functools import cache
 
-from tests.doubles.google.documents import Json, data_sizes
+from tests.doubles.google.documents import BOUND, Json, data_sizes
 from tests.doubles.google.refusals import invalid
 
 NAME = 60  # User.name: "The maximum number of characters in the givenName and in the familyName values is 60."
@@ -135,7 +135,7 @@ def values(body: Json) -> None:
         limit = _sizes().get(key)
         if limit is not None and len(json.dumps(told, ensure_ascii=False).encode()) > limit:
             raise invalid(f"{key} is larger than {limit} bytes")
-        if isinstance(told, list):
+        if isinstance(BOUND.get(key), list):
             _entries(key, told)
     if (phone := body.get("recoveryPhone")) and not _PHONE.fullmatch(phone):
         raise invalid("recoveryPhone")
