@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from google.auth.transport.requests import Request
 from google.oauth2 import service_account
 from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
@@ -24,8 +25,12 @@ def credentials(google: GoogleDouble, *, scopes: Iterable[str] = SCOPES, subject
 
 @contextmanager
 def client(google: GoogleDouble, name: str = "admin.directory_v1", **how: Any) -> Iterator[Any]:
-    """Google's client of one interface."""
-    made = build_from_document(google.discovery(name), credentials=credentials(google, **how))
+    """Google's client of one interface, with a token: one it fetches for a batch it would never close the connection of."""
+    granted = credentials(google, **how)
+    fetching = Request()
+    granted.refresh(fetching)
+    fetching.session.close()
+    made = build_from_document(google.discovery(name), credentials=granted)
     try:
         yield made
     finally:

@@ -320,7 +320,7 @@ def test_passwords_and_hashes_that_google_takes(google: GoogleDouble, directory:
     assert google.account("ada.byron@district.example").password == password
 
 
-def test_an_address_that_is_anybodys_is_a_duplicate(google: GoogleDouble, directory: Any, clock: SimulatedClock) -> None:
+def test_an_address_that_is_anybodys_is_a_duplicate(directory: Any, clock: SimulatedClock) -> None:
     """A user's, an alias, a group's, and for twenty days a deleted user's; whatever its case."""
     made = directory.users().insert(body=user("ada")).execute()
     directory.users().aliases().insert(userKey="ada@district.example", body={"alias": "countess@district.example"}).execute()

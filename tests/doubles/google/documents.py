@@ -44,6 +44,10 @@ BOUND: Mapping[str, str | list[str]] = {
 _SIZE = re.compile(r"maximum allowed data size for this field is (\d+)KB", re.IGNORECASE)
 
 
+_MOST = re.compile(r"(?:Max allowed value is|Value should not exceed) (\d+)")
+"""Some limits stand in the description of a parameter only."""
+
+
 class Misfit(Refusal):
     """A body that the document does not allow."""
 
@@ -234,10 +238,13 @@ def _reader(name: str, rule: Json) -> Callable[[str], object]:
             raise invalid_parameter(name, text, "a boolean is true or false")
         return text == "true"
 
+    low, high = rule.get("minimum"), rule.get("maximum")
+    if high is None and (said := _MOST.search(rule.get("description", ""))):
+        high = said[1]
+
     def integer(text: str) -> int:
         if not re.fullmatch(r"-?\d{1,10}", text):
             raise invalid_parameter(name, text, "not a whole number")
-        low, high = rule.get("minimum"), rule.get("maximum")
         if (low is not None and int(text) < int(low)) or (high is not None and int(text) > int(high)):
             raise invalid_parameter(name, text, f"values must be within the range: [{low}, {high}]")
         return int(text)

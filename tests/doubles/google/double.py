@@ -289,7 +289,7 @@ class GoogleDouble:
             return {each["serialNumber"]: dict(each) for each in self.tenant.devices.values()}
 
     def discovery(self, name: str) -> Json:
-        """A discovery document with the double's addresses: Google's client sends batches to `rootUrl`, whatever `api_endpoint` says."""
+        """A discovery document with the double's addresses: Google's client sends batches to `rootUrl`, not to `api_endpoint`."""
         told = copy.deepcopy(document(name))
         told["rootUrl"] = f"{self.url}/"
         told["baseUrl"] = f"{self.url}/{told['servicePath']}"

@@ -1,4 +1,7 @@
-"""Google's limits, counted as strictly as they can be read: never more than so many in any window of that length."""
+"""Google's limits, counted as strictly as they can be read: never more than so many in any window of that length.
+
+What was refused is not counted.
+"""
 
 from __future__ import annotations
 

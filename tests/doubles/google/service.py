@@ -7,7 +7,8 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from email.utils import formatdate
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from tests.doubles.google import aliases, customer, devices, groups, licences, multipart, partial, roles, units, users
@@ -68,6 +69,13 @@ class Scripted:
     """The call is carried out first."""
 
 
+class Controls(Protocol):
+    """Answers what no interface of Google's would."""
+
+    def answer(self, verb: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """What a test asked, done."""
+
+
 @dataclass
 class Service:
     """One customer's interfaces."""
@@ -79,13 +87,22 @@ class Service:
     journal: Journal = field(default_factory=Journal)
     scripted: list[Scripted] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    control: Controls | None = None
+    """Who answers on the paths of tests, where tests are another process."""
 
     def __post_init__(self) -> None:
         self.quotas = Quotas(self.quirks)
         self._numbers = itertools.count()
 
     def answer(self, verb: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """The answer to one request, or to a batch of them."""
+        """The answer to one request, or to a batch of them; dated, so that a client sees how far its clock is off."""
+        if self.control is not None and target.startswith("/_double/"):
+            return self.control.answer(verb, target, headers, body)
+        answer = self._answer_to(verb, target, headers, body)
+        answer.headers.append(("Date", formatdate(self.clock.time() + self.quirks.clock_skew, usegmt=True)))
+        return answer
+
+    def _answer_to(self, verb: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         with self.lock:
             path, _, query = target.partition("?")
             if path == "/token" and verb == "POST":
@@ -118,6 +135,8 @@ class Service:
             raise Refusal(401, "required", "Login Required.")
         token = self.endpoint.tokens.get(text)
         if token is None or now > token.expires or token.actor not in self.tenant.users:
+            raise unauthenticated()
+        if self.tenant.users[token.actor].resource["suspended"]:
             raise unauthenticated()
         return token
 

@@ -153,7 +153,7 @@ class Pages:
     def cut(self, asked: Asked, listed: Callable[[], list[Json]]) -> tuple[list[Json], str]:
         """A page of the list and the token of the next. A token is good for one question and for three days."""
         question = repr(sorted((name, told) for name, told in asked.query.items() if name not in _NOT_THE_QUESTION))
-        if (token := asked.query.get("pageToken")) is None:
+        if not (token := asked.query.get("pageToken")):
             entries, start, since = listed(), 0, asked.now
         else:
             kept = self._kept.get(token)
@@ -166,6 +166,8 @@ class Pages:
         following = f"~!!~{next(self._next)}"
         again = 1 if end - start > 1 and asked.quirks.happens(asked.quirks.repeats) else 0
         self._kept[following] = (since, question, entries, end - again)
+        if len(self._kept) > _TOKENS:
+            del self._kept[next(iter(self._kept))]
         return entries[start:end], following
 
 
@@ -295,6 +297,8 @@ class Asked:
         return told
 
 
+_TOKENS = 10_000
+"""How many tokens are kept: each holds a list."""
 _NOT_THE_QUESTION = frozenset(("pageToken", "maxResults", "fields", "alt", "prettyPrint", "quotaUser"))
 Anything = Any
 """What a method answers: a resource, nothing (204), or a status and a resource."""
