@@ -70,7 +70,7 @@ def load(folder: Path) -> Config:
             left = spec or salvaged(TargetSpec, document)
             if left:
                 judged.append(left)
-                for mark, what in no_places(left):
+                for mark, what in no_places(left, parts.targets.get(left.target)):
                     builder.problem(mark, what)
     if SYNCD in documents:
         for steps, what in (*cross_check(parts), *_unmapped(parts.names["targets"], folder)):

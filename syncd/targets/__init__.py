@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from syncd.core.model import Account, Change, NativeId, Observed, ObservedGroup, Outcome
+from syncd.errors import EndpointError
 from syncd.vault import Credentials
 
 
@@ -172,6 +173,30 @@ class TellsChanges(Protocol):
 
 
 @runtime_checkable
+class TellsSeats(Protocol):
+    """A target on which some groups are licences, of which so many were bought."""
+
+    def seats_left(self, names: Collection[str]) -> Mapping[str, int]:
+        """How many more members each of these groups can have; those that know no bound are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What came of looking at how a target is reached: `wrong` stops syncd there or will, `noted` is worth knowing."""
+
+    wrong: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Examines(Protocol):
+    """A target that can look at how it is reached, and say what is to be clicked where something is wrong."""
+
+    def examine(self, attributes: Collection[str], needs: Needs) -> Examined:
+        """What is there and what is wrong, for a mapping that speaks of these attributes. Raises where nothing can be told."""
+
+
+@runtime_checkable
 class LimitsWrites(Protocol):
     """A target that knows of changes it must never be sent: outside the configured containers, or about privileged accounts."""
 
@@ -210,12 +235,16 @@ class Delegates(Protocol):
 
 CONNECTORS = MappingProxyType(
     {
+        "google": ("syncd.targets.google:Google", "syncd.targets.google_config:GoogleConfig"),
         "active_directory": ("syncd.targets.ldap_ad:ActiveDirectory", "syncd.targets.ldap_ad_config:ActiveDirectoryConfig"),
         "ldap": ("syncd.targets.ldap:Ldap", "syncd.targets.ldap_config:LdapConfig"),
         "memory": ("syncd.targets.memory:Memory", "syncd.targets.memory:MemoryConfig"),
     }
 )
 """Each kind of target: its connector and the type of its options. Imported on use, so that nobody pays for a library unused."""
+
+_EXTRAS = MappingProxyType({"google": ("google", "httpx2")})
+"""Of each kind that needs an extra of the same name: the packages the extra brings."""
 
 
 def _load(place: str) -> Any:
@@ -230,8 +259,16 @@ def config_type(kind: str) -> type:
 
 
 def build(kind: str, name: str, options: object, credentials: Credentials) -> Connector:
-    """The connector for one configured target; nothing is opened yet. Wrap it in `target.Target` before use."""
-    connector: Connector = _load(CONNECTORS[kind][0])(name, options, credentials)
+    """The connector for one configured target; nothing is opened yet. Wrap it in `target.Target` before use.
+
+    Raises EndpointError where the packages that this kind needs are not installed.
+    """
+    try:
+        connector: Connector = _load(CONNECTORS[kind][0])(name, options, credentials)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRAS.get(kind, ()):
+            raise
+        raise EndpointError(name, f"the package {error.name} is not installed", f"pip install 'syncd[{kind}]'") from error
     return connector
 
 
@@ -245,6 +282,8 @@ __all__ = [
     "Changes",
     "Connector",
     "Delegates",
+    "Examined",
+    "Examines",
     "LimitsWrites",
     "ManagesContainers",
     "ManagesGroups",
@@ -256,6 +295,7 @@ __all__ = [
     "Scope",
     "Target",
     "TellsChanges",
+    "TellsSeats",
     "TellsUse",
     "Use",
     "build",

@@ -30,6 +30,7 @@ from syncd.targets import (
     RefersToAccounts,
     Scope,
     TellsChanges,
+    TellsSeats,
     TellsUse,
     Use,
 )
@@ -123,6 +124,10 @@ class Target:
         """The account spelled as read() would report it."""
         return self.connector.canonical(account)
 
+    def is_name(self, attribute: str) -> bool:
+        """Whether the target holds this attribute as an account's own name, so that it is not among its canonical attributes."""
+        return not self.connector.canonical(Account("x", "", enabled=True, attributes={attribute: ("x",)})).attributes
+
     def canonical_group(self, name: str) -> str:
         """A group's or container's name spelled as the target would report it."""
         return self.connector.canonical_group(name) if isinstance(self.connector, ManagesGroups) else name
@@ -153,6 +158,13 @@ class Target:
         if not names or not isinstance(connector, ManagesGroups):
             return set()
         return self._call(lambda: connector.missing_groups(names))
+
+    def seats_left(self, names: Collection[str]) -> Mapping[str, int]:
+        """How many more members each of these groups can have; those that know no bound are missing."""
+        connector = self.connector
+        if not names or not isinstance(connector, TellsSeats):
+            return {}
+        return self._call(lambda: connector.seats_left(names))
 
     def read_groups(self, names: Collection[str]) -> Iterator[ObservedGroup]:
         """Those of the named groups that exist, with their members in scope; none where the target has no groups."""
