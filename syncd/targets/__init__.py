@@ -13,6 +13,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+from syncd.core.devices import Device
 from syncd.core.model import Account, Change, NativeId, Observed, ObservedGroup, Outcome
 from syncd.errors import EndpointError
 from syncd.vault import Credentials
@@ -197,6 +198,21 @@ class Examines(Protocol):
 
 
 @runtime_checkable
+class ManagesDevices(Protocol):
+    """A target that holds devices of students besides their accounts. What can be done to one are the kinds in DEVICE_KINDS."""
+
+    def devices(self) -> Iterator[Device]:
+        """Every device, streamed; or raise EndpointError/TransientError. Never a partial success."""
+
+    def change_devices(self, changes: Sequence[Change]) -> Iterator[Outcome]:
+        """One outcome for each change, many devices to a call as the protocol allows. Each says how a device is to be.
+
+        Already-so is success. Never raises for one change; raises EndpointError/TransientError only before one was sent. Of what was
+        sent and not answered for sure the outcome is UNKNOWN.
+        """
+
+
+@runtime_checkable
 class LimitsWrites(Protocol):
     """A target that knows of changes it must never be sent: outside the configured containers, or about privileged accounts."""
 
@@ -286,6 +302,7 @@ __all__ = [
     "Examines",
     "LimitsWrites",
     "ManagesContainers",
+    "ManagesDevices",
     "ManagesGroups",
     "Needs",
     "OneTime",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from syncd.core.devices import Device
 from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
 from syncd.core.spelling import STEP, lies_in
 from syncd.errors import ChangeError
@@ -18,6 +19,7 @@ from syncd.targets.google_accounts import Accounts
 from syncd.targets.google_apply import GoogleWriter
 from syncd.targets.google_check import Examination
 from syncd.targets.google_config import LICENCE, GoogleConfig
+from syncd.targets.google_devices import Devices
 from syncd.targets.google_errors import Refused
 from syncd.targets.google_fields import ALIASES, NAMING, User, field_of
 from syncd.targets.google_groups import Groups
@@ -47,6 +49,7 @@ class Google:
         self._units = Units(self.wire, self.people)
         self._groups = Groups(self.wire, self.people)
         self._licences = Licences(self.wire, self.people)
+        self._devices = Devices(self.wire, self._units)
         self._accounts = Accounts(self.wire, self.people, self._units, self._spelling)
         self._may_write_in = tuple(canonical_place(place) for place in config.accounts_in)
 
@@ -198,6 +201,16 @@ class Google:
     def examine(self, attributes: Collection[str], needs: Needs) -> Examined:
         """What is there and what is wrong with the key, the delegation, the administrator's role, the domains and the licences."""
         return Examination(self.wire, self.people, self._licences, attributes, needs).result()
+
+    # --- devices ------------------------------------------------------------------------------------------------------
+
+    def devices(self) -> Iterator[Device]:
+        """Every Chromebook, streamed. Raises unless the last page was reached."""
+        return self._devices.list()
+
+    def change_devices(self, changes: Sequence[Change]) -> Iterator[Outcome]:
+        """One outcome for every change of a Chromebook."""
+        return self._devices.apply(changes)
 
     def close(self) -> None:
         """Let go of the connections; idempotent."""

@@ -48,6 +48,7 @@ class Scope(StrEnum):
     ROLES = f"{_ALL}admin.directory.rolemanagement.readonly"
     SETTINGS = f"{_ALL}apps.groups.settings"
     LICENCES = f"{_ALL}apps.licensing"
+    DEVICES = f"{_ALL}admin.directory.device.chromeos"
 
 
 _PLACES: Mapping[Scope, tuple[str, str]] = {

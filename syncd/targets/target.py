@@ -15,6 +15,7 @@ import pybreaker
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
+from syncd.core.devices import Device
 from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, Result, TargetName
 from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.targets import (
@@ -23,6 +24,7 @@ from syncd.targets import (
     FollowsNames,
     LimitsWrites,
     ManagesContainers,
+    ManagesDevices,
     ManagesGroups,
     PasswordOf,
     ProtectsContainers,
@@ -173,6 +175,11 @@ class Target:
             return iter(())
         return iter(self._call(lambda: list(connector.read_groups(names))))
 
+    def devices(self) -> list[Device]:
+        """Every device that it holds; none where it holds no devices."""
+        connector = self.connector
+        return self._call(lambda: list(connector.devices())) if isinstance(connector, ManagesDevices) else []
+
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -229,6 +236,24 @@ class Target:
         """Stale is not the target's fault: the engine rereads and plans again (R18). Waiting follows a failure counted already."""
         if outcome.result is Result.FAILED and outcome.failure not in (Failure.STALE, Failure.WAITS):
             self._failed += 1
+
+    def change_devices(self, changes: Sequence[Change]) -> Iterator[Outcome]:
+        """Exactly one outcome for every change. Raises EndpointError only while none was sent.
+
+        Once the error budget is spent, the changes fail as WAITS, unsent.
+        """
+        connector = self.connector
+        if self.exhausted or not isinstance(connector, ManagesDevices):
+            why = f"not sent: {self._failed} changes failed in this run" if self.exhausted else "not sent: there are no devices here"
+            return iter([Outcome(change, Result.FAILED, failure=Failure.WAITS, why=why) for change in changes])
+        return self._guarded_stream(self._changed_devices(connector, changes))
+
+    def _changed_devices(self, connector: ManagesDevices, changes: Sequence[Change]) -> Iterator[Outcome]:
+        for attempt in self._retrying():
+            with attempt:
+                for outcome in connector.change_devices(changes):
+                    self._count(outcome)
+                    yield outcome
 
     def close(self) -> None:
         """Let go of the wire and of the limiter's thread; idempotent."""
