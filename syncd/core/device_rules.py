@@ -105,10 +105,8 @@ def compile_devices(spec: DevicesSpec, people: People) -> DeviceRules:
             function.add(f"{name} = None")
             continue
         marks[name] = text.mark
-        if name == UNIT:
-            code = function.template(text, _HERE, escape=escaping(text.text))
-        else:
-            code = function.expression(text, _HERE)
+        is_unit = name == UNIT
+        code = function.template(text, _HERE, escape=escaping(text.text)) if is_unit else function.expression(text, _HERE)
         function.add(f"{name} = {_text(function, code, text.mark)}", name)
     function.add(f"return {', '.join((UNIT, *ANNOTATIONS))}")
     raise_problems(function.problems)

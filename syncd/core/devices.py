@@ -1,14 +1,14 @@
 """Devices that students have: whose each is, what it should look like, and which changes make it so. Pure.
 
-A device is no account. It has no lifecycle of its own here: it is noted, moved to the unit of its student, disabled while it is lost
-and enabled again when we disabled it. It is never deprovisioned: there is no change of that kind. What cannot be told for sure (two
-students, two devices, an unknown serial) is a finding, and the device stays as it is.
+A device is no account and has no lifecycle of its own here: it is noted, moved to the unit of its student, disabled while it is
+lost, and enabled again when we disabled it. It is never deprovisioned: there is no change of that kind. What cannot be told for
+sure (two students, two devices, an unknown serial) is a finding, and the device stays as it is.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from enum import StrEnum
@@ -31,7 +31,8 @@ class DeviceLimits:
     """How many devices of one target may change in 24 hours, by what is done to them."""
 
     update: Limit = field(
-        default=Limit(percent=30, campus_percent=60, campus_at_least=25), metadata=_documented("devices of which something else is noted")
+        default=Limit(percent=30, campus_percent=60, campus_at_least=25),
+        metadata=_documented("devices of which something else is noted"),
     )
     move: Limit = field(
         default=Limit(percent=30, campus_percent=60, campus_at_least=25), metadata=_documented("devices moved to another unit")
@@ -225,7 +226,9 @@ class _Joining:
         whose = {(row.student, row.address.casefold()) for row in told}
         if len(whose) > 1:
             lines = ", ".join(str(row.line) for row in told)
-            self.find("two students", device.serial, f"rows {lines} give it to {len(whose)} different people, or to nobody and somebody")
+            self.find(
+                "two students", device.serial, f"rows {lines} give it to {len(whose)} different people, or to nobody and somebody"
+            )
             return None
         return replace(told[0], lost=any(row.lost for row in told))
 
@@ -262,12 +265,16 @@ class _Joining:
 
     def without_second_devices(self, found: Sequence[Mine]) -> list[Mine]:
         """Without the devices of students who have several: which of them is theirs, nobody said. A lost one does not count."""
-        having = Counter(one.student.person.id for one in found if one.student is not None and not one.row.lost and not one.student.left)
+        having = Counter(
+            one.student.person.id for one in found if one.student is not None and not one.row.lost and not one.student.left
+        )
         left = []
         for one in found:
             student = one.student
             if student is not None and not one.row.lost and having[student.person.id] > 1:
-                why = f"its student has {having[student.person.id]} devices; say which is a loaner, or take the other off the roster"
+                why = (
+                    f"its student has {having[student.person.id]} devices; say which is a loaner, or take the other off the roster"
+                )
                 self.find("two devices", one.device.serial, why, student.person.id)
             else:
                 left.append(one)
@@ -295,9 +302,7 @@ class Wished:
     looks: Mapping[NativeId, Looks]
 
 
-def wished(
-    target: TargetName, told: Joined, devices: Collection[Device], rules: DeviceRules, ground: Ground
-) -> Wished:
+def wished(target: TargetName, told: Joined, devices: Collection[Device], rules: DeviceRules, ground: Ground) -> Wished:
     """The changes that make every device what it should be: emergencies first, then by unit and serial."""
     wishing = _Wishing(target, rules, ground)
     lost = {serial.casefold() for serial in ground.lost}
@@ -375,7 +380,9 @@ class _Wishing:
             looks, reason = Looks(spare, {USER: ""}), "the roster gives it to nobody"
         else:
             if not student.account:
-                self.find("no account yet", device.serial, "its student has no account here yet; it waits for that", student.person.id)
+                self.find(
+                    "no account yet", device.serial, "its student has no account here yet; it waits for that", student.person.id
+                )
                 return
             given = Given(device.serial, mine.row.asset, mine.row.pool, device.model, student.account)
             try:

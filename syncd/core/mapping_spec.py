@@ -310,11 +310,14 @@ class DevicesSpec:
     user: Text | None = field(
         default=None, metadata={"doc": "Expression: whose it is noted to be. Unset: the name of the student's account here."}
     )
-    asset: Text | None = field(default=None, metadata={"doc": "Expression: its asset tag. Unset: the roster's, where it tells one."})
+    asset: Text | None = field(
+        default=None, metadata={"doc": "Expression: its asset tag. Unset: the roster's, where it tells one."}
+    )
     location: Text | None = field(default=None, metadata={"doc": "Expression: where it is noted to be, such as `campus.name`."})
     notes: Text | None = field(default=None, metadata={"doc": "Expression: what else is noted of it."})
     spare: str = field(
-        default="", metadata={"doc": "The unit of devices that the roster gives to nobody; their user is taken off. Unset: left alone."}
+        default="",
+        metadata={"doc": "The unit of devices that the roster gives to nobody; their user is taken off. Unset: left alone."},
     )
     exclude: ExcludeSpec = field(
         default=ExcludeSpec(), metadata={"doc": "Devices never changed by rule, such as loaners and those in carts."}
@@ -343,6 +346,7 @@ class TargetSpec:
     target: str = field(metadata={"doc": "The target, as named in syncd.yaml."})
     accounts: Mapping[str, AccountSpec] = field(metadata={"doc": "The account of each population that has one here."})
     devices: DevicesSpec | None = field(
-        default=None, metadata={"doc": "What the devices of students are here, where the target has any. Unset: nothing is done to them."}
+        default=None,
+        metadata={"doc": "What the devices of students are here, where the target has any. Unset: nothing is done to them."},
     )
     tests: tuple[GoldenSpec, ...] = field(default=(), metadata={"doc": "Golden people, run by `syncd check`."})

@@ -303,6 +303,9 @@ class Daemon:
                 planned, applied = self._when_free(
                     lambda: self._district.engine.sync(pipeline, kind, trigger=trigger, told=self._metrics.changed)
                 )
+                if applied is not None:  # devices come behind the accounts of their people
+                    changed = kind == RECONCILE or applied.landed > 0
+                    self._when_free(lambda: self._district.devices.follow(pipeline, trigger, changed=changed))
             except Stopped:
                 return
             except SyncdError as error:

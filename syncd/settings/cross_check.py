@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from syncd.core.fields import SCALARS
 from syncd.core.lifecycle import ANY
 from syncd.core.mapping_spec import AttributeSpec, GroupSpec, Mark, PeopleSpec, TargetSpec, Text
-from syncd.core.model import SourceName
+from syncd.core.model import SourceName, TargetName
 from syncd.settings.building import Builder
 from syncd.settings.document import Document, Entries, Scalar, Step, Tree
 from syncd.settings.keys import MOST_DAYS, keys_of, suggestion
@@ -154,6 +154,18 @@ def unfit_rules(spec: TargetSpec, target: TargetSettings | None, people: PeopleS
             for text in (told,) if isinstance(told, Text) else told if isinstance(told, tuple) else ():
                 if why := options.unfit(attribute, *_made_of(text.text, people)):
                     yield text.mark, why
+
+
+def unfit_devices(parts: Parts, specs: Mapping[TargetName, TargetSpec]) -> Iterator[Trouble]:
+    """Devices of a target that holds none, or of which no mapping says what is done to them."""
+    for name, settings in parts.targets.items():
+        spec = specs.get(TargetName(name))
+        if spec is None:
+            continue
+        if spec.devices is not None and not getattr(settings.options, "holds_devices", False):
+            yield ("targets", name), f"its mapping speaks of devices, but a target of kind '{settings.kind}' holds none"
+        elif spec.devices is None and settings.devices.roster is not None:
+            yield ("targets", name, "devices"), f"mappings/{name}.yaml says nothing of `devices:`, so nothing would be done to them"
 
 
 def _made_of(rule: str, people: PeopleSpec) -> tuple[str, int]:

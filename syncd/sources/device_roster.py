@@ -26,8 +26,8 @@ class DeviceRoster:
     path: Path = field(metadata={"doc": "the CSV file"})
     columns: Mapping[str, str] = field(
         metadata={
-            "doc": "field: column. Fields: `serial` or `asset` (by which the device is found), `student_number` or `address` (whose it "
-            "is), `pool` (such as loaner), `status`"
+            "doc": "field: column. Fields: `serial` or `asset` (by which the device is found), `student_number` or `address` "
+            "(whose it is), `pool` (such as loaner), `status`"
         }
     )
     lost: tuple[str, ...] = field(
@@ -35,9 +35,6 @@ class DeviceRoster:
         metadata={"doc": "what the `status` column says of a device that is lost, whatever the case; anything else is not lost"},
     )
     floor: int = field(default=1, metadata={"doc": "fewer rows than this are an error: nothing is done"})
-    shrink_percent: float = field(
-        default=20.0, metadata={"doc": "a roster smaller than the last accepted one by more than this is held until somebody has looked"}
-    )
     encoding: Literal["auto", "utf-8", "utf-16", "latin-1"] = field(
         default="auto", metadata={"doc": "how the file is encoded; auto looks"}
     )
@@ -54,8 +51,6 @@ class DeviceRoster:
             raise ValueError("columns: name the column of the `student_number`, or of the `address`")
         if self.floor < 1:
             raise ValueError("floor: must be at least 1: an empty roster is never believed")
-        if not 0 <= self.shrink_percent < 100:  # noqa: PLR2004 — per cent
-            raise ValueError("shrink_percent: must be from 0 to 99")
         if self.delimiter and self.delimiter not in tabular.DELIMITERS:
             raise ValueError(f"delimiter: {self.delimiter!r} is none of , ; | or tab")
 
@@ -97,7 +92,9 @@ def _read(config: DeviceRoster, package: Package) -> Told:
     with tabular.open_table(package, name, found, shape) as table:
         for item in table.rows:
             if isinstance(item, tabular.BadRow):
-                package.refuse(f"{name}:{item.line}:", item.why, "have the export corrected: nobody knows whose device that row means")
+                package.refuse(
+                    f"{name}:{item.line}:", item.why, "have the export corrected: nobody knows whose device that row means"
+                )
             line, cells = item
             by_column = dict(zip(table.columns, cells, strict=True))
             told = {fed: by_column.get(column, "") for fed, column in config.columns.items()}

@@ -1,10 +1,10 @@
-"""What only we know of devices: which somebody reported lost, which we disabled, and how many there were. The journal has the rest."""
+"""What only we know of devices: which somebody reported lost, which we disabled, how many there were. The journal has the rest."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, Table, delete, func, select, update
@@ -15,6 +15,8 @@ from syncd.store.database import looking, transaction
 from syncd.store.rows import Intention, JournalRow
 from syncd.vault import Vault
 
+DEVICES = "devices"
+"""What a run about devices is called."""
 LOST, FOUND = "device lost", "device found"
 """Kinds of entry in the audit: why somebody said so is told there."""
 _COUNTS = "devices {}"
@@ -33,10 +35,14 @@ class LostDevice:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How much there was when a plan was last applied: rows of the roster, devices on the target. Nothing yet: zeros."""
+    """What there was when a plan was last applied: rows of the roster, devices on the target. Nothing yet: zeros.
+
+    `digest` is the roster's, where everything that it asked for has been done; else it is empty.
+    """
 
     rows: int = 0
     devices: int = 0
+    digest: str = ""
 
 
 class Devices:
@@ -69,6 +75,7 @@ class Devices:
                 return False
             row = {"target": target, "serial": serial, "at": _utc(now), "actor": actor, "ended_by": ""}
             connection.execute(table.insert().values(row))
+            _ask_again(connection, target)
             told = {"target": target, "serial": serial, "because": because}
             audit.append(connection, self._vault, LOST, actor, told, now)
             return True
@@ -81,6 +88,7 @@ class Devices:
             ended = connection.execute(update(table).where(*mine).values(ended=_utc(now), ended_by=actor))
             if not ended.rowcount:
                 return False
+            _ask_again(connection, target)
             told = {"target": target, "serial": serial, "because": because}
             audit.append(connection, self._vault, FOUND, actor, told, now)
             return True
@@ -101,14 +109,12 @@ class Devices:
     def seen(self, target: TargetName) -> Seen:
         """How much there was when a plan was last applied."""
         with looking(self._engine) as connection:
-            value = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == _COUNTS.format(target))).scalar()
-        return Seen(**json.loads(value)) if value else Seen()
+            return _seen(connection, target)
 
     def set_seen(self, target: TargetName, seen: Seen) -> None:
         """So much was there, and is believed. From now on the target has history: no first apply is left (R14)."""
-        told = json.dumps({"rows": seen.rows, "devices": seen.devices})
         with transaction(self._engine) as connection:
-            statements.upsert(connection, tables.meta, [{"key": _COUNTS.format(target), "value": told}])
+            _set_seen(connection, target, seen)
 
     def open_intentions(self, target: TargetName) -> list[Intention]:
         """Journalled changes of devices without an outcome, oldest first."""
@@ -124,6 +130,20 @@ class Devices:
         with transaction(self._engine) as connection:
             rows = history.journal_of(connection, self._vault, target, DEVICE_KINDS)
             return [row for row in rows if row.change.native_id == native_id]
+
+
+def _seen(connection: Connection, target: TargetName) -> Seen:
+    value = connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == _COUNTS.format(target))).scalar()
+    return Seen(**json.loads(value)) if value else Seen()
+
+
+def _set_seen(connection: Connection, target: TargetName, seen: Seen) -> None:
+    statements.upsert(connection, tables.meta, [{"key": _COUNTS.format(target), "value": json.dumps(asdict(seen))}])
+
+
+def _ask_again(connection: Connection, target: TargetName) -> None:
+    """The next run looks at the devices, whatever the roster's digest."""
+    _set_seen(connection, target, replace(_seen(connection, target), digest=""))
 
 
 def take_effect(connection: Connection, outcomes: Iterable[Outcome]) -> None:

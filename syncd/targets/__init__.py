@@ -207,8 +207,8 @@ class ManagesDevices(Protocol):
     def change_devices(self, changes: Sequence[Change]) -> Iterator[Outcome]:
         """One outcome for each change, many devices to a call as the protocol allows. Each says how a device is to be.
 
-        Already-so is success. Never raises for one change; raises EndpointError/TransientError only before one was sent. Of what was
-        sent and not answered for sure the outcome is UNKNOWN.
+        Already-so is success. Never raises for one change; raises EndpointError/TransientError only before one was sent. Of what
+        was sent and not answered for sure the outcome is UNKNOWN.
         """
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from syncd.core.mapping_spec import ATTRIBUTE
@@ -50,6 +51,8 @@ class Licence:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleConfig:
     """Whose accounts, by which rights, and how fast. The service account's key is a credential file."""
+
+    holds_devices: ClassVar[bool] = True
 
     credential: str = field(
         metadata={"doc": "name of the credential file with the service account's key, as Google's console gives it out (JSON)"}

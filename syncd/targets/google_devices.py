@@ -24,7 +24,10 @@ from syncd.targets.google_wire import Scope, Wire, part
 
 AT_ONCE = 50
 """The most devices that one move, or one change of status, may name."""
-_PAGES = ("300", "100")  # the discovery document says 300, the limits page (read 2026-04-23) 100: where the first is refused, the other
+_PAGES = (
+    "300",
+    "100",
+)  # the discovery document says 300, the limits page (read 2026-04-23) 100: where the first is refused, the other
 _TOLD: Mapping[str, tuple[str, int]] = MappingProxyType(
     {USER: ("annotatedUser", 100), ASSET: ("annotatedAssetId", 200), LOCATION: ("annotatedLocation", 200), NOTES: ("notes", 500)}
 )
@@ -81,7 +84,7 @@ class Devices:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def apply(self, changes: Sequence[Change]) -> Iterator[Outcome]:
-        """One outcome for each change; moves and changes of status many at once. Raises before the first where nobody can sign in."""
+        """One outcome for each change; moves and changes of status many at once. Raises only where nobody can sign in."""
         self._wire.token(Scope.DEVICES)
         noted = [change for change in changes if change.kind is Kind.ANNOTATE_DEVICE]
         if noted:

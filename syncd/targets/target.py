@@ -244,7 +244,9 @@ class Target:
         """
         connector = self.connector
         if self.exhausted or not isinstance(connector, ManagesDevices):
-            why = f"not sent: {self._failed} changes failed in this run" if self.exhausted else "not sent: there are no devices here"
+            why = (
+                f"not sent: {self._failed} changes failed in this run" if self.exhausted else "not sent: there are no devices here"
+            )
             return iter([Outcome(change, Result.FAILED, failure=Failure.WAITS, why=why) for change in changes])
         return self._guarded_stream(self._changed_devices(connector, changes))
 
