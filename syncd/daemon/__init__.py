@@ -41,6 +41,7 @@ from syncd.daemon.metrics import Metrics
 from syncd.daemon.notify import Notifier
 from syncd.daemon.timing import next_runs
 from syncd.daemon.timing import trigger as trigger_of
+from syncd.engine import RECONCILE
 from syncd.engine.health import Health, as_json, health, in_words
 from syncd.engine.lock import DAEMON, Busy, Lease, exclusive
 from syncd.errors import ConfigError, EndpointError, Problem, Stopped, SyncdError
