@@ -162,7 +162,7 @@ def own_roster(devices: Collection[Device]) -> list[Row]:
 
 def joined(devices: Collection[Device], rows: Collection[Row], people: Directory, rules: DeviceRules) -> Joined:
     """Whose each device is. In the order of the serials, whatever that of the roster."""
-    joining = _Joining(devices, people, rules)
+    joining = _Joining(devices, rows, people, rules)
     claims: dict[NativeId, list[Row]] = defaultdict(list)
     for each in rows:
         claimed = joining.device(each)
@@ -185,15 +185,21 @@ def joined(devices: Collection[Device], rows: Collection[Row], people: Directory
 class _Joining:
     """What is known on the way."""
 
-    def __init__(self, devices: Collection[Device], people: Directory, rules: DeviceRules) -> None:
+    def __init__(self, devices: Collection[Device], rows: Collection[Row], people: Directory, rules: DeviceRules) -> None:
         self._people = people
         self._rules = rules
         self._serials: dict[str, list[Device]] = defaultdict(list)
         self._assets: dict[str, list[Device]] = defaultdict(list)
+        told: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            if row.serial and row.asset:
+                told[row.serial.casefold()].add(row.asset.casefold())
         for one in devices:
-            self._serials[one.serial.casefold()].append(one)
-            if one.annotations.get(ASSET):
-                self._assets[one.annotations[ASSET].casefold()].append(one)
+            serial = one.serial.casefold()
+            self._serials[serial].append(one)
+            # The tag that the roster tells is the one it has, or will have in a moment; else the one noted at it.
+            for tag in told.get(serial) or {one.annotations.get(ASSET, "").casefold()} - {""}:
+                self._assets[tag].append(one)
         self.findings: list[Finding] = []
         self.excluded: dict[NativeId, str] = {}
 
@@ -230,7 +236,12 @@ class _Joining:
                 "two students", device.serial, f"rows {lines} give it to {len(whose)} different people, or to nobody and somebody"
             )
             return None
-        return replace(told[0], lost=any(row.lost for row in told))
+        tags, pools = ({getattr(row, name) for row in told} - {""} for name in ("asset", "pool"))
+        if len({tag.casefold() for tag in tags}) > 1:
+            self.find("two tags", device.serial, f"the roster tells {len(tags)} asset tags of it")
+            return None
+        first = min(told, key=lambda row: (row.line, row.serial, row.asset))
+        return replace(first, asset=min(tags, default=""), pool=min(pools, default=""), lost=any(row.lost for row in told))
 
     def exclude(self, device: Device, told: Sequence[Row]) -> bool:
         """Whether no rule touches this device."""
