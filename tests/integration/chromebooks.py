@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from syncd.assembly import Running, migrate_store, opened
@@ -19,7 +19,7 @@ from tests.doubles.google.documents import Json
 from tests.integration.google_customer import CREDENTIAL, DOMAIN, customer
 
 GOOGLE, MAIN = TargetName("google"), "main"
-FIRST_DAY = date(2026, 9, 1)
+FIRST_DAY = datetime(2026, 9, 1, 15, tzinfo=UTC)
 SETTINGS = """
 district: {{ name: "Test ISD", timezone: "America/Chicago" }}
 sources:
@@ -90,7 +90,7 @@ class District:
     google: GoogleDouble
     pupils: dict[str, list[str]] = field(default_factory=dict)
     roster: list[list[str]] = field(default_factory=list)
-    now: datetime = datetime.combine(FIRST_DAY, time(15), UTC)
+    now: datetime = FIRST_DAY
 
     # --- what is delivered --------------------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class District:
 
     def address(self, number: str) -> str:
         """The address of a student."""
-        key, given, family, *_ = self.pupils[number]
+        _, given, family, *_ = self.pupils[number]
         return f"{given}.{family}.{number}@{DOMAIN}".lower()
 
 

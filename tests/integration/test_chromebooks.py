@@ -96,7 +96,7 @@ def test_a_device_of_nobody_goes_to_the_storeroom(here: District) -> None:
 
 
 def test_excluded_devices_are_never_written(here: District) -> None:
-    """A loaner by the roster's pool, a cart by its tag, and whatever stands in the carts' unit: whoever the roster gives them to."""
+    """A loaner by the roster's pool, a cart by its tag, and what stands in the carts' unit: whoever the roster gives them to."""
     here.google.add_device("CART1", annotatedAssetId="cart-17")
     here.google.add_device("CART2", unit="/Devices/Carts/Room 5")
     for serial in ("CART1", "CART2"):
@@ -134,7 +134,8 @@ def test_what_is_not_told_for_sure_is_a_finding_and_the_device_stays(here: Distr
 
 def test_googles_own_list_is_a_roster_too(tmp_path: Path) -> None:
     """Without a file, whoever Google notes as the user has the device; by an address they had before, too."""
-    roster = "      roster:\n        path: devices.csv\n        columns: { serial: Serial, asset: Asset, student_number: Student, pool: Pool, status: Status }\n"
+    columns = "columns: { serial: Serial, asset: Asset, student_number: Student, pool: Pool, status: Status }"
+    roster = f"      roster:\n        path: devices.csv\n        {columns}\n"
     with district(tmp_path, edits={roster: "      shrink_percent: 20\n"}) as here:
         student = here.pupil(1)
         here.google.add_device("CB1", annotatedUser=here.address(student).upper())
@@ -497,18 +498,8 @@ def test_three_thousand_devices_are_reassigned_after_rollover(tmp_path: Path, ca
         assert not here.google.journal.ever_sent("directory.chromeosdevices.action")
         assert here.google.journal.count(STATUS, since=before) == 0
         assert here.plan().changes == ()
-        wrong = [n for n in range(count) if here_user(here, n) != here.address(f"1{(n + 1) % count:05}")]
-        assert wrong == []
-
-
-def here_user(here: District, number: int) -> str:
-    """Who is noted at a device."""
-    by_serial = {one["serialNumber"]: one for one in here.google.tenant.devices.values()} if number == 0 else _cached
-    _cached.update(by_serial)
-    return str(by_serial[f"CB{number:04}"].get("annotatedUser"))
-
-
-_cached: dict[str, dict[str, object]] = {}
+        noted = {one["serialNumber"]: one.get("annotatedUser") for one in here.google.tenant.devices.values()}
+        assert {noted[f"CB{n:04}"] == here.address(f"1{(n + 1) % count:05}") for n in range(count)} == {True}
 
 
 # --- by the command line ----------------------------------------------------------------------------------------------
