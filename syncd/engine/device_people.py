@@ -79,7 +79,7 @@ def _students(
         built[person_id] = without_overrides(person)
     for person_id, person in built.items():
         state, known = states[person_id], accounts.get(person_id)
-        left: date | None = (state.since or local.today) if state.state in LEFT else None
+        left = _left(person, state.since or local.today) if state.state in LEFT else None
         campus = person.campus.code if person.campus is not None and left is None else state.campus
         yield Student(
             person,
@@ -90,3 +90,9 @@ def _students(
             campus or state.campus,
             state.population or "",
         )
+
+
+def _left(person: Person, since: date) -> date:
+    """The last day somebody was here: as the roster tells it, else the day from which on they count as gone."""
+    told = person.fields.get("exit_date")
+    return told if isinstance(told, date) and told <= since else since

@@ -328,8 +328,8 @@ def test_the_device_of_somebody_who_left_is_collected_and_stays_as_it_is(here: D
     path = here.folder / "out" / "collect-002.csv"
     rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
     assert [(row["serial"], row["name"], row["student_number"], row["left"]) for row in rows] == [
-        ("CB1", "Given1 Family1", "100001", "2026-09-11"),
-        ("CB3", "", "", "2026-09-11"),
+        ("CB1", "Given1 Family1", "100001", "2026-09-10"),
+        ("CB3", "", "", "2026-09-10"),
     ]
     assert rows[0]["asset"] == "'+T1"
     assert path.stat().st_mode & 0o777 == 0o600
