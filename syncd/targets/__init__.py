@@ -234,6 +234,7 @@ class Needs:
     makes_groups: bool
     moves: bool
     deletes: bool
+    devices: bool = False
 
 
 @runtime_checkable

@@ -84,6 +84,8 @@ class Examination:
             told[Scope.GROUPS] = "groups and their members"
         if any(name.lower().startswith("customschemas.") for name in self.attributes):
             told[Scope.SCHEMAS] = "custom schemas"
+        if self.needs.devices:
+            told[Scope.DEVICES] = "devices"
         if config.group_settings:
             told[Scope.SETTINGS] = "group_settings"
         if config.licences:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,19 @@ def test_a_missing_scope_is_named_with_where_to_add_it(there: Customer) -> None:
     assert len(wrong) == 2
     assert all("Manage domain-wide delegation: client 104857600000000000001" in one for one in wrong)
     assert any("admin.directory.group is not delegated" in one for one in wrong)
+
+
+def test_the_scope_for_devices_is_needed_where_a_mapping_speaks_of_them(there: Customer) -> None:
+    """Else it is noted as one that could be taken away."""
+    assert any("device.chromeos" in one for one in examined(there).noted)
+    there.google.delegate([scope for scope in [*SCOPES, SCHEMAS_READ] if "chromeos" not in scope])
+    there.google.expire_tokens()
+    connector = there.connector()
+    try:
+        found = connector.examine(("name.givenName",), replace(NEEDS, devices=True))
+    finally:
+        connector.close()
+    assert any(one.startswith("for devices:") for one in found.wrong)
 
 
 def test_too_much_is_wrong_as_well(there: Customer) -> None:
