@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from syncd import sources, targets
 from syncd.core.model import TargetName
 from syncd.engine import Engine
+from syncd.engine.devices import Devices
 from syncd.engine.rotation import Rotated, rotate
 from syncd.errors import EndpointError
 from syncd.settings import Config, load
@@ -34,6 +35,7 @@ class Running:
     store: Store
     vault: Vault
     engine: Engine
+    devices: Devices
 
 
 def utc_now() -> datetime:
@@ -141,7 +143,8 @@ def opened(config: Config, *, clock: Clock = utc_now, watch: Watch = Watch()) ->
         store = closing.enter_context(opened_store(config))
         read = {name: sources.build(each.kind, name, each.options, vault) for name, each in config.sources.items()}
         written = _Targets(config, closing, watch)
-        yield Running(config, store, vault, Engine(config, store, vault, clock, read, written))
+        engine = Engine(config, store, vault, clock, read, written)
+        yield Running(config, store, vault, engine, Devices(config, store, engine, written))
 
 
 def with_mappings(config: Config, mappings: Path) -> Config:

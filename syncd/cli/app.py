@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from syncd.cli import adopt, audit, decide, facts, keep, life, look, resolving, rollover, run, setup, watch
+from syncd.cli import adopt, audit, decide, devices, facts, keep, life, look, resolving, rollover, run, setup, watch
 from syncd.errors import ConfigError
 
 
@@ -134,5 +134,6 @@ for _verb in (
     setup.demo,
 ):
     app.command(no_args_is_help=False)(_verb)
+app.add_typer(devices.app)
 app.add_typer(rollover.app)
 app.add_typer(audit.audit)

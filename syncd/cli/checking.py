@@ -17,7 +17,7 @@ from syncd.core.model import NativeId, Reject, SourceName, Subject, TargetName
 from syncd.engine.rotation import in_words
 from syncd.errors import ConfigError, EndpointError, TransientError
 from syncd.settings import Config, check, extra_fields, load
-from syncd.targets import ById, Delegates, Scope
+from syncd.targets import ById, Delegates, Examines, Scope
 from syncd.vault import NEXT_KEY, STATE_KEY, Vault
 
 _NOBODY = NativeId("00000000-0000-0000-0000-000000000000")
@@ -94,6 +94,11 @@ def _target_answers(name: TargetName, config: Config) -> str:
     attributes = compile_target(config.mappings[name], people).attributes
     connector = targets.build(settings.kind, name, settings.options, config.credentials)
     try:
+        if isinstance(connector, Examines):
+            found = connector.examine(attributes, needs_of(config, name))
+            if found.wrong:
+                raise EndpointError(f"target {name}", "\n  ".join(["it would not work, or do too much:", *found.wrong]))
+            return "\n  ".join(["answers, and gives the rights the mapping needs", *found.noted])
         list(connector.lookup([ById(_NOBODY)], Scope(attributes)))
         lacking = connector.lacks(needs_of(config, name)) if isinstance(connector, Delegates) else None
     finally:

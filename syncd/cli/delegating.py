@@ -61,6 +61,7 @@ def needs_of(config: Config, name: TargetName) -> Needs:
         makes_groups=any(isinstance(group, GroupSpec) and group.create for group in groups),
         moves=bool(parked) or len(set(places)) > 1 or any("{{" in place for place in places),
         deletes=any(rules.delete != "never" for rules in stages),
+        devices=config.mappings[name].devices is not None,
     )
 
 

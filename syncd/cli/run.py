@@ -169,6 +169,7 @@ def sync(
     """Plan and apply in one, as a timer does. Holds, and says why, where a plan breaks a limit or a target is new."""
     from syncd.assembly import opened
     from syncd.cli.actor import actor
+    from syncd.cli.answering_devices import answer
     from syncd.cli.asking import masker, nobody
     from syncd.cli.console import progress, say_lines
     from syncd.cli.ending import ending_well
@@ -190,7 +191,12 @@ def sync(
             raise Ended(Exit.HELD)
         say_lines(observing_lines(planned))
         masked = masker(district.store, people_of(applied))
+        reports = [] if person else district.devices.follow(name, trigger, changed=reconcile or applied.landed > 0)
+        about_devices = answer(district.store, reports)
+    say_lines(about_devices.lines)
     _end(applied, masked)
+    if about_devices.code:
+        raise Ended(Exit(about_devices.code))
 
 
 def resume(context: typer.Context) -> None:

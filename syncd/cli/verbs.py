@@ -8,7 +8,7 @@ a right of its own.
 
 from __future__ import annotations
 
-from syncd.cli import answering, answering_lists, answering_people, answering_questions
+from syncd.cli import answering, answering_devices, answering_lists, answering_people, answering_questions
 from syncd.cli.asking import Answered
 from syncd.cli.exits import Exit, answer_to
 from syncd.control import Answer, Malformed, Question, Role, said
@@ -17,6 +17,8 @@ from syncd.control.visit import Visit
 from syncd.errors import SyncdError
 
 VERBS: Verbs = {
+    "devices-collect": Verb(Role.VIEW, answering_devices.collect),
+    "devices-explain": Verb(Role.VIEW, answering_devices.explain),
     "disputes": Verb(Role.VIEW, answering_questions.disputes),
     "explain": Verb(Role.VIEW, answering_lists.explain),
     "facts": Verb(Role.VIEW, answering_people.facts),
@@ -30,6 +32,9 @@ VERBS: Verbs = {
     "shelved": Verb(Role.VIEW, answering.shelved),
     "show": Verb(Role.VIEW, answering_lists.show),
     "status": Verb(Role.VIEW, answering.status),
+    "devices-found": Verb(Role.OPERATE, answering_devices.found),
+    "devices-lost": Verb(Role.OPERATE, answering_devices.lost),
+    "devices-plan": Verb(Role.OPERATE, answering_devices.plan),
     "lock": Verb(Role.OPERATE, answering_people.lock),
     "reject": Verb(Role.OPERATE, answering.reject),
     "release": Verb(Role.OPERATE, answering.release),
@@ -39,6 +44,8 @@ VERBS: Verbs = {
     "undo": Verb(Role.OPERATE, answering.undo),
     "apply": Verb(Role.APPROVE, answering.apply),
     "approve": Verb(Role.APPROVE, answering.approve),
+    "devices-apply": Verb(Role.APPROVE, answering_devices.apply),
+    "devices-approve": Verb(Role.APPROVE, answering_devices.approve),
     "freeze": Verb(Role.APPROVE, answering_people.freeze),
     "go-live": Verb(Role.APPROVE, answering.go_live),
     "override": Verb(Role.APPROVE, answering_people.override),

@@ -41,12 +41,16 @@ class FormerAddress:
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """One attribute of one account that holds aliases: `replaced` are addresses it had before, with the day they were replaced."""
+    """One attribute of one account that holds aliases: `replaced` are addresses it had before, with the day they were replaced.
+
+    `by_name`: the address is the account's own name on this target, and none of its attributes (Google).
+    """
 
     attribute: str
     rule: AliasRule
     replaced: Mapping[str, date]
     today: date
+    by_name: bool = False
 
 
 class Held(NamedTuple):
@@ -70,11 +74,16 @@ def spelled(attribute: str, address: str) -> str:
     return f"{_ALIAS}{address}" if attribute.lower() == EXCHANGES else address
 
 
-def of_account(rules: Mapping[str, AliasRule], former: Iterable[FormerAddress], today: date) -> tuple[Aliases, ...]:
-    """The attributes of one account that hold aliases, by their rules and by what the account had before."""
+def of_account(
+    rules: Mapping[str, AliasRule], former: Iterable[FormerAddress], today: date, naming: Collection[str] = ()
+) -> tuple[Aliases, ...]:
+    """The attributes of one account that hold aliases, by their rules and by what the account had before.
+
+    `naming` are the attributes that are accounts' own names on this target.
+    """
     had = list(former)
     return tuple(
-        Aliases(name, rule, {one.value: one.ended for one in had if one.attribute == rule.of}, today)
+        Aliases(name, rule, {one.value: one.ended for one in had if one.attribute == rule.of}, today, rule.of in naming)
         for name, rule in rules.items()
     )
 
@@ -84,14 +93,20 @@ def held(
     wanted: Mapping[str, tuple[str, ...]],
     policies: Mapping[str, str],
     now: Mapping[str, tuple[str, ...]] | None,
+    names: tuple[str, str] = ("", ""),
 ) -> Held:
-    """The attributes that are wanted of an account and the aliases with them, where it is as it is `now` (None: not made yet)."""
+    """The attributes that are wanted of an account and the aliases with them, where it is as it is `now` (None: not made yet).
+
+    `names` are the account's own as it is wanted, and as it is.
+    """
     attributes, all_policies, dues = dict(wanted), dict(policies), list[date]()
     there = now or {}
     for one in aliases:
         before, policy = there.get(one.rule.of, ()), policies.get(one.rule.of, "enforce")
         stays = now is not None and (policy == "initial" or (bool(before) and policy == "if_empty"))
         after = before if stays else wanted.get(one.rule.of, ())
+        if one.by_name:
+            after, before = ((name,) if name else () for name in names)
         values, due = _values(one, there.get(one.attribute, ()), before, after)
         attributes[one.attribute], all_policies[one.attribute] = values, "enforce"
         dues += [due] if due is not None else []

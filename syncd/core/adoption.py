@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from syncd.core.correlate import Situation, SituationKind
 from syncd.core.likeness import Alike, Bearers, NameAttributes, Names, alike, names_of, names_on
 from syncd.core.model import Account, NativeId, Observed, Person, PersonId
-from syncd.core.plan import is_below, parent
+from syncd.core.plan import is_below
+from syncd.core.spelling import parent
 
 Key = tuple[str, str]
 """A find key: an attribute and the value that is a person's."""

@@ -23,6 +23,7 @@ class FieldType(StrEnum):
     CLASS = "class"
     CLASSES = "list of classes"
     PERSON = "person"
+    DEVICE = "device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,13 @@ MEMBERS: dict[FieldType, dict[str, Field]] = {
         "active": Field(F, "true while one of its terms is running"),
         "kind": Field(T, "scheduled or homeroom"),
         "teacher": Field(FieldType.PERSON, "the primary teacher"),
+    },
+    FieldType.DEVICE: {
+        "serial": Field(T, "serial number, as the target spells it"),
+        "asset": Field(T, "asset tag, as the roster of devices tells it"),
+        "pool": Field(T, "what the roster's pool column says"),
+        "model": Field(T, "model, as the target tells it"),
+        "address": Field(T, "the name of the student's account on this target"),
     },
     FieldType.PERSON: SCALARS | {name: DERIVED[name] for name in SHOWN_NAMES},
 }

@@ -8,7 +8,6 @@ The chapters before this one, as a text travels: mapping_spec, syntax, paths, fi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -42,6 +41,7 @@ from syncd.core.mapping_spec import (
 from syncd.core.model import Person, PopulationName, TargetName
 from syncd.core.people import People, compile_people
 from syncd.core.rules import MappingFailure, Rules, fingerprint_of, finished, first_mark, raise_problems, used
+from syncd.core.spelling import ESCAPES, escape_dn, escaping
 from syncd.core.syntax import suggestion
 from syncd.errors import Problem
 
@@ -160,9 +160,9 @@ class TargetMapping:
 def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str] | None = None) -> TargetMapping:
     """A target's mapping compiled, or ConfigError with every problem.
 
-    `escape` makes a value of the roster safe inside this target's container and group names; without it: RFC 4514.
+    `escape` makes a value of the roster safe inside this target's container and group names; without it: as they are written.
     """
-    part = lru_cache(_SHARED)(partial(_part, escape or escape_dn))
+    parts = {name: lru_cache(_SHARED)(partial(_part, escape or escaped)) for name, escaped in ESCAPES.items()}
     vocabulary = Vocabulary(people.vocabulary.extra, people.vocabulary.config, people.vocabulary.tables)
     start = next((account.rdn.mark for account in spec.accounts.values()), Mark(spec.target, 1, 1))
     problems: list[Problem] = []
@@ -176,7 +176,7 @@ def compile_target(spec: TargetSpec, people: People, escape: Callable[[str], str
             told = suggestion(name, people.spec.populations)
             problems.append(Problem(str(account.rdn.mark), f"accounts: people.yaml has no population '{name}'{told}"))
         kinds = frozenset(rule.kind for rule in people.names.get(population, ()))
-        function = Function(vocabulary, kinds, namespace={"part": part, "WantedGroup": WantedGroup, **RUNTIME})
+        function = Function(vocabulary, kinds, namespace={**parts, "WantedGroup": WantedGroup, **RUNTIME})
         compiled[population] = function, _Account(function, account)
         compiled[population][1].compile()
         functions.append(function)
@@ -255,7 +255,7 @@ class _Account:
         if spec.when is not None:
             self.marks["when"] = spec.when.mark
             function.add(f"if not {function.condition(spec.when)}: return None", "when")
-        for rule, text, escape in (("rdn", spec.rdn, ""), ("container", spec.container, "part")):
+        for rule, text, escape in (("rdn", spec.rdn, ""), ("container", spec.container, escaping(spec.container.text))):
             self.marks[rule] = text.mark
             function.named.clear()
             code = function.template(text, escape=escape)
@@ -371,7 +371,7 @@ class _Account:
         rule = f"groups[{at}]"
         self.marks[rule] = spec.name.mark
         place = Place(each=EACH.get(spec.each) if spec.each else None)
-        code = self.function.template(spec.name, place, escape="part")
+        code = self.function.template(spec.name, place, escape=escaping(spec.name.text))
         condition = self.function.condition(spec.when, place) if spec.when else None
         line = f"groups.append(WantedGroup({code.source if code else ''}, {spec.create!r}, {rule!r}))"
         if condition:
@@ -422,12 +422,6 @@ def distinct(groups: Sequence[WantedGroup]) -> tuple[WantedGroup, ...]:
 
 
 RUNTIME: Mapping[str, object] = MappingProxyType({"several": several, "flag": flag, "distinct": distinct, "Unmappable": Unmappable})
-DN_SPECIAL = re.compile(r'[,+"\\<>;=\x00-\x1f]|^[ #]| $')
-
-
-def escape_dn(value: str) -> str:
-    """The value as it may stand inside a DN (RFC 4514): nothing in it can begin another RDN."""
-    return DN_SPECIAL.sub(lambda found: f"\\{ord(found[0]):02X}" if found[0] < " " else f"\\{found[0]}", value)
 
 
 def _part(escape: Callable[[str], str], value: str, word: str) -> str:

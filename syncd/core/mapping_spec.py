@@ -292,6 +292,39 @@ class AccountSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ExcludeSpec:
+    """Devices that belong to nobody in particular. One thing that fits is enough; `*` stands for anything, whatever the case."""
+
+    serials: tuple[str, ...] = field(default=(), metadata={"doc": "Serial numbers."})
+    assets: tuple[str, ...] = field(default=(), metadata={"doc": "Asset tags, in the roster or on the target: `LOAN-*`."})
+    pools: tuple[str, ...] = field(default=(), metadata={"doc": "What the roster's pool column says: `loaner`, `cart*`."})
+    notes: tuple[str, ...] = field(default=(), metadata={"doc": "Notes on the target: `*cart*`."})
+    units: tuple[str, ...] = field(default=(), metadata={"doc": "Where it stands on the target; what is below counts, too."})
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesSpec:
+    """What a device that a student has looks like on this target. What has no rule is left as it is."""
+
+    unit: Text | None = field(default=None, metadata={"doc": "Text with {{ }}: the unit in which the device stands."})
+    user: Text | None = field(
+        default=None, metadata={"doc": "Expression: whose it is noted to be. Unset: the name of the student's account here."}
+    )
+    asset: Text | None = field(
+        default=None, metadata={"doc": "Expression: its asset tag. Unset: the roster's, where it tells one."}
+    )
+    location: Text | None = field(default=None, metadata={"doc": "Expression: where it is noted to be, such as `campus.name`."})
+    notes: Text | None = field(default=None, metadata={"doc": "Expression: what else is noted of it."})
+    spare: str = field(
+        default="",
+        metadata={"doc": "The unit of devices that the roster gives to nobody; their user is taken off. Unset: left alone."},
+    )
+    exclude: ExcludeSpec = field(
+        default=ExcludeSpec(), metadata={"doc": "Devices never changed by rule, such as loaners and those in carts."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class GoldenSpec:
     """A golden person: what the mapping must make of them, tried by `syncd check`."""
 
@@ -312,4 +345,8 @@ class TargetSpec:
 
     target: str = field(metadata={"doc": "The target, as named in syncd.yaml."})
     accounts: Mapping[str, AccountSpec] = field(metadata={"doc": "The account of each population that has one here."})
+    devices: DevicesSpec | None = field(
+        default=None,
+        metadata={"doc": "What the devices of students are here, where the target has any. Unset: nothing is done to them."},
+    )
     tests: tuple[GoldenSpec, ...] = field(default=(), metadata={"doc": "Golden people, run by `syncd check`."})

@@ -243,10 +243,15 @@ class Kind(StrEnum):
     DISABLE = "disable"
     PARK = "park"  # the move of a disabled account
     DELETE = "delete"
+    DISABLE_DEVICE = "disable device"
+    ENABLE_DEVICE = "enable device"
+    ANNOTATE_DEVICE = "annotate device"
+    MOVE_DEVICE = "move device"
 
 
 KIND_ORDER: Mapping[Kind, int] = MappingProxyType({kind: rank for rank, kind in enumerate(Kind)})
-ACCOUNT_KINDS = frozenset(Kind) - {Kind.CREATE_CONTAINER, Kind.CREATE_GROUP, Kind.ADD_MEMBER, Kind.REMOVE_MEMBER}
+DEVICE_KINDS = frozenset({Kind.DISABLE_DEVICE, Kind.ENABLE_DEVICE, Kind.ANNOTATE_DEVICE, Kind.MOVE_DEVICE})
+ACCOUNT_KINDS = frozenset(Kind) - DEVICE_KINDS - {Kind.CREATE_CONTAINER, Kind.CREATE_GROUP, Kind.ADD_MEMBER, Kind.REMOVE_MEMBER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +260,9 @@ class Change:
 
     Account kinds carry `person`; `before` and `after` hold the location at that moment (rdn, container, enabled) and only the
     attributes this change writes. A membership carries `person`, `group`, and in `before`
-    the member's location. A container or group carries only `group` (its name). `native_id` is None until the account exists:
+    the member's location. A device kind carries the device's `native_id`, and as `person` whose the device is to be, if anybody's;
+    `before` and `after` tell the device as if it were an account: its serial as `rdn`, its unit as `container`, its notes as
+    attributes. A container or group carries only `group` (its name). `native_id` is None until the account exists:
     for a step behind a create of the same plan it is filled in by the engine when the create has landed.
     """
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from syncd.core.model import KIND_ORDER, Account, Change, Kind
-from syncd.core.plan import parent
+from syncd.core.spelling import parent
 
 Place = tuple[str, str]  # container and rdn, folded: two places that a directory would call the same are the same
 _Level = tuple[int, int]

@@ -24,6 +24,7 @@ from syncd.core.model import (
     PersonId,
     TargetName,
 )
+from syncd.core.spelling import parent
 
 
 class Desired(NamedTuple):
@@ -95,7 +96,9 @@ class _Steps:
     def creation(self) -> Iterator[Change]:
         """The steps of an account that does not exist yet."""
         account, place = self.want.account, _place(self.want.account)
-        made = held(self.want.aliases, account.attributes, self.want.policies, None).attributes if self.want.aliases else None
+        made = None
+        if self.want.aliases:
+            made = held(self.want.aliases, account.attributes, self.want.policies, None, (account.rdn, "")).attributes
         after = replace(account, groups=frozenset())
         yield self.make(Kind.CREATE, after=after if made is None else replace(after, attributes=made))
         refers = {name: values for name, values in self.want.refers.items() if values}
@@ -113,7 +116,8 @@ class _Steps:
             place = replace(place, enabled=True)
         wanted, policies = account.attributes, self.want.policies
         if self.want.aliases:
-            wanted, policies, _ = held(self.want.aliases, wanted, policies, have.account.attributes)
+            names = account.rdn, have.account.rdn
+            wanted, policies, _ = held(self.want.aliases, wanted, policies, have.account.attributes, names)
         old, new = _difference(policies, wanted, have.account.attributes)
         if new:
             yield self.make(Kind.UPDATE, replace(place, attributes=old), replace(place, attributes=new))
@@ -236,16 +240,6 @@ def without_orphans(changes: Sequence[Change]) -> Iterator[Change]:
         )
         if not orphan:
             yield change
-
-
-def parent(name: str) -> str:
-    """The container a container or group stands in: what follows the first unescaped comma, "" at the base."""
-    escaped = False
-    for position, character in enumerate(name):
-        if character == "," and not escaped:
-            return name[position + 1 :].strip()
-        escaped = character == "\\" and not escaped
-    return ""
 
 
 def is_below(container: str, top: str) -> bool:

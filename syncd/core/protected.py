@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from syncd.core.guard import Cell, Finding
 from syncd.core.model import Account, Change, Kind, PersonId, TargetName
+from syncd.core.spelling import lies_in, plain
 
 PROTECTED, REQUIRED = "protected", "required"
 _CLOSES = frozenset({Kind.DISABLE, Kind.DELETE, Kind.PARK})
@@ -32,18 +33,20 @@ def judge_protected(
     target: TargetName, changes: Collection[Change], protected: Protected, persons: Collection[PersonId]
 ) -> Iterator[Finding]:
     """What of a plan touches what is protected. `persons` are those whom the configuration names."""
-    groups = {_plain(name): name for name in protected.groups}
-    containers = {_plain(place): place for place in protected.containers if place.strip()}
+    groups = {plain(name): name for name in protected.groups}
+    containers = {plain(place): place for place in protected.containers if place.strip()}
     touched: dict[str, set[PersonId]] = {}
     for change in changes:
         if change.person is None:
             continue  # containers and groups are only made for whoever needs them, and wait with them (R16)
         if change.person in persons:
             touched.setdefault("persons", set()).add(change.person)
-        if change.group is not None and _plain(change.group) in groups:
-            touched.setdefault(f"groups: {groups[_plain(change.group)]}", set()).add(change.person)
-        for plain, place in containers.items():
-            if any(_lies_in(account, plain) for account in (change.before, change.after)) or _is_in(change.group, plain):
+        if change.group is not None and plain(change.group) in groups:
+            touched.setdefault(f"groups: {groups[plain(change.group)]}", set()).add(change.person)
+        for spelt, place in containers.items():
+            if any(_is_in(account, spelt) for account in (change.before, change.after)) or (
+                change.group is not None and lies_in(plain(change.group), spelt)
+            ):
                 touched.setdefault(f"containers: {place}", set()).add(change.person)
     for what, who in sorted(touched.items()):
         kind, _, name = what.partition(": ")
@@ -73,14 +76,5 @@ def judge_required(target: TargetName, changes: Collection[Change], required: Co
         )
 
 
-def _lies_in(account: Account | None, place: str) -> bool:
-    return account is not None and _is_in(account.container, place)
-
-
-def _is_in(name: str | None, place: str) -> bool:
-    return name is not None and f",{_plain(name)}".endswith(f",{place}")
-
-
-def _plain(name: str) -> str:
-    """The name of a group or place as it is compared: whatever its case, without blanks around commas."""
-    return ",".join(part.strip() for part in name.split(",")).casefold()
+def _is_in(account: Account | None, place: str) -> bool:
+    return account is not None and lies_in(plain(account.container), place)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from syncd.core.model import KIND_ORDER, Account, Change, Kind, PersonId
+from syncd.core.model import DEVICE_KINDS, KIND_ORDER, Account, Change, Kind, PersonId
 from syncd.core.plan import Plan, digest
 
 Masked = Callable[[PersonId | None], bool]
@@ -28,6 +28,10 @@ _SIGN = {
     Kind.DISABLE: "-",
     Kind.REMOVE_MEMBER: "-",
     Kind.DELETE: "-",
+    Kind.DISABLE_DEVICE: "-",
+    Kind.ENABLE_DEVICE: "+",
+    Kind.ANNOTATE_DEVICE: "~",
+    Kind.MOVE_DEVICE: "~",
 }
 _STYLE = {"+": "green", "-": "red", "~": "yellow"}
 _ALSO = {"update": (Kind.REFER,), "member": (Kind.ADD_MEMBER, Kind.REMOVE_MEMBER)}  # the words limits are configured in
@@ -61,10 +65,11 @@ class Filter:
 def kinds_named(words: Collection[str]) -> frozenset[Kind]:
     """The kinds behind `--kind` words: a kind as plans print it, or an operation as limits name it. Raises ValueError."""
     found: set[Kind] = set()
+    known = [kind for kind in Kind if kind not in DEVICE_KINDS]  # these have plans of their own
     for word in words:
-        exact = {kind for kind in Kind if kind.value == word}
+        exact = {kind for kind in known if kind.value == word}
         if not exact and word not in _ALSO:
-            raise ValueError(f"no kind of change is called {word!r}; there are: {', '.join(Kind)}, member")
+            raise ValueError(f"no kind of change is called {word!r}; there are: {', '.join(known)}, member")
         found |= exact | set(_ALSO.get(word, ()))
     return frozenset(found)
 

@@ -41,6 +41,7 @@ from syncd.daemon.metrics import Metrics
 from syncd.daemon.notify import Notifier
 from syncd.daemon.timing import next_runs
 from syncd.daemon.timing import trigger as trigger_of
+from syncd.engine import RECONCILE
 from syncd.engine.health import Health, as_json, health, in_words
 from syncd.engine.lock import DAEMON, Busy, Lease, exclusive
 from syncd.errors import ConfigError, EndpointError, Problem, Stopped, SyncdError
@@ -303,6 +304,9 @@ class Daemon:
                 planned, applied = self._when_free(
                     lambda: self._district.engine.sync(pipeline, kind, trigger=trigger, told=self._metrics.changed)
                 )
+                if applied is not None:  # devices come behind the accounts of their people
+                    changed = kind == RECONCILE or applied.landed > 0
+                    self._when_free(lambda: self._district.devices.follow(pipeline, trigger, changed=changed))
             except Stopped:
                 return
             except SyncdError as error:

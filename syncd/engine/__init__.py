@@ -103,6 +103,10 @@ class Engine:
         """Let the run in progress, if any, end soon: what was sent is awaited and recorded, nothing more is sent. For ever."""
         self._stopping.set()
 
+    def is_stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self._stopping.is_set()
+
     def now(self) -> datetime:
         """The time, as this district has it."""
         return self._clock()

@@ -19,6 +19,7 @@ from syncd.core.mapping import TargetMapping
 from syncd.core.model import Kind, NativeId, Observed, PersonId, TargetName
 from syncd.core.release import ADOPTING
 from syncd.core.rendering import place
+from syncd.core.spelling import plain
 from syncd.engine.matching import Manner
 from syncd.engine.planned import Applied, Planned
 from syncd.store import Said, Store
@@ -216,7 +217,7 @@ class _Looked:
     def _sharing(self, theirs: Mapping[NativeId, PersonId]) -> Iterator[tuple[NativeId, tuple[str, set[PersonId]]]]:
         """Accounts that have a key together."""
         for rules in self.mapping.spec.accounts.values():
-            bases = [",".join(part.strip() for part in text.text.split(",")).casefold() for text in rules.find_in]
+            bases = [plain(text.text) for text in rules.find_in]
             mine = [
                 (native_id, one.account)
                 for native_id, one in self.listing.items()

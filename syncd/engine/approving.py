@@ -86,17 +86,23 @@ class Approving:
 
         Raises EndpointError where it holds nobody there, or where this human may not be one of the two.
         """
-        rule, now = self._config.approvals, self._clock()
-        barred = self._barred(run, actor) if rule.approvers == TWO else frozenset[int]()
         told = self._chosen(kept, kept.held, campuses)
         digests = told.keys() | (frozenset() if campuses else kept.shapes)
         if not digests:
             raise EndpointError(f"plan {run}", "holds nobody back" + (" there" if campuses else ""), "see `syncd holds`")
+        return self.let_go(run, digests, len(set(told.values())), actor, because)
+
+    def let_go(self, run: RunId, digests: Collection[str], subjects: int, actor: str, because: str) -> Approved:
+        """Remember that somebody lets what has these digests go, of so many people or devices.
+
+        Raises EndpointError where this human may not be one of the two.
+        """
+        rule, now = self._config.approvals, self._clock()
+        barred = self._barred(run, actor) if rule.approvers == TWO else frozenset[int]()
         approval = Approval(run, now, now + timedelta(days=rule.expire_after), actor, because)
         given = self._store.decisions.approve(approval, digests, rule.approvers, barred)
-        people = len(set(told.values()))
-        _log.info("plan.approved", run=run, persons=people, changes=len(digests), count=given)
-        return Approved(people, len(digests), given, rule.approvers, approval.expires)
+        _log.info("plan.approved", run=run, persons=subjects, changes=len(digests), count=given)
+        return Approved(subjects, len(digests), given, rule.approvers, approval.expires)
 
     def may_apply(self, run: RunId, actor: str) -> None:
         """Raises EndpointError where two humans must agree, and this one is not another than who asked for the plan (R39)."""

@@ -311,15 +311,13 @@ class CarryOut:
     def _replaced(self, change: Change, wanted: Mapping[PersonId, Wanted]) -> Iterator[FormerAddress]:
         """The addresses that go with this change and go on as aliases for a while."""
         before, after = change.before, change.after
-        if (
-            change.person is None
-            or change.person not in wanted
-            or change.kind is not Kind.UPDATE
-            or before is None
-            or after is None
-        ):
+        if change.person is None or change.person not in wanted or before is None or after is None:
             return
-        for attribute in {rule.of for rule in wanted[change.person].aliases.values()} & after.attributes.keys():
+        of = {rule.of for rule in wanted[change.person].aliases.values()}
+        if change.kind is Kind.MOVE and before.rdn != after.rdn:
+            for attribute in filter(self._target.is_name, sorted(of)):
+                yield FormerAddress(change.person, change.target, attribute, before.rdn, self._clock().date())
+        for attribute in of & after.attributes.keys() if change.kind is Kind.UPDATE else ():
             for value in before.attributes.get(attribute, ()):
                 if value not in after.attributes[attribute]:
                     yield FormerAddress(change.person, change.target, attribute, value, self._clock().date())

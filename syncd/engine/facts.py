@@ -13,7 +13,7 @@ from syncd.core.facts import LOCAL, Fact, FactKind
 from syncd.core.local import Local, check_field, local
 from syncd.core.mapping import People as Rules
 from syncd.core.mapping import TargetMapping
-from syncd.core.model import PersonId, PopulationName, SourceName, TargetName
+from syncd.core.model import DEVICE_KINDS, PersonId, PopulationName, SourceName, TargetName
 from syncd.core.naming import IssuedName, NameRequest, is_usable
 from syncd.core.syntax import suggestion
 from syncd.engine.carry_out import KeepOut
@@ -80,9 +80,13 @@ class LocalFacts:
         self.lockout.enforce({(name, person) for name, person in found if person in locked})
 
     def left_behind(self, open_ones: Sequence[Intention]) -> list[Intention]:
-        """The unanswered changes that nobody is at work on: a lock is carried out beside runs, and finds out for itself."""
+        """The unanswered changes that nobody is at work on: a lock is carried out beside runs, and finds out for itself.
+
+        So do devices, which are listed with every run about them.
+        """
         of_locks = self._store.facts.of_locks({one.run for one in open_ones}) if open_ones else set()
-        return [one for one in open_ones if one.run not in of_locks or not self.lockout.is_carrying_out(one)]
+        ours = (one for one in open_ones if one.change.kind not in DEVICE_KINDS)
+        return [one for one in ours if one.run not in of_locks or not self.lockout.is_carrying_out(one)]
 
     # --- what is decided ----------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from syncd.errors import EndpointError
 from syncd.settings import Config
 from syncd.store import Finding as Noted
 from syncd.store import Store
+from syncd.store.devices import DEVICES
 from syncd.store.facts import LOCK
 
 BEGUN, ENDED = "begun", "ended"  # the explicit first apply to a target, which may take more than one run (R14)
@@ -102,7 +103,9 @@ class Judge:
     def must_be_newest(self, run: RunId) -> None:
         """Raises EndpointError where a later run has written: what this one planned from is not so any more."""
         rows = self._store.runs(100)
-        later = [row.id for row in rows if row.status in _WROTE and row.kind != LOCK and int(row.id[1:]) > int(run[1:])]
+        later = [
+            row.id for row in rows if row.status in _WROTE and row.kind not in (LOCK, DEVICES) and int(row.id[1:]) > int(run[1:])
+        ]
         if later:
             raise EndpointError(f"plan {run}", f"{later[0]} has been applied since", "plan again")
 

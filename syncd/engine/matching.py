@@ -24,7 +24,7 @@ from syncd.core.release import CREATED, EVERYTHING, LIVE, Conduct, Released, lef
 from syncd.engine.desire import Decided
 from syncd.engine.observing import Sight, read
 from syncd.engine.owners import Owners, Owning
-from syncd.engine.places import placed
+from syncd.engine.places import placed, short_of_seats
 from syncd.engine.resolve import moves
 from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.store import Finding, Known, Store
@@ -309,8 +309,8 @@ class Matching:
         one.state = replace(one.state, claimed=True)  # whoever has an account already has nothing to claim (R41)
         kept: dict[str, IssuedName] = {}
         for kind, name in one.names.items():
-            if wanted.rdn == name.value and not account.named_otherwise:
-                kept[kind] = IssuedName(kind, account.rdn, basis="")
+            if not account.named_otherwise and (found_name := _bearing(name.value, wanted.rdn, account.rdn)):
+                kept[kind] = IssuedName(kind, found_name, basis="")
             for attribute, values in wanted.attributes.items():
                 if values == (name.value,) and account.attributes.get(attribute):
                     kept[kind] = IssuedName(kind, account.attributes[attribute][0], basis="")
@@ -354,9 +354,11 @@ class Matching:
 
     def _aliases(self, account: Account, wanted: Wanted, one: Decided, have: Holding | None) -> tuple[Aliases, ...]:
         """Which attributes hold addresses the account had before; when the next of them ends, the person is due (R4)."""
-        aliases = addresses.of_account(wanted.aliases, self._former.get(one.state.id, ()), self._local.today)
+        naming = [rule.of for rule in wanted.aliases.values() if self._target.is_name(rule.of)]
+        aliases = addresses.of_account(wanted.aliases, self._former.get(one.state.id, ()), self._local.today, naming)
         if aliases and have is not None:
-            due = addresses.held(aliases, account.attributes, wanted.policies, have.account.attributes).due
+            names = account.rdn, have.account.rdn
+            due = addresses.held(aliases, account.attributes, wanted.policies, have.account.attributes, names).due
             one.state = replace(one.state, due=min((day for day in (one.state.due, due) if day is not None), default=None))
         return aliases
 
@@ -421,12 +423,20 @@ class Matching:
         result.changes = found.changes
         result.findings += found.findings
         result.waiting |= found.waiting
+        result.findings += short_of_seats(self._target, result.changes)
 
     def _find(self, kind: str, person: PersonId, why: str, candidates: Mapping[str, str] | None = None) -> None:
         detail = {"evidence": json.dumps(candidates, ensure_ascii=False)} if candidates else {}
         self._result.findings.append(Finding(kind, person, why, person, None, self._name, detail))
         if kind in ("disputed", "strayed", "deleted", "name taken"):
             self._result.waiting.add(person)
+
+
+def _bearing(name: str, wanted: str, found: str) -> str:
+    """The name that an account found is called by, where the one wanted is called by this name or by an address of it; else ""."""
+    if wanted == name:
+        return found
+    return found.partition("@")[0] if "@" in found and wanted.partition("@")[0] == name else ""
 
 
 def match_all(

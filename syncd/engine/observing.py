@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from syncd import telemetry
-from syncd.core import plan
 from syncd.core.mapping import TargetMapping
 from syncd.core.model import NativeId, Observed, PersonId, TargetName
+from syncd.core.spelling import parent
 from syncd.errors import EndpointError, TransientError
 from syncd.store import Known, Store
 from syncd.targets import ById, Scope
@@ -136,7 +136,7 @@ def _must_not_be_hidden(
 @lru_cache(maxsize=4096)  # the same few hundred, for every account
 def _branches(container: str) -> tuple[str, ...]:
     """The container and all above it, down to the base."""
-    return (container, *_branches(plan.parent(container))) if container else ("",)
+    return (container, *_branches(parent(container))) if container else ("",)
 
 
 def _strayed(target: Target, scope: Scope, missing: Collection[NativeId]) -> frozenset[NativeId]:

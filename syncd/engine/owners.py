@@ -150,8 +150,7 @@ class Owning:
 
     def _naming(self, attributes: Iterable[str]) -> list[str]:
         """Those of the attributes that the target holds as an account's name: they are not in its canonical attributes."""
-        told = {name: self._target.canonical(Account("x", "", enabled=True, attributes={name: ("x",)})) for name in attributes}
-        return sorted(name for name, account in told.items() if not account.attributes)
+        return sorted(name for name in attributes if self._target.is_name(name))
 
     # --- what people said ---------------------------------------------------------------------------------------------
 

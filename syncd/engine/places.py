@@ -5,11 +5,13 @@ Where it is not, whoever needs one is listed and waits; whoever leaves loses acc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from syncd.core import plan
 from syncd.core.model import Change, Kind, PersonId
+from syncd.core.spelling import STEP, parent
 from syncd.store import Finding
 from syncd.targets.target import Target
 
@@ -31,7 +33,7 @@ def placed(
     `missing` are the groups among those to be joined that do not exist, `may_create` those a mapping allows to be made; canonical.
     """
     groups = set(missing) & set(may_create)
-    needed = plan.needed_containers(changes) | {plan.parent(name) for name in groups}
+    needed = plan.needed_containers(changes) | {parent(name) for name in groups}
     absent = target.missing_containers(needed - {""})
     refused = set(missing) - groups
     findings = [Finding("missing group", name, _no_group(target, name), None, None, target.name, {}) for name in sorted(refused)]
@@ -40,18 +42,35 @@ def placed(
         findings += [
             Finding("missing container", name, _no_container(target, name), None, None, target.name, {}) for name in sorted(absent)
         ]
-        refused |= {name for name in groups if plan.parent(name) in absent}
+        refused |= {name for name in groups if parent(name) in absent}
         kept = _without_places(kept, absent)
         absent = set()
     kept = [change for change in kept if change.group not in refused]
     left_out = set(map(id, changes)) - set(map(id, kept))
     containers = [
         Change(target.name, Kind.CREATE_CONTAINER, "something is to stand in it", group=name)
-        for name in sorted(absent, key=lambda name: (name.count(","), name))
+        for name in sorted(absent, key=lambda name: (name.count(STEP) if name.startswith(STEP) else name.count(","), name))
     ]
     made = [Change(target.name, Kind.CREATE_GROUP, "somebody belongs to it", group=name) for name in sorted(groups - refused)]
     waiting = frozenset(change.person for change in changes if change.person is not None and id(change) in left_out)
     return Placed([*containers, *made, *kept], findings, waiting)
+
+
+def short_of_seats(target: Target, changes: Sequence[Change]) -> list[Finding]:
+    """The licences of which these changes would give more than are left: said before they run out, and nothing is held for it."""
+    given = Counter(change.group for change in changes if change.kind is Kind.ADD_MEMBER and change.group is not None)
+    back = Counter(change.group for change in changes if change.kind is Kind.REMOVE_MEMBER)
+    left = target.seats_left(given.keys())
+    return [
+        Finding("seats", name, _no_seats(given[name], left[name], back[name]), None, None, target.name, {})
+        for name in sorted(left)
+        if given[name] > left[name] + back[name]
+    ]
+
+
+def _no_seats(given: int, left: int, back: int) -> str:
+    free = f"{max(left, 0):,} seats are left" + (f" and {back:,} come back" if back else "")
+    return f"{given:,} people are to get one, and {free}: buy {given - max(left, 0) - back:,} more, or some go without"
 
 
 def _without_places(changes: Sequence[Change], absent: Collection[str]) -> list[Change]:
@@ -74,4 +93,4 @@ def _no_container(target: Target, name: str) -> str:
     return f"{target.name} has no container {name} and its settings say `create_containers: false`"
 
 
-__all__ = ["Placed", "placed"]
+__all__ = ["Placed", "placed", "short_of_seats"]

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from syncd.core.fields import SCALARS
 from syncd.core.lifecycle import ANY
 from syncd.core.mapping_spec import AttributeSpec, GroupSpec, Mark, PeopleSpec, TargetSpec, Text
-from syncd.core.model import SourceName
+from syncd.core.model import SourceName, TargetName
 from syncd.settings.building import Builder
 from syncd.settings.document import Document, Entries, Scalar, Step, Tree
 from syncd.settings.keys import MOST_DAYS, keys_of, suggestion
@@ -42,6 +42,14 @@ class JudgesRules(Protocol):
 
     def unfit(self, attribute: str, fixed: str, longest: int) -> str:
         """Why no value of a rule can be held, or the empty string: `fixed` is in all of them, `longest` their possible length."""
+
+
+@runtime_checkable
+class SpellsPlaces(Protocol):
+    """Options of a target that spells containers and groups in a way of its own."""
+
+    def misspelt(self, name: str, *, is_group: bool) -> str:
+        """Why no container or group is called so, or the empty string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +121,26 @@ def unsafe_stages(people: PeopleSpec) -> Iterator[Trouble]:
             yield ("lifecycle", population, "park", "container"), _no_place(rules.park.container)
 
 
-def no_places(spec: TargetSpec) -> Iterator[tuple[Mark, str]]:
-    """Containers and groups of a mapping that are no place for anybody, with where they stand."""
+def no_places(spec: TargetSpec, target: TargetSettings | None) -> Iterator[tuple[Mark, str]]:
+    """Containers and groups of a mapping that are no place for anybody on its target, with where they stand."""
+    options = target.options if target is not None else None
     for account in spec.accounts.values():
-        named = (group.name if isinstance(group, GroupSpec) else group for group in account.groups)
-        for text in (account.container, *named):
-            if not _is_place(_FILLED.sub(_FILLING, text.text)):
-                yield text.mark, _no_place(text.text)
+        named = [group.name if isinstance(group, GroupSpec) else group for group in account.groups]
+        for text, is_group in ((account.container, False), *((text, True) for text in named)):
+            if why := _misspelt(text.text, options, is_group=is_group):
+                yield text.mark, why
         for text in account.find_in:
             if "{{" in text.text:
                 yield text.mark, f"'{text.text}' is the same for everybody: write a container of the target, as in ou=Students"
-            elif not _is_place(text.text):
-                yield text.mark, _no_place(text.text)
+            elif why := _misspelt(text.text, options, is_group=False):
+                yield text.mark, why
+
+
+def _misspelt(name: str, options: object, *, is_group: bool) -> str:
+    """Why a target has no place or group that is called so, or the empty string."""
+    if isinstance(options, SpellsPlaces):
+        return options.misspelt(_FILLED.sub("x", name), is_group=is_group)
+    return "" if _is_place(_FILLED.sub(_FILLING, name)) else _no_place(name)
 
 
 def unfit_rules(spec: TargetSpec, target: TargetSettings | None, people: PeopleSpec) -> Iterator[tuple[Mark, str]]:
@@ -140,6 +156,18 @@ def unfit_rules(spec: TargetSpec, target: TargetSettings | None, people: PeopleS
                     yield text.mark, why
 
 
+def unfit_devices(parts: Parts, specs: Mapping[TargetName, TargetSpec]) -> Iterator[Trouble]:
+    """Devices of a target that holds none, or of which no mapping says what is done to them."""
+    for name, settings in parts.targets.items():
+        spec = specs.get(TargetName(name))
+        if spec is None:
+            continue
+        if spec.devices is not None and not getattr(settings.options, "holds_devices", False):
+            yield ("targets", name), f"its mapping speaks of devices, but a target of kind '{settings.kind}' holds none"
+        elif spec.devices is None and settings.devices.roster is not None:
+            yield ("targets", name, "devices"), f"mappings/{name}.yaml says nothing of `devices:`, so nothing would be done to them"
+
+
 def _made_of(rule: str, people: PeopleSpec) -> tuple[str, int]:
     """What stands in every value of a rule, and how long one can become where it is made of names and of that; else 0."""
     template = rule if "{{" in rule else f"{{{{ {rule} }}}}"
@@ -152,7 +180,7 @@ def _made_of(rule: str, people: PeopleSpec) -> tuple[str, int]:
 
 
 def _is_place(name: str) -> bool:
-    """Whether this is a distinguished name: all kinds of target there are spell places so."""
+    """Whether this is a distinguished name: nearly all kinds of target spell places so, and all of them understand it."""
     try:
         parse(name)
     except NotADn:
@@ -281,8 +309,8 @@ def _target_out_of_range(above: Steps, target: TargetSettings) -> Iterator[Troub
     if target.error_budget < 0:
         yield (*above, "error_budget"), "must be 0 or more"
     for rank, name in enumerate(target.may_be_empty):
-        if not _is_place(name):
-            yield (*above, "may_be_empty", rank), _no_place(name)
+        if why := _misspelt(name, target.options, is_group=False):
+            yield (*above, "may_be_empty", rank), why
     for operation in keys_of(type(target.limits)):
         limit = getattr(target.limits, operation.attribute)
         for key in keys_of(type(limit)):

@@ -15,6 +15,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from syncd.core.calendar import Calendar
+from syncd.core.device_rules import compile_devices
 from syncd.core.golden import run_golden
 from syncd.core.mapping import compile_target
 from syncd.core.mapping_spec import Mark, PeopleSpec, TargetSpec
@@ -31,12 +32,13 @@ from syncd.settings.cross_check import (
     kept_nowhere,
     no_places,
     parts_of,
+    unfit_devices,
     unfit_rules,
     unsafe_stages,
 )
 from syncd.settings.document import Document, read
 from syncd.settings.keys import Key, keys_of, suggestion
-from syncd.settings.model import Config, District, Notify, SourceSettings, SyncdFile, TargetSettings
+from syncd.settings.model import Config, DeviceSettings, District, Notify, SourceSettings, SyncdFile, TargetSettings
 from syncd.settings.salvage import outline, salvaged
 from syncd.vault import STATE_KEY, Credentials
 
@@ -70,10 +72,10 @@ def load(folder: Path) -> Config:
             left = spec or salvaged(TargetSpec, document)
             if left:
                 judged.append(left)
-                for mark, what in no_places(left):
+                for mark, what in no_places(left, parts.targets.get(left.target)):
                     builder.problem(mark, what)
     if SYNCD in documents:
-        for steps, what in (*cross_check(parts), *_unmapped(parts.names["targets"], folder)):
+        for steps, what in (*cross_check(parts), *_unmapped(parts.names["targets"], folder), *unfit_devices(parts, specs)):
             builder.problem(documents[SYNCD].mark(*steps), what)
     if PEOPLE in documents:
         _judge(documents[PEOPLE], people, judged, parts, builder)
@@ -172,6 +174,11 @@ def _compile(people: People | None, specs: Collection[TargetSpec], builder: Buil
             compile_target(spec, people)
         except ConfigError as error:
             builder.problems.extend(error.problems)
+        try:
+            if spec.devices is not None:
+                compile_devices(spec.devices, people)
+        except ConfigError as error:
+            builder.problems.extend(error.problems)
 
 
 def _config(
@@ -205,7 +212,11 @@ def _anchored_notify(folder: Path, notify: Notify) -> Notify:
 
 
 def _at(folder: Path, settings: _Settings) -> _Settings:
-    return dataclasses.replace(settings, options=_anchored(settings.options, folder))
+    anchored = dataclasses.replace(settings, options=_anchored(settings.options, folder))
+    if isinstance(anchored, TargetSettings):
+        devices = _anchored(anchored.devices, folder)
+        return dataclasses.replace(anchored, devices=devices if isinstance(devices, DeviceSettings) else anchored.devices)
+    return anchored
 
 
 def _in(district: District, settings: TargetSettings) -> TargetSettings:
@@ -246,7 +257,10 @@ def _outside(config: Config) -> Iterator[Trouble]:
             yield steps, trouble
     for kind, group in (("sources", config.sources), ("targets", config.targets)):
         for name, settings in group.items():
-            for steps, value, key in _leaves(settings.options, (kind, name)):
+            for steps, value, key in (
+                *_leaves(settings.options, (kind, name)),
+                *(_leaves(settings.devices, (kind, name, "devices")) if isinstance(settings, TargetSettings) else ()),
+            ):
                 trouble = ""
                 if key and key.is_credential:
                     trouble = _unreadable_credential(config, str(value))

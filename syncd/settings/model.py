@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from syncd import sources, targets
 from syncd.core.calendar import Calendar
+from syncd.core.devices import DeviceLimits
 from syncd.core.guard import Limits, Shape
 from syncd.core.mapping_spec import PeopleSpec, TargetSpec
 from syncd.core.model import SourceKey, SourceName, TargetName
@@ -18,6 +19,7 @@ from syncd.core.protected import Protected
 from syncd.core.schedule import Cron, Schedule
 from syncd.errors import ConfigError, Problem
 from syncd.settings.keys import suggestion
+from syncd.sources.device_roster import DeviceRoster
 from syncd.vault import Credentials
 
 
@@ -87,6 +89,28 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """Which student has which device, and how much may change. What a device is to look like stands in the target's mapping."""
+
+    roster: DeviceRoster | None = field(
+        default=None,
+        metadata={"doc": "The roster of devices. Unset: the target's own list is one, for it notes whose each device is."},
+    )
+    shrink_percent: float = field(
+        default=20.0,
+        metadata={
+            "doc": "Where the roster, or what the target lists, is smaller than at the last apply by more than this, all devices "
+            "wait until somebody has looked."
+        },
+    )
+    limits: DeviceLimits = field(default=DeviceLimits(), metadata={"doc": "How many devices may change in 24 hours."})
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shrink_percent < 100:  # noqa: PLR2004 — per cent
+            raise ValueError("shrink_percent: must be from 0 to 99")
+
+
+@dataclass(frozen=True, slots=True)
 class TargetSettings:
     """One system we write. The keys of its kind stand beside these."""
 
@@ -125,6 +149,9 @@ class TargetSettings:
             "doc": "Another target of the same pipeline that comes first. Whoever has no account there yet though they should, or "
             "was refused something there in this run, waits for the next one here; what closes an account never waits."
         },
+    )
+    devices: DeviceSettings = field(
+        default=DeviceSettings(), metadata={"doc": "The devices of students, where the mapping says what is done to them."}
     )
     rate: float | None = field(default=None, metadata={"doc": "Requests per second at most; unset: as fast as it answers."})
     error_budget: int = field(

@@ -54,6 +54,7 @@ from syncd.store import (
 from syncd.store.audit import Audit
 from syncd.store.database import connect, looking, snapshot, transaction
 from syncd.store.decisions import Decisions
+from syncd.store.devices import Devices
 from syncd.store.facts import Facts
 from syncd.store.leases import Leases
 from syncd.store.lives import Lives
@@ -108,6 +109,7 @@ class Store:
         self.decisions = Decisions(engine, vault)
         self.rotation = Rotation(engine, vault, self._work_under)
         self.releases = Releases(engine, vault)
+        self.devices = Devices(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:

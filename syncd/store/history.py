@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from syncd.core.model import Change, Failure, Kind, PersonId, Result, RunId, TargetName
 from syncd.store import codec, tables
@@ -71,16 +72,31 @@ def journal_context(seq: int) -> str:
 
 def journal(connection: Connection, vault: Vault, run: int | None, person: PersonId | None) -> list[JournalRow]:
     """What was intended and what came of it, in order."""
-    table, done, image = tables.journal, tables.outcomes, tables.images
-    query = (
-        select(table, done.c.result, done.c.failure, done.c.sealed.label("said"), image.c.sealed.label("image"))
-        .select_from(table.outerjoin(done, done.c.seq == table.c.seq).outerjoin(image, image.c.seq == table.c.seq))
-        .order_by(table.c.seq)
-    )
+    table, query = tables.journal, _journal_query()
     if run is not None:
         query = query.where(table.c.run == run)
     if person is not None:
         query = query.where(table.c.person == number(person))
+    return _journalled(connection, vault, query)
+
+
+def journal_of(connection: Connection, vault: Vault, target: TargetName, kinds: Collection[Kind]) -> list[JournalRow]:
+    """The same of some kinds of change on one target."""
+    table = tables.journal
+    mine = table.c.target == target, table.c.kind.in_([str(kind) for kind in kinds])
+    return _journalled(connection, vault, _journal_query().where(*mine))
+
+
+def _journal_query() -> Select[Any]:
+    table, done, image = tables.journal, tables.outcomes, tables.images
+    return (
+        select(table, done.c.result, done.c.failure, done.c.sealed.label("said"), image.c.sealed.label("image"))
+        .select_from(table.outerjoin(done, done.c.seq == table.c.seq).outerjoin(image, image.c.seq == table.c.seq))
+        .order_by(table.c.seq)
+    )
+
+
+def _journalled(connection: Connection, vault: Vault, query: Select[Any]) -> list[JournalRow]:
     return [
         JournalRow(
             row.seq,

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from syncd.core.addresses import FormerAddress
 from syncd.core.audit import digest
 from syncd.core.model import (
+    DEVICE_KINDS,
     Account,
     Change,
     Kind,
@@ -28,7 +29,7 @@ from syncd.core.model import (
     TargetName,
 )
 from syncd.core.release import CREATED
-from syncd.store import audit, codec, history, quarantine, reading, statements, tables, writing
+from syncd.store import audit, codec, devices, history, quarantine, reading, statements, tables, writing
 from syncd.store.reading import number
 from syncd.store.rows import Known
 from syncd.vault import Vault
@@ -112,6 +113,8 @@ def record(connection: Connection, vault: Vault, outcomes: Iterable[tuple[int, O
     ]
     statements.add(connection, tables.outcomes, rows)
     audit.answered(connection, entry, rows, now)
+    devices.take_effect(connection, (one for _, one in listed))
+    listed = [(seq, one) for seq, one in listed if one.change.kind not in DEVICE_KINDS]  # a device is nobody's account
     by_target: dict[TargetName, list[Outcome]] = {}
     for _, one in listed:
         by_target.setdefault(one.change.target, []).append(one)

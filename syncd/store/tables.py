@@ -436,6 +436,29 @@ resolutions = Table(
     sqlite_autoincrement=True,
 )
 
+# Which devices somebody reported lost, and found again. Why they said so stands in the audit.
+lost_devices = Table(
+    "lost_devices",
+    metadata,
+    Column("seq", _NUMBER, primary_key=True, autoincrement=True),
+    Column("target", String, nullable=False, index=True),
+    Column("serial", String, nullable=False),
+    Column("at", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("ended", String),
+    Column("ended_by", String, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Devices that are disabled because we did that: no others are ever enabled (R33).
+disabled_devices = Table(
+    "disabled_devices",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("native_id", String, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 passwords = Table(
     "passwords",
     metadata,

@@ -13,7 +13,9 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
+from syncd.core.devices import Device
 from syncd.core.model import Account, Change, NativeId, Observed, ObservedGroup, Outcome
+from syncd.errors import EndpointError
 from syncd.vault import Credentials
 
 
@@ -172,6 +174,45 @@ class TellsChanges(Protocol):
 
 
 @runtime_checkable
+class TellsSeats(Protocol):
+    """A target on which some groups are licences, of which so many were bought."""
+
+    def seats_left(self, names: Collection[str]) -> Mapping[str, int]:
+        """How many more members each of these groups can have; those that know no bound are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What came of looking at how a target is reached: `wrong` stops syncd there or will, `noted` is worth knowing."""
+
+    wrong: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Examines(Protocol):
+    """A target that can look at how it is reached, and say what is to be clicked where something is wrong."""
+
+    def examine(self, attributes: Collection[str], needs: Needs) -> Examined:
+        """What is there and what is wrong, for a mapping that speaks of these attributes. Raises where nothing can be told."""
+
+
+@runtime_checkable
+class ManagesDevices(Protocol):
+    """A target that holds devices of students besides their accounts. What can be done to one are the kinds in DEVICE_KINDS."""
+
+    def devices(self) -> Iterator[Device]:
+        """Every device, streamed; or raise EndpointError/TransientError. Never a partial success."""
+
+    def change_devices(self, changes: Sequence[Change]) -> Iterator[Outcome]:
+        """One outcome for each change, many devices to a call as the protocol allows. Each says how a device is to be.
+
+        Already-so is success. Never raises for one change; raises EndpointError/TransientError only before one was sent. Of what
+        was sent and not answered for sure the outcome is UNKNOWN.
+        """
+
+
+@runtime_checkable
 class LimitsWrites(Protocol):
     """A target that knows of changes it must never be sent: outside the configured containers, or about privileged accounts."""
 
@@ -193,6 +234,7 @@ class Needs:
     makes_groups: bool
     moves: bool
     deletes: bool
+    devices: bool = False
 
 
 @runtime_checkable
@@ -210,12 +252,16 @@ class Delegates(Protocol):
 
 CONNECTORS = MappingProxyType(
     {
+        "google": ("syncd.targets.google:Google", "syncd.targets.google_config:GoogleConfig"),
         "active_directory": ("syncd.targets.ldap_ad:ActiveDirectory", "syncd.targets.ldap_ad_config:ActiveDirectoryConfig"),
         "ldap": ("syncd.targets.ldap:Ldap", "syncd.targets.ldap_config:LdapConfig"),
         "memory": ("syncd.targets.memory:Memory", "syncd.targets.memory:MemoryConfig"),
     }
 )
 """Each kind of target: its connector and the type of its options. Imported on use, so that nobody pays for a library unused."""
+
+_EXTRAS = MappingProxyType({"google": ("google", "httpx2")})
+"""Of each kind that needs an extra of the same name: the packages the extra brings."""
 
 
 def _load(place: str) -> Any:
@@ -230,8 +276,16 @@ def config_type(kind: str) -> type:
 
 
 def build(kind: str, name: str, options: object, credentials: Credentials) -> Connector:
-    """The connector for one configured target; nothing is opened yet. Wrap it in `target.Target` before use."""
-    connector: Connector = _load(CONNECTORS[kind][0])(name, options, credentials)
+    """The connector for one configured target; nothing is opened yet. Wrap it in `target.Target` before use.
+
+    Raises EndpointError where the packages that this kind needs are not installed.
+    """
+    try:
+        connector: Connector = _load(CONNECTORS[kind][0])(name, options, credentials)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRAS.get(kind, ()):
+            raise
+        raise EndpointError(name, f"the package {error.name} is not installed", f"pip install 'syncd[{kind}]'") from error
     return connector
 
 
@@ -245,8 +299,11 @@ __all__ = [
     "Changes",
     "Connector",
     "Delegates",
+    "Examined",
+    "Examines",
     "LimitsWrites",
     "ManagesContainers",
+    "ManagesDevices",
     "ManagesGroups",
     "Needs",
     "OneTime",
@@ -256,6 +313,7 @@ __all__ = [
     "Scope",
     "Target",
     "TellsChanges",
+    "TellsSeats",
     "TellsUse",
     "Use",
     "build",

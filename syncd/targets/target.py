@@ -15,6 +15,7 @@ import pybreaker
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
+from syncd.core.devices import Device
 from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, Result, TargetName
 from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.targets import (
@@ -23,6 +24,7 @@ from syncd.targets import (
     FollowsNames,
     LimitsWrites,
     ManagesContainers,
+    ManagesDevices,
     ManagesGroups,
     PasswordOf,
     ProtectsContainers,
@@ -30,6 +32,7 @@ from syncd.targets import (
     RefersToAccounts,
     Scope,
     TellsChanges,
+    TellsSeats,
     TellsUse,
     Use,
 )
@@ -123,6 +126,10 @@ class Target:
         """The account spelled as read() would report it."""
         return self.connector.canonical(account)
 
+    def is_name(self, attribute: str) -> bool:
+        """Whether the target holds this attribute as an account's own name, so that it is not among its canonical attributes."""
+        return not self.connector.canonical(Account("x", "", enabled=True, attributes={attribute: ("x",)})).attributes
+
     def canonical_group(self, name: str) -> str:
         """A group's or container's name spelled as the target would report it."""
         return self.connector.canonical_group(name) if isinstance(self.connector, ManagesGroups) else name
@@ -154,12 +161,24 @@ class Target:
             return set()
         return self._call(lambda: connector.missing_groups(names))
 
+    def seats_left(self, names: Collection[str]) -> Mapping[str, int]:
+        """How many more members each of these groups can have; those that know no bound are missing."""
+        connector = self.connector
+        if not names or not isinstance(connector, TellsSeats):
+            return {}
+        return self._call(lambda: connector.seats_left(names))
+
     def read_groups(self, names: Collection[str]) -> Iterator[ObservedGroup]:
         """Those of the named groups that exist, with their members in scope; none where the target has no groups."""
         connector = self.connector
         if not names or not isinstance(connector, ManagesGroups):
             return iter(())
         return iter(self._call(lambda: list(connector.read_groups(names))))
+
+    def devices(self) -> list[Device]:
+        """Every device that it holds; none where it holds no devices."""
+        connector = self.connector
+        return self._call(lambda: list(connector.devices())) if isinstance(connector, ManagesDevices) else []
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -217,6 +236,26 @@ class Target:
         """Stale is not the target's fault: the engine rereads and plans again (R18). Waiting follows a failure counted already."""
         if outcome.result is Result.FAILED and outcome.failure not in (Failure.STALE, Failure.WAITS):
             self._failed += 1
+
+    def change_devices(self, changes: Sequence[Change]) -> Iterator[Outcome]:
+        """Exactly one outcome for every change. Raises EndpointError only while none was sent.
+
+        Once the error budget is spent, the changes fail as WAITS, unsent.
+        """
+        connector = self.connector
+        if self.exhausted or not isinstance(connector, ManagesDevices):
+            why = (
+                f"not sent: {self._failed} changes failed in this run" if self.exhausted else "not sent: there are no devices here"
+            )
+            return iter([Outcome(change, Result.FAILED, failure=Failure.WAITS, why=why) for change in changes])
+        return self._guarded_stream(self._changed_devices(connector, changes))
+
+    def _changed_devices(self, connector: ManagesDevices, changes: Sequence[Change]) -> Iterator[Outcome]:
+        for attempt in self._retrying():
+            with attempt:
+                for outcome in connector.change_devices(changes):
+                    self._count(outcome)
+                    yield outcome
 
     def close(self) -> None:
         """Let go of the wire and of the limiter's thread; idempotent."""

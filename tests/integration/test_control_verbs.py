@@ -22,6 +22,7 @@ from syncd.control.peers import Peer
 from syncd.control.place import NAME
 from syncd.control.server import listening
 from syncd.control.visit import Visit
+from syncd.engine.devices import Devices
 from tests.fixtures.engine_world import World, pupil, world
 from tests.fixtures.health_states import health_of
 
@@ -145,7 +146,8 @@ def test_two_persons_become_one_only_while_no_run_is_under_way(district: World, 
 
 def serving(district: World, alone: Callable[[], AbstractContextManager[object]]) -> Callable[[Peer, Question], Answer]:
     """Answers as the daemon does, of this district."""
-    running = Running(district.config, district.store, district.vault, district.engine)
+    devices = Devices(district.config, district.store, district.engine, {})
+    running = Running(district.config, district.store, district.vault, district.engine, devices)
     return lambda peer, question: answered(
         Visit(peer, running, lambda: health_of(district), lambda: nullcontext(running), alone), question
     )

@@ -18,6 +18,7 @@ from syncd.assembly import Running
 from syncd.daemon.channels import send
 from syncd.daemon.herald import Herald, digest
 from syncd.demo.slapd import PrivateSlapd
+from syncd.engine.devices import Devices
 from syncd.errors import ConfigError
 from syncd.settings import Email, Notify, Webhook, load
 from syncd.vault import Credentials
@@ -225,7 +226,8 @@ def district(tmp_path: Path) -> Iterator[World]:
 
 def herald(district: World) -> Herald:
     """The district's voice."""
-    running = Running(district.config, district.store, district.vault, district.engine)
+    devices = Devices(district.config, district.store, district.engine, {})
+    running = Running(district.config, district.store, district.vault, district.engine, devices)
     return Herald(lambda: running, lambda: health_of(district), district.clock)
 
 

@@ -1,0 +1,96 @@
+"""`syncd check` for Google says what is wrong, what is too much, and what to click."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+import pytest
+
+from syncd.errors import EndpointError
+from syncd.targets import Examined, Needs
+from syncd.targets.google_config import Licence
+from tests.doubles.google import SCOPES
+from tests.integration.google_customer import CREDENTIAL, DOMAIN, SCHEMAS_READ, Customer, customer
+
+NEEDS = Needs(frozenset({"name.givenName"}), frozenset({"ou"}), joins_groups=True, makes_groups=True, moves=True, deletes=True)
+
+
+@pytest.fixture
+def there() -> Iterator[Customer]:
+    """A customer of which everything is as it should be."""
+    with customer() as one:
+        yield one
+
+
+def examined(there: Customer, attributes: Collection[str] = ("name.givenName",), **told: object) -> Examined:
+    """What the check says."""
+    connector = there.connector(**told)
+    try:
+        return connector.examine(attributes, NEEDS)
+    finally:
+        connector.close()
+
+
+def test_a_customer_as_it_should_be_has_nothing_wrong(there: Customer) -> None:
+    """And nothing is written for it."""
+    there.google.sell("101031", "1010310008", 9)
+    found = examined(there, licences={"full": Licence(product="101031", sku="1010310008", seats=9)})
+    assert found.wrong == ()
+    assert "licence:full: 9 seats left" in found.noted
+    assert not any(call.done for call in there.google.calls)
+
+
+def test_a_missing_scope_is_named_with_where_to_add_it(there: Customer) -> None:
+    """Every one that is needed, and which client to add it to."""
+    there.google.delegate([scope for scope in SCOPES if not scope.endswith(("group", "orgunit"))])
+    wrong = examined(there).wrong
+    assert len(wrong) == 2
+    assert all("Manage domain-wide delegation: client 104857600000000000001" in one for one in wrong)
+    assert any("admin.directory.group is not delegated" in one for one in wrong)
+
+
+def test_the_scope_for_devices_is_needed_where_a_mapping_speaks_of_them(there: Customer) -> None:
+    """Else it is noted as one that could be taken away."""
+    assert any("device.chromeos" in one for one in examined(there).noted)
+    there.google.delegate([scope for scope in [*SCOPES, SCHEMAS_READ] if "chromeos" not in scope])
+    there.google.expire_tokens()
+    connector = there.connector()
+    try:
+        found = connector.examine(("name.givenName",), replace(NEEDS, devices=True))
+    finally:
+        connector.close()
+    assert any(one.startswith("for devices:") for one in found.wrong)
+
+
+def test_too_much_is_wrong_as_well(there: Customer) -> None:
+    """A scope that lets a thief read mail, a super administrator, and an account that is no administrator."""
+    there.google.delegate([*SCOPES, SCHEMAS_READ, "https://mail.google.com/"])
+    assert any("https://mail.google.com/ is delegated, and must not be" in one for one in examined(there).wrong)
+    there.google.delegate([*SCOPES, SCHEMAS_READ])
+    assert any("is a super administrator" in one for one in examined(there, admin=there.google.super_admin).wrong)
+    there.google.add_user(f"nobody@{DOMAIN}")
+    assert any("is no administrator" in one for one in examined(there, admin=f"nobody@{DOMAIN}").wrong)
+
+
+def test_domains_schemas_and_seats_that_are_not_there_are_named(there: Customer) -> None:
+    """With what to click."""
+    there.google.tenant.domains["new.example"] = False
+    wrong = examined(there, ["customSchemas.District.grade"], domains=(DOMAIN, "new.example", "other.example")).wrong
+    assert any("new.example is not verified" in one for one in wrong)
+    assert any("no domain other.example" in one for one in wrong)
+    assert any("no field grade in a custom schema District" in one for one in wrong)
+
+
+def test_a_key_that_is_none_is_refused_without_a_word_of_it(there: Customer) -> None:
+    """The message names the credential, and quotes nothing."""
+    (there.folder / CREDENTIAL).write_text('{"type": "service_account", "private_key": "hunter2"}')
+    with pytest.raises(EndpointError, match="no service account's key") as told:
+        examined(there)
+    assert "hunter2" not in str(told.value)
+
+
+def test_a_revoked_key_says_where_to_look(there: Customer) -> None:
+    """Each scope would say the same: it is said."""
+    there.google.revoke_key()
+    assert any("Service accounts > Keys: is it still listed?" in one for one in examined(there).wrong)

@@ -1,0 +1,169 @@
+"""A district whose target is Google, as configured in the how-to: run by the engine, over HTTP, and looked at in the double."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncd import targets
+from syncd.core.model import Kind
+from syncd.core.spelling import parent
+from syncd.settings import load
+from tests.doubles.google import GoogleDouble
+from tests.fixtures.engine_world import LDAP, World, found, kinds, pupil, world
+from tests.integration.google_customer import CREDENTIAL, customer
+
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "google.md"
+STUDENTS, STAFF, INTERNAL = "students.lonestar.example.org", "lonestar.example.org", "internal.lonestar.example.org"
+GROUPS = "groups.district.example"
+SKU = ("101031", "1010310008")
+
+
+def blocks() -> list[str]:
+    """The YAML of the how-to: the target, and the mapping."""
+    return re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def google() -> Iterator[GoogleDouble]:
+    """The customer of the district."""
+    with customer(domains=(STAFF, STUDENTS, INTERNAL, GROUPS)) as one:
+        one.google.sell(*SKU, 100)
+        yield one.google
+
+
+@pytest.fixture
+def district(tmp_path: Path, google: GoogleDouble) -> Iterator[World]:
+    """The small district with the how-to's mapping."""
+    with world(tmp_path) as made:
+        google.write_key_file(tmp_path / "credentials" / CREDENTIAL)
+        settings = tmp_path / "config" / "syncd.yaml"
+        text = settings.read_text(encoding="utf-8").replace(
+            '    kind: memory\n    start: live\n    path: "directory.json"\n',
+            "    kind: google\n    start: live\n"
+            f"    credential: {CREDENTIAL}\n    admin: {google.admin}\n    api: {google.url}\n"
+            f"    domains: [{STAFF}, {STUDENTS}, {INTERNAL}]\n"
+            f"    licences: {{ student: {{ product: '{SKU[0]}', sku: '{SKU[1]}', seats: 100 }} }}\n",
+        )
+        settings.write_text(text, encoding="utf-8")
+        mapping = blocks()[1].replace("target: google", "target: ldap").replace("keep: 365 days", "keep: 30 days")
+        (tmp_path / "mappings" / "ldap.yaml").write_text(mapping, encoding="utf-8")
+        people = tmp_path / "mappings" / "people.yaml"
+        people.write_text(
+            people.read_text(encoding="utf-8").replace("on_rename: propose", "on_rename: automatic"), encoding="utf-8"
+        )
+        config = load(tmp_path)
+        target = config.targets[LDAP]
+        made.connector = targets.build(target.kind, LDAP, target.options, config.credentials)
+        made.reopen(config)
+        yield made
+        made.connector.close()
+
+
+def test_a_roster_becomes_accounts_units_groups_and_licences(district: World, google: GoogleDouble) -> None:
+    """Once; a second run, delta or reconcile, has nothing to do and asks for no user in a delta."""
+    district.begin()
+    users = google.users()
+    assert len(users) == 9
+    ada = users[f"aabara@{STUDENTS}"]
+    assert (ada["name"]["givenName"], ada["orgUnitPath"]) == ("Ada", "/Students/012/Grade 04")
+    assert {one["value"] for one in ada["externalIds"] if one["type"] == "organization"} == {"10001"}
+    assert ada["suspended"] is False
+    assert google.members(f"all-students@{GROUPS}") == {user for user in users if user.endswith(STUDENTS)}
+    assert google.licensed(*SKU) == {user for user in users if user.endswith(STUDENTS)}
+    managers = {one["value"] for user in users.values() for one in user.get("relations", ())}
+    assert len(managers) == 1
+    assert managers <= users.keys()
+    assert kinds(district.plan("reconcile")) == []
+    since = len(google.calls)
+    assert kinds(district.plan()) == []
+    assert google.journal.count("directory.users.", since=since) == 0
+
+
+def test_a_new_name_is_a_new_address_and_the_old_one_still_receives_mail(district: World, google: GoogleDouble) -> None:
+    """For as long as the mapping says; then a delta run takes it away."""
+    district.begin()
+    native_id = google.user(f"aabara@{STUDENTS}")["id"]
+    district.students(pupil(1, given="Bea"))
+    district.day()
+    user = google.user(f"babara@{STUDENTS}")
+    assert (user["id"], user["aliases"]) == (native_id, [f"aabara@{STUDENTS}"])
+    assert kinds(district.plan("reconcile")) == []
+    district.day(29)
+    assert google.user(native_id)["aliases"] == [f"aabara@{STUDENTS}"]
+    district.day(2)
+    assert "aliases" not in google.user(native_id)
+
+
+def test_a_leaver_keeps_the_mailbox_and_gives_the_licence_back(district: World, google: GoogleDouble) -> None:
+    """Suspended, then parked; who returns finds the same account, and today's groups."""
+    district.begin()
+    address = f"aabara@{STUDENTS}"
+    native_id = google.user(address)["id"]
+    district.students(pupil(1, exit=district.clock.today, exit_reason="moved"))
+    district.day()
+    user = google.user(address)
+    assert user["suspended"] is True
+    assert address not in google.licensed(*SKU)
+    assert address not in google.members(f"all-students@{GROUPS}")
+    district.day(29)
+    district.day(2)
+    assert google.user(address)["orgUnitPath"] == "/Disabled"
+    for _ in range(6):
+        district.day(28)
+    district.students(pupil(1))
+    district.day()
+    user = google.user(address)
+    assert (user["id"], user["suspended"], user["orgUnitPath"]) == (native_id, False, "/Students/012/Grade 04")
+    assert address in google.licensed(*SKU)
+    assert not google.journal.ever_sent("directory.users.delete")
+
+
+def test_an_account_others_made_is_found_by_its_number_and_keeps_its_address(district: World, google: GoogleDouble) -> None:
+    """R34: adoption writes nothing, and the name that is there is the person's from then on."""
+    told = {"externalIds": [{"type": "organization", "value": "10001"}], "orgUnitPath": "/Students"}
+    theirs = google.add_user(f"ada.a@{STUDENTS}", "Ada", "Abara", **told)
+    district.begin()
+    assert f"aabara@{STUDENTS}" not in google.users()
+    district.day()
+    assert google.user(theirs.id)["primaryEmail"] == f"ada.a@{STUDENTS}"
+    assert google.user(theirs.id)["orgUnitPath"] == "/Students/012/Grade 04"
+
+
+def test_seats_that_will_not_do_are_told_before_they_run_out(district: World, google: GoogleDouble) -> None:
+    """In the plan, before anything is written."""
+    settings = district.folder / "config" / "syncd.yaml"
+    settings.write_text(settings.read_text(encoding="utf-8").replace("seats: 100", "seats: 4"), encoding="utf-8")
+    config = load(district.folder)
+    target = config.targets[LDAP]
+    district.connector.close()
+    district.connector = targets.build(target.kind, LDAP, target.options, config.credentials)
+    district.reopen(config)
+    district.deliver()
+    planned = district.engine.plan("main", "reconcile")
+    assert found(planned, "seats") == ["6 people are to get one, and 4 seats are left: buy 2 more, or some go without"]
+    assert google.users() == {}
+
+
+def test_a_target_whose_key_is_gone_sits_the_run_out(district: World, google: GoogleDouble) -> None:
+    """The run says so in words; nobody is called failed."""
+    district.begin()
+    google.revoke_key()
+    district.students(pupil(1, given="Bea"))
+    district.clock.advance(1)
+    planned = district.engine.plan("main", "reconcile")
+    assert "Service accounts > Keys" in str(planned.stopped[LDAP])
+
+
+def test_kinds_are_applied_in_an_order_that_google_takes(district: World) -> None:
+    """Units before those who stand in them, the outer before the inner; groups before members."""
+    district.deliver()
+    planned = district.engine.plan("main", "reconcile")
+    changes = planned.plans[LDAP].changes
+    names = [change.group or "" for change in changes if change.kind is Kind.CREATE_CONTAINER]
+    assert "/students/012/grade 04" in names
+    assert all(parent(name) in ("", *names[:place]) or parent(name) in ("/students", "/staff") for place, name in enumerate(names))
+    assert changes[0].kind is Kind.CREATE_CONTAINER
