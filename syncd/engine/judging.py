@@ -34,6 +34,7 @@ from syncd.store.facts import LOCK
 
 BEGUN, ENDED = "begun", "ended"  # the explicit first apply to a target, which may take more than one run (R14)
 _REJECTED = "turned down by a human: not made and not offered again until it is another change; see `syncd holds`"
+_CLOSES = frozenset({Kind.DISABLE, Kind.PARK, Kind.DELETE})
 _WROTE = frozenset({"applying", "interrupted", "done", "partly failed"})  # what a run is called once it may have written
 _ABOUT = timedelta(days=7)
 _LONG_AGO = date(2000, 1, 1)
@@ -123,7 +124,8 @@ class Judge:
         told = shapes.signs_of(run.people, run.decided, run.came_from, readings, self._store)
         looked = shapes.looked_at(accesses, readings, self._store, ground)
         found = shapes.broken_shapes(accesses, readings, looked, self._store, ground)
-        found += shapes.waiting_creates(found, _creates(plans), min((one.shape.campus_at_least for one in accesses), default=0))
+        absent = {person for person, keys in run.people.keys.items() if all(key.missing_since is not None for key in keys)}
+        found += shapes.waiting_with_the_vanished(found, _moved(plans, {Kind.CREATE}), _moved(plans, _CLOSES, absent))
         found += self._protected(changes)
         risen = shapes.rises(run.people, run.decided)
         found += risen
@@ -315,12 +317,14 @@ def _is_of(finding: Finding, operation: str) -> bool:
     return finding.cell is not None and finding.cell.operation == operation
 
 
-def _creates(plans: Mapping[TargetName, Plan]) -> dict[TargetName, dict[tuple[str, str], set[PersonId]]]:
-    """Who would get an account, by target, campus and population."""
+def _moved(
+    plans: Mapping[TargetName, Plan], kinds: Collection[Kind], among: Collection[PersonId] | None = None
+) -> dict[TargetName, dict[tuple[str, str], set[PersonId]]]:
+    """Who has a change of one of these kinds, by target, campus and population; `among` these only."""
     found: dict[TargetName, dict[tuple[str, str], set[PersonId]]] = {}
     for name, one in plans.items():
         for change in one.changes:
-            if change.kind is Kind.CREATE and change.person is not None:
+            if change.kind in kinds and change.person is not None and (among is None or change.person in among):
                 found.setdefault(name, {}).setdefault((change.campus, change.population), set()).add(change.person)
     return found
 

@@ -72,7 +72,8 @@ def believed(access: SourceAccess, reading: Reading, store: Store, ground: Groun
 
     many = {cell: group for cell, group in groups.items() if too_many(cell, group)}
     if many:
-        again = _again(access, reading, known, {person for group in many.values() for person in group}, store)
+        gone = {person for group in many.values() for person in group}
+        again = _again(access, reading, known, gone, store) | _still_here(access.name, reading, gone, store)
         kept = {person for cell, group in many.items() if too_many(cell, group - again) for person in group - again}
         approved = store.decisions.approved([vanish_digest(person) for person in kept], ground.now)
         kept = {person for person in kept if vanish_digest(person) not in approved}
@@ -120,6 +121,18 @@ def _again(
             for name in access.match_on
         )
     }
+
+
+def _still_here(source: SourceName, reading: Reading, gone: Collection[PersonId], store: Store) -> set[PersonId]:
+    """Who of these is in the same roster under another key that they are known by: that of the day before a wrong one, say."""
+    others = {
+        SubjectKey(Subject.PERSON, key.key): person
+        for person, keys in store.keys_of(gone).items()
+        for key in keys
+        if key.source == source
+    }
+    here = {key for key in others if key in reading.changed} | store.digests(source, others.keys()).keys()
+    return {others[key] for key in here - reading.gone}
 
 
 def _by_cell(keys: Iterable[KnownKey], store: Store) -> dict[tuple[str, str], set[PersonId]]:
@@ -209,7 +222,7 @@ def _older(access: SourceAccess, reading: Reading, store: Store) -> list[Finding
     persons = {key: digest for key, digest in persons.items() if key.key not in doubted}
     day = store.past.accepted_on(access.name, reading.spool.content)
     known, before = store.past.told_before(access.name, persons)
-    former = _under_former_keys(access.name, known_keys.values(), store)
+    former = _under_former_keys(access.name, [one for key, one in known_keys.items() if key not in doubted], store)
     return guard.judge_age(access.name, day, told if former else differ, known, before, access.shape, former)
 
 
@@ -340,31 +353,46 @@ def is_known(state: PersonState | None) -> bool:
     return state is not None and state.since is not None
 
 
-def waiting_creates(
-    found: Iterable[Finding], creates: Mapping[TargetName, Mapping[tuple[str, str], set[PersonId]]], at_least: int
+def waiting_with_the_vanished(
+    found: Iterable[Finding],
+    creates: Mapping[TargetName, Mapping[tuple[str, str], set[PersonId]]],
+    closes: Mapping[TargetName, Mapping[tuple[str, str], set[PersonId]]],
 ) -> list[Finding]:
-    """Who would get an account where people have vanished at once: they may be the same, under other keys."""
+    """Who would get an account, or lose one for being absent, where people have vanished at once: nothing is believed there today.
+
+    Newcomers may be the vanished under other keys, however few they are; whoever was missing for days may be in the right file.
+    """
     held: list[Finding] = []
     for cell, gone in ((finding.cell, finding.persons) for finding in found if finding.cell is not None):
         if cell.operation != VANISH:
             continue
-        for target, by_cell in creates.items():
-            new = {
-                person
-                for (campus, population), persons in by_cell.items()
-                if population == cell.population and cell.campus in ("", campus)
-                for person in persons
-            }
-            if len(new) > at_least:
-                where = f"campus {cell.campus}, " if cell.campus else ""
-                held.append(
-                    Finding(
-                        f"{where}{cell.population or 'people'}, on target {target}",
-                        f"{len(new):,} accounts would be created where {len(gone):,} people have vanished from the "
-                        "roster: they may be the same under other keys. They wait with them; everybody else goes on. "
-                        "Look at the file; if they are others, approve it",
-                        Cell(target, "create", cell.campus, cell.population),
-                        frozenset(new),
+        where = f"campus {cell.campus}, " if cell.campus else ""
+        for told, operation, targets in (
+            ("would be created", "create", creates),
+            ("would be closed for a longer absence", "disable", closes),
+        ):
+            for target, by_cell in targets.items():
+                persons = {
+                    person
+                    for (campus, population), each in by_cell.items()
+                    if population == cell.population and cell.campus in ("", campus)
+                    for person in each
+                }
+                if persons:
+                    held.append(
+                        Finding(
+                            f"{where}{cell.population or 'people'}, on target {target}",
+                            f"{len(persons):,} accounts {told} where {len(gone):,} people have vanished from the "
+                            f"roster: {_DOUBTS[operation]}. They wait with them; everybody else goes on. "
+                            "Look at the file; if it is right, approve it",
+                            Cell(target, operation, cell.campus, cell.population),
+                            frozenset(persons),
+                        )
                     )
-                )
     return held
+
+
+_DOUBTS = {
+    "create": "they may be the same under other keys",
+    "disable": "the file may lack them for the same reason",
+}

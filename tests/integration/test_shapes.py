@@ -129,6 +129,30 @@ def test_when_the_roster_is_right_again_nothing_is_left_of_it(district: World, h
     assert not synced(district, "reconcile")[0].changes
 
 
+def test_who_was_told_under_other_keys_for_a_day_has_not_vanished_with_them(tmp_path: Path) -> None:
+    """A part was entered once more, recognised, and held for its numbers; the right roster of the next day holds nobody."""
+    roster = roster_of(students=60)
+    roster = roster.with_students(*(replace(one, state_id=f"700{key}") for key, one in roster.students.items()))
+    with world(tmp_path, roster) as one:
+        one.edit("config/syncd.yaml", "    kind: oneroster_csv", "    kind: oneroster_csv\n    match_on: [state_id]")
+        one.begin()
+        believing(one, SHIPPED)
+        good = one.roster
+        before = accounts(one, *SPOILED)
+        twice = [replace(good.students[f"s{n}"], key=f"re-s{n}", number=f"8{good.students[f's{n}'].number}") for n in SPOILED]
+        one.clock.advance()
+        one.roster = good.without_students({f"s{n}" for n in SPOILED})
+        one.students(*twice)
+        _, applied = synced(one)
+        assert any("another number" in str(finding) for finding in applied.findings)
+        one.clock.advance()
+        one.roster = good
+        one.students(replace(good.students[f"s{ELSEWHERE}"], family="Married"))
+        planned, _ = synced(one)
+        assert planned.verdict.clear, planned.verdict
+        assert accounts(one, *SPOILED) == before
+
+
 @pytest.mark.parametrize("how", [shifted])
 def test_a_human_lets_exactly_that_go(district: World, how: Spoil) -> None:
     """R15: what was seen is done in the next run, and nothing is held after it."""

@@ -9,9 +9,9 @@ import pytest
 
 from syncd.core.guard import VANISH, Cell
 from syncd.core.lifecycle import State
-from syncd.core.model import TargetName
+from syncd.core.model import Kind, TargetName
 from syncd.engine.planned import Applied, Planned
-from tests.fixtures.engine_world import MAIN, World, pupil, roster_of, world
+from tests.fixtures.engine_world import LDAP, MAIN, World, kinds, pupil, roster_of, world
 from tests.fixtures.health_states import health_of
 
 LOST = tuple(range(1, 17, 2))  # eight of the twenty at campus 012
@@ -71,6 +71,37 @@ def test_who_vanishes_with_half_a_campus_is_kept_and_everybody_else_goes_on(dist
     told = {reason.where for reason in health_of(district).reasons}
     assert {"campus 012", "pipeline main"} <= told
     assert "campus 001" not in told
+
+
+def test_where_the_roster_is_not_believed_nobody_is_made_nor_closed_for_being_absent(district: World) -> None:
+    """One newcomer may be one of the vanished under another key, and who was missing before may be in the right file of today."""
+    missing = 19
+    lose(district, missing)
+    synced(district)
+    person = district.person(f"s{missing}")
+    for number in range(2 * GRACE):
+        district.clock.advance()
+        district.students(pupil(40, family=f"Night{number}", schools=("o1",), lessons=("h1",)))
+        if Kind.DISABLE in kinds(district.plan(), person):
+            break
+        synced(district)
+    else:
+        pytest.fail("an absence that lasts closes no account")
+    good = district.roster.with_students(pupil(42), pupil(43))
+    district.roster = good
+    district.leave(*(f"s{n}" for n in LOST))
+    _, applied = synced(district)
+    assert {finding.cell.operation for finding in applied.findings if finding.cell} == {VANISH, "create", "disable"}
+    assert district.account(f"s{missing}").enabled
+    assert district.account("s42").enabled  # of the other campus
+    assert district.person("s43") not in district.store.known(LDAP)
+    district.clock.advance()
+    district.roster = good
+    district.deliver()
+    planned, _ = synced(district)
+    assert planned.verdict.clear
+    assert not district.account(f"s{missing}").enabled
+    assert district.account("s43").enabled
 
 
 def test_they_are_kept_for_as_long_as_nobody_has_looked(district: World) -> None:
