@@ -19,7 +19,7 @@ from syncd.core.mapping import Wanted
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
 from syncd.core.plan import Desired, Holding
 from syncd.engine import passwords
-from syncd.engine.resolve import moves, resolve
+from syncd.engine.resolve import asked_for, moves, resolve
 from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.store.history import password_context
@@ -99,6 +99,7 @@ class CarryOut:
         self._cells_of = cells_of
         self._keep_out = keep_out
         self._spent: Counter[Cell] = Counter()  # and not recorded yet
+        self._asked: set[tuple[PersonId, str]] | None = None  # memberships asked for by runs that were killed; once that matters
         self._counted: set[tuple[Cell, PersonId]] = set()
         self._uncounted: frozenset[PersonId] = frozenset()  # who is locked: no limit counts that (R33)
         self._log = _log.bind(run=run, target=target.name)
@@ -246,7 +247,7 @@ class CarryOut:
                 if outcome.result is Result.UNKNOWN:
                     unknown.append(Intention(seq, self._run, outcome.change))
                     continue
-                final = self._second_miss(outcome) if last else outcome
+                final = self._ours(self._second_miss(outcome) if last else outcome)
                 done.append((seq, self._as_meant(final)))
                 self._note(final)
                 told(final)
@@ -278,6 +279,15 @@ class CarryOut:
         if outcome.landed or whole is None or change.kind is not whole.kind or change.after == whole.after:
             return outcome
         return replace(outcome, change=whole)
+
+    def _ours(self, outcome: Outcome) -> Outcome:
+        """What is so already is done where it was asked for before, and carried out after the one who asked had died."""
+        change = outcome.change
+        if outcome.result is not Result.ALREADY or change.kind is not Kind.ADD_MEMBER:
+            return outcome
+        if self._asked is None:
+            self._asked = asked_for(self._store, change.target)
+        return replace(outcome, result=Result.DONE) if (change.person, change.group) in self._asked else outcome
 
     def _second_miss(self, outcome: Outcome) -> Outcome:
         if outcome.failure is Failure.STALE:

@@ -25,7 +25,7 @@ from syncd.engine.desire import Decided
 from syncd.engine.observing import Sight, read
 from syncd.engine.owners import Owners, Owning
 from syncd.engine.places import placed, short_of_seats
-from syncd.engine.resolve import moves
+from syncd.engine.resolve import asked_for, moves
 from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.store import Finding, Known, Store
 from syncd.targets import Scope
@@ -399,12 +399,19 @@ class Matching:
     def _leave_to_others(self, joined: Collection[str]) -> set[str]:
         """Drop the memberships that others made already: they stay theirs, and are not planned again in every reconcile (R19).
 
-        Which of the groups to be joined exist.
+        What a run of ours asked for, and was killed before anything of it was to be seen, may have come about since: that is asked
+        for again, is so already, and is ours. Which of the groups to be joined exist.
         """
         members = {group.name: group.members for group in self._target.read_groups(joined)} if joined else {}
 
+        def is_there(change: Change) -> bool:
+            return change.kind is Kind.ADD_MEMBER and change.native_id in members.get(change.group or "", ())
+
+        there = {change.person for change in (*self._result.changes, *self._result.observed) if change.person and is_there(change)}
+        ours = asked_for(self._store, self._name, there)
+
         def is_left(change: Change) -> bool:
-            return change.kind is not Kind.ADD_MEMBER or change.native_id not in members.get(change.group or "", ())
+            return not is_there(change) or (change.person, change.group) in ours
 
         self._result.changes = list(filter(is_left, self._result.changes))
         self._result.observed = list(filter(is_left, self._result.observed))

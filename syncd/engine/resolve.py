@@ -6,11 +6,11 @@ and is planned anew. A create is told from somebody else's account at the same p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, Outcome, Result, TargetName
+from syncd.core.model import Account, Change, Failure, Kind, NativeId, Observed, Outcome, PersonId, Result, TargetName
 from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Known, Store
 from syncd.targets import ById, ByLocation, Question, Scope
@@ -51,6 +51,19 @@ def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store:
             outcome = _outcome(change, seen=_seen(one, questions, found))
             renamed = change.kind in _RENAMES and outcome.result is Result.DONE
             yield one.seq, replace(outcome, why=followed) if renamed else outcome
+
+
+def asked_for(store: Store, target: TargetName, persons: Collection[PersonId] | None = None) -> set[tuple[PersonId, str]]:
+    """Memberships that an earlier run of ours asked for and nobody saw come about: by person and group, of these or of everybody.
+
+    The server may have carried them out since, when its client was dead already: one that is there then is ours, and no stranger's.
+    """
+    return {
+        (person, row.change.group)
+        for person in store.past.joins_in_doubt(target, persons)
+        for row in store.journal(person=person)
+        if row.change.kind is Kind.ADD_MEMBER and row.failure is Failure.WAITS and row.change.target == target and row.change.group
+    }
 
 
 def moves(target: TargetName, known: Iterable[Known], there: Mapping[NativeId, Observed]) -> list[Change]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import date, timedelta
 
 from sqlalchemy import Connection, Engine, func, select, update
 
 from syncd.core.guard import Cell
-from syncd.core.model import SourceKey, SourceName, Subject, SubjectKey
+from syncd.core.model import Failure, Kind, PersonId, SourceKey, SourceName, Subject, SubjectKey, TargetName
 from syncd.core.profile import Profile
 from syncd.store import codec, tables
 from syncd.store.database import transaction
-from syncd.store.reading import chunks
+from syncd.store.reading import chunks, number, person_id
 
 _DAY = 10  # letters of an hour that are its day
 _NEWEST = 2
@@ -58,6 +58,25 @@ class Past:
                 for name, rows in json.loads(counts).items():
                     most[name] = max(rows, most.get(name, 0))
         return most
+
+    def joins_in_doubt(self, target: TargetName, persons: Collection[PersonId] | None) -> set[PersonId]:
+        """Who of these, or of everybody, was to join a group, and had not when somebody looked: it may have come about since."""
+        table, done = tables.journal, tables.outcomes
+        query = (
+            select(table.c.person)
+            .join_from(table, done, done.c.seq == table.c.seq)
+            .where(table.c.target == target, table.c.kind == str(Kind.ADD_MEMBER), done.c.failure == str(Failure.WAITS))
+        )
+        found: set[PersonId] = set()
+        with transaction(self._engine) as connection:
+            pieces = (
+                [query]
+                if persons is None
+                else [query.where(table.c.person.in_(piece)) for piece in chunks(list(map(number, persons)))]
+            )
+            for piece in pieces:
+                found |= {person_id(row) for (row,) in connection.execute(piece)}
+        return found
 
     def profiles(self, source: SourceName, since: date) -> list[tuple[date, dict[str, Profile]]]:
         """What the files of each roster accepted since then looked like, by table, and those of the two newest; oldest first."""

@@ -158,6 +158,32 @@ def _die(*_: object) -> None:
     raise Killed
 
 
+def test_a_membership_that_came_about_after_it_was_looked_for_is_ours(district: World) -> None:
+    """R17, R19: a killed run's request may be carried out late. Taken for somebody else's, it would outlast the class."""
+    target = moody(district)
+    before = {name: set(members) for name, (_, members) in target.groups.items()}
+    district.students(pupil(1, lessons=("h2", "k1", "k2", "k3")))
+    planned = district.engine.plan(MAIN)
+    joins = [change for one in planned.plans.values() for change in one.changes if change.kind is Kind.ADD_MEMBER]
+    assert joins
+    target.dies_after = sum(change.kind is not Kind.ADD_MEMBER for one in planned.plans.values() for change in one.changes)
+    with pytest.raises(Killed):
+        district.engine.apply(planned)
+    target.dies_after = -1
+    district.reopen()
+    assert district.engine.resume() >= 1
+    late = [change for change in joins if change.native_id not in target.groups[change.group or ""][1]]
+    assert late
+    for change in late:
+        assert change.native_id is not None
+        target.groups[change.group or ""][1].add(change.native_id)
+    district.clock.advance()
+    district.sync("reconcile")
+    district.students(pupil(1))
+    district.sync()
+    assert {name: members for name, (_, members) in target.groups.items() if members} == {n: m for n, m in before.items() if m}
+
+
 # --- who is looked at again -------------------------------------------------------------------------------------------
 
 
