@@ -36,6 +36,7 @@ IMPERSONAL = frozenset(
     {
         "meta", "leases", "runs", "spent", "approvals", "freshness", "plans", "snapshots", "campuses", "classes",
         "persons", "ledger", "images", "outcomes", "resolutions", "releases",
+        "lost_devices", "disabled_devices",
     }
 )  # fmt: skip
 """Tables without a person's number in them: nobody is in those, or they are reached by way of another table, as told below."""

@@ -17,7 +17,7 @@ from syncd.demo.slapd import Binaries
 from tests.conftest import NIGHTLY
 
 ALL = registered_in_a_domain()
-BY_DAY = ("branch-hidden", "controller-dies", "staff-made-administrator", "right-lost-at-one-campus")
+BY_DAY = ("branch-hidden", "controller-dies")
 """What only a domain does so; the nightly run and `script/bench disasters --ad` play all."""
 PLAYED = [one for one in ALL if NIGHTLY or one.id in BY_DAY]
 

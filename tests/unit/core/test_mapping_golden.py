@@ -64,7 +64,7 @@ ANA: Mapping[str, object] = {
 def outcome(person: Mapping[str, object], display: str = "legal", **expect: Text | tuple[Text, ...] | None) -> list[str]:
     """What is said of one golden person."""
     named = {key.replace("__", "."): value for key, value in expect.items()}
-    spec = TargetSpec("ad", {"students": ACCOUNT}, (GoldenSpec(person, named),))
+    spec = TargetSpec("ad", {"students": ACCOUNT}, tests=(GoldenSpec(person, named),))
     mapping = compile_target(spec, PEOPLE)
     return [str(problem) for problem in run_golden(PEOPLE, mapping, date(2026, 8, 3), display=display)]
 
