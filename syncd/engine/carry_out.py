@@ -99,7 +99,6 @@ class CarryOut:
         self._cells_of = cells_of
         self._keep_out = keep_out
         self._spent: Counter[Cell] = Counter()  # and not recorded yet
-        self._asked: set[tuple[PersonId, str]] | None = None  # memberships asked for by runs that were killed; once that matters
         self._counted: set[tuple[Cell, PersonId]] = set()
         self._uncounted: frozenset[PersonId] = frozenset()  # who is locked: no limit counts that (R33)
         self._log = _log.bind(run=run, target=target.name)
@@ -283,11 +282,10 @@ class CarryOut:
     def _ours(self, outcome: Outcome) -> Outcome:
         """What is so already is done where it was asked for before, and carried out after the one who asked had died."""
         change = outcome.change
-        if outcome.result is not Result.ALREADY or change.kind is not Kind.ADD_MEMBER:
+        if outcome.result is not Result.ALREADY or change.kind is not Kind.ADD_MEMBER or change.person is None:
             return outcome
-        if self._asked is None:
-            self._asked = asked_for(self._store, change.target)
-        return replace(outcome, result=Result.DONE) if (change.person, change.group) in self._asked else outcome
+        asked = asked_for(self._store, change.target, [change.person])
+        return replace(outcome, result=Result.DONE) if (change.person, change.group) in asked else outcome
 
     def _second_miss(self, outcome: Outcome) -> Outcome:
         if outcome.failure is Failure.STALE:

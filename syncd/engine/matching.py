@@ -408,7 +408,7 @@ class Matching:
             return change.kind is Kind.ADD_MEMBER and change.native_id in members.get(change.group or "", ())
 
         there = {change.person for change in (*self._result.changes, *self._result.observed) if change.person and is_there(change)}
-        ours = asked_for(self._store, self._name, there)
+        ours = asked_for(self._store, self._name, there) if there else set()
 
         def is_left(change: Change) -> bool:
             return not is_there(change) or (change.person, change.group) in ours

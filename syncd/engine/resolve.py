@@ -53,8 +53,8 @@ def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store:
             yield one.seq, replace(outcome, why=followed) if renamed else outcome
 
 
-def asked_for(store: Store, target: TargetName, persons: Collection[PersonId] | None = None) -> set[tuple[PersonId, str]]:
-    """Memberships that an earlier run of ours asked for and nobody saw come about: by person and group, of these or of everybody.
+def asked_for(store: Store, target: TargetName, persons: Collection[PersonId]) -> set[tuple[PersonId, str]]:
+    """Memberships of these that an earlier run of ours may have sent, and that nobody saw come about: by person and group.
 
     The server may have carried them out since, when its client was dead already: one that is there then is ours, and no stranger's.
     """
@@ -62,7 +62,7 @@ def asked_for(store: Store, target: TargetName, persons: Collection[PersonId] | 
         (person, row.change.group)
         for person in store.past.joins_in_doubt(target, persons)
         for row in store.journal(person=person)
-        if row.change.kind is Kind.ADD_MEMBER and row.failure is Failure.WAITS and row.change.target == target and row.change.group
+        if row.change.kind is Kind.ADD_MEMBER and row.why == NOT_SENT and row.change.target == target and row.change.group
     }
 
 

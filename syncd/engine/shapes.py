@@ -330,8 +330,9 @@ def signs_of(
         and (person in waiting or any((record.source, record.key) in changed for record in records))
     }
     before = store.records(asked)
-    several = store.keys_of({person for person, records in before.items() if len(records) > 1})
-    gone = {(key.source, key.key) for keys in several.values() for key in keys if key.missing_since is not None}
+    several = {person for person, records in before.items() if len(records) > 1}
+    theirs = store.keys_of(several) if several else {}
+    gone = {(key.source, key.key) for keys in theirs.values() for key in keys if key.missing_since is not None}
     found: list[Sign] = []
     for person in sorted(asked | (came_from.keys() & people.records.keys())):
         state, records = people.states[person], people.records[person]

@@ -59,8 +59,8 @@ class Past:
                     most[name] = max(rows, most.get(name, 0))
         return most
 
-    def joins_in_doubt(self, target: TargetName, persons: Collection[PersonId] | None) -> set[PersonId]:
-        """Who of these, or of everybody, was to join a group, and had not when somebody looked: it may have come about since."""
+    def joins_in_doubt(self, target: TargetName, persons: Collection[PersonId]) -> set[PersonId]:
+        """Who of these was to join a group, and had not when somebody looked: it may have come about since."""
         table, done = tables.journal, tables.outcomes
         query = (
             select(table.c.person)
@@ -69,13 +69,8 @@ class Past:
         )
         found: set[PersonId] = set()
         with transaction(self._engine) as connection:
-            pieces = (
-                [query]
-                if persons is None
-                else [query.where(table.c.person.in_(piece)) for piece in chunks(list(map(number, persons)))]
-            )
-            for piece in pieces:
-                found |= {person_id(row) for (row,) in connection.execute(piece)}
+            for piece in chunks([number(person) for person in persons]):
+                found |= {person_id(row) for (row,) in connection.execute(query.where(table.c.person.in_(piece)))}
         return found
 
     def profiles(self, source: SourceName, since: date) -> list[tuple[date, dict[str, Profile]]]:
