@@ -125,7 +125,9 @@ class Judge:
         looked = shapes.looked_at(accesses, readings, self._store, ground)
         found = shapes.broken_shapes(accesses, readings, looked, self._store, ground)
         absent = {person for person, keys in run.people.keys.items() if all(key.missing_since is not None for key in keys)}
-        found += shapes.waiting_with_the_vanished(found, _moved(plans, {Kind.CREATE}), _moved(plans, _CLOSES, absent))
+        moved = {("create", name): _by_cell(one, {Kind.CREATE}) for name, one in plans.items()}
+        moved |= {("disable", name): _by_cell(one, _CLOSES, absent) for name, one in plans.items()}
+        found += shapes.waiting_with_the_vanished(found, moved)
         found += self._protected(changes)
         risen = shapes.rises(run.people, run.decided)
         found += risen
@@ -317,15 +319,12 @@ def _is_of(finding: Finding, operation: str) -> bool:
     return finding.cell is not None and finding.cell.operation == operation
 
 
-def _moved(
-    plans: Mapping[TargetName, Plan], kinds: Collection[Kind], among: Collection[PersonId] | None = None
-) -> dict[TargetName, dict[tuple[str, str], set[PersonId]]]:
-    """Who has a change of one of these kinds, by target, campus and population; `among` these only."""
-    found: dict[TargetName, dict[tuple[str, str], set[PersonId]]] = {}
-    for name, one in plans.items():
-        for change in one.changes:
-            if change.kind in kinds and change.person is not None and (among is None or change.person in among):
-                found.setdefault(name, {}).setdefault((change.campus, change.population), set()).add(change.person)
+def _by_cell(one: Plan, kinds: Collection[Kind], among: Collection[PersonId] | None = None) -> dict[tuple[str, str], set[PersonId]]:
+    """Who has a change of one of these kinds, by campus and population; `among` these only."""
+    found: dict[tuple[str, str], set[PersonId]] = {}
+    for change in one.changes:
+        if change.kind in kinds and change.person is not None and (among is None or change.person in among):
+            found.setdefault((change.campus, change.population), set()).add(change.person)
     return found
 
 

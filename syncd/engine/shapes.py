@@ -354,46 +354,47 @@ def is_known(state: PersonState | None) -> bool:
     return state is not None and state.since is not None
 
 
-def waiting_with_the_vanished(
-    found: Iterable[Finding],
-    creates: Mapping[TargetName, Mapping[tuple[str, str], set[PersonId]]],
-    closes: Mapping[TargetName, Mapping[tuple[str, str], set[PersonId]]],
-) -> list[Finding]:
+ByCell = Mapping[tuple[str, str], Collection[PersonId]]
+"""Persons by campus and population."""
+
+_DOUBTS = {
+    "create": ("would be created", "they may be the same under other keys"),
+    "disable": ("would be closed for a longer absence", "the file may lack them for the same reason"),
+}
+
+
+def waiting_with_the_vanished(found: Iterable[Finding], moved: Mapping[tuple[str, TargetName], ByCell]) -> list[Finding]:
     """Who would get an account, or lose one for being absent, where people have vanished at once: nothing is believed there today.
 
     Newcomers may be the vanished under other keys, however few they are; whoever was missing for days may be in the right file.
+    `moved` are they, by "create" or "disable" and the target.
     """
-    held: list[Finding] = []
-    for cell, gone in ((finding.cell, finding.persons) for finding in found if finding.cell is not None):
-        if cell.operation != VANISH:
-            continue
-        where = f"campus {cell.campus}, " if cell.campus else ""
-        for told, operation, targets in (
-            ("would be created", "create", creates),
-            ("would be closed for a longer absence", "disable", closes),
-        ):
-            for target, by_cell in targets.items():
-                persons = {
-                    person
-                    for (campus, population), each in by_cell.items()
-                    if population == cell.population and cell.campus in ("", campus)
-                    for person in each
-                }
-                if persons:
-                    held.append(
-                        Finding(
-                            f"{where}{cell.population or 'people'}, on target {target}",
-                            f"{len(persons):,} accounts {told} where {len(gone):,} people have vanished from the "
-                            f"roster: {_DOUBTS[operation]}. They wait with them; everybody else goes on. "
-                            "Look at the file; if it is right, approve it",
-                            Cell(target, operation, cell.campus, cell.population),
-                            frozenset(persons),
-                        )
-                    )
-    return held
+    vanished = [(one.cell, one.persons) for one in found if one.cell is not None and one.cell.operation == VANISH]
+    return [
+        _waits(operation, target, cell, persons, len(gone))
+        for cell, gone in vanished
+        for (operation, target), by_cell in moved.items()
+        if (persons := _at(cell, by_cell))
+    ]
 
 
-_DOUBTS = {
-    "create": "they may be the same under other keys",
-    "disable": "the file may lack them for the same reason",
-}
+def _at(cell: Cell, by_cell: ByCell) -> frozenset[PersonId]:
+    """Who of these is in the cell; one without a campus is everywhere."""
+    mine = (
+        persons
+        for (campus, population), persons in by_cell.items()
+        if population == cell.population and cell.campus in ("", campus)
+    )
+    return frozenset[PersonId]().union(*mine)
+
+
+def _waits(operation: str, target: TargetName, cell: Cell, persons: frozenset[PersonId], gone: int) -> Finding:
+    told, doubt = _DOUBTS[operation]
+    where = f"campus {cell.campus}, " if cell.campus else ""
+    return Finding(
+        f"{where}{cell.population or 'people'}, on target {target}",
+        f"{len(persons):,} accounts {told} where {gone:,} people have vanished from the roster: {doubt}. "
+        "They wait with them; everybody else goes on. Look at the file; if it is right, approve it",
+        Cell(target, operation, cell.campus, cell.population),
+        persons,
+    )
