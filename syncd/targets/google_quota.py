@@ -15,8 +15,6 @@ from enum import StrEnum
 
 from pyrate_limiter import InMemoryBucket, Rate, RateItem
 
-_HAIR = 1  # millisecond
-
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -60,9 +58,11 @@ class _Bucket:
 def _bucket(cost: Cost, limit: int) -> _Bucket:
     """Queries as they come, in a minute; what is counted by the second evenly, so that no window of a second sees one too many.
 
-    Both with a hair to spare: a request takes its time to arrive, and another less.
+    Both with a hair to spare, for a request takes its time to arrive, and another less. It is the library's own: its window holds
+    both of its ends, so that what is let through once in 100 ms comes every 101. (A second hair on top made that 102, and of ten
+    accounts a second 9.8, before a single one was refused.)
     """
-    return _Bucket(limit, Rate(limit, 60_000 + _HAIR) if cost is Cost.QUERY else Rate(1, -(-1000 // limit) + _HAIR))
+    return _Bucket(limit, Rate(limit, 60_000) if cost is Cost.QUERY else Rate(1, -(-1000 // limit)))
 
 
 @dataclass(slots=True)
