@@ -55,9 +55,10 @@ class Accounts:
         unanswered = 0
         while True:
             try:
-                return self._people.until(
-                    lambda: self._units.is_fresh(container), lambda: self._people.insert(body), {Meaning.NO_UNIT}
-                )
+                with self._units.one_tries(container):
+                    return self._people.until(
+                        lambda: self._units.is_fresh(container), lambda: self._people.insert(body), {Meaning.NO_UNIT}
+                    )
             except Refused as refused:
                 if refused.meaning is Meaning.EXISTS:
                     return self._whose(body, person, refused, may_be_ours=unanswered > 0)
@@ -162,7 +163,8 @@ class Accounts:
             return glimpse.user, ""
         if user is None:
             raise already() if change.kind is Kind.DELETE else unfit(Failure.NO_SUCH_OBJECT, "no account has this id any more")
-        return user, str(user.get("etag", ""))
+        seen = self._people.sight.of(native_id)
+        return user, seen.etag if seen is not None and seen.settled else ""  # asked too soon, Google told what was before our write
 
     def _judge(self, change: Change, user: User) -> None:
         """Raises Settled where the change is so already, must not be made, or the account is not as the plan knows it (R18)."""

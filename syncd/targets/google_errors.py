@@ -83,6 +83,7 @@ class Refused(Exception):  # noqa: N818 — an answer, which only the connector'
         self.reason = reason
         self.words = words
         self.retry_after = retry_after
+        self.unanswered = False  # the same request was sent before, and nobody knows whether that did it
         self.meaning = meaning(status, reason, words)
         super().__init__(self.told)
 

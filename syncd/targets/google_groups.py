@@ -98,13 +98,7 @@ class Groups:
         """Make a group with the configured settings; False where it is there already. Raises Refused or Settled."""
         if self._is_fresh(name):
             return False
-        try:
-            self._wire.call(Scope.GROUPS, "POST", "/groups", body={"email": name, "name": name.partition("@")[0]})
-        except Refused as refused:
-            if refused.meaning is not Meaning.EXISTS:
-                raise
-            if self._get(name) is None:
-                raise unfit(Failure.NAME_TAKEN, f"{name} is the address of something that is no group: {refused.told}") from refused
+        if not self._inserted(name):
             return False
         self._made[name] = self._people.now()
         if settings := self._wire.config.group_settings:
@@ -115,15 +109,37 @@ class Groups:
             )
         return True
 
+    def _inserted(self, name: str) -> bool:
+        """Whether the group was made by us now; False where it is there already. Raises Refused or Settled."""
+        try:
+            self._wire.call(Scope.GROUPS, "POST", "/groups", body={"email": name, "name": name.partition("@")[0]})
+        except Refused as refused:
+            if refused.meaning is not Meaning.EXISTS:
+                raise
+            if self._turns_up(name, may_be_ours=refused.unanswered):
+                return refused.unanswered
+            raise unfit(Failure.NAME_TAKEN, f"{name} is the address of something that is no group: {refused.told}") from refused
+        return True
+
+    def _turns_up(self, name: str, *, may_be_ours: bool) -> bool:
+        """Whether there is such a group; one that a request without an answer may have made is waited for."""
+        begun, pause = self._people.now(), 1.0
+        while self._get(name) is None:
+            if not may_be_ours or self._people.now() - begun > self._wire.config.patience:
+                return False
+            self._wire.quota.timing.sleep(pause)
+            pause = min(2 * pause, 16.0)
+        return True
+
     def add(self, name: str, native_id: NativeId, address: str) -> bool:
-        """Make a user a member; False where it is one. Raises Refused."""
+        """Make a user a member; False where others made it one. Raises Refused."""
         del address
         path, body = f"/groups/{part(name)}/members", {"id": native_id, "role": "MEMBER"}
         try:
             self._people.until(lambda: self._is_fresh(name), lambda: self._wire.call(Scope.GROUPS, "POST", path, body=body))
         except Refused as refused:
             if refused.meaning is Meaning.EXISTS:
-                return False
+                return refused.unanswered
             raise
         return True
 
@@ -134,6 +150,6 @@ class Groups:
             self._wire.call(Scope.GROUPS, "DELETE", f"/groups/{part(name)}/members/{part(native_id)}")
         except Refused as refused:
             if refused.meaning is Meaning.NOT_FOUND and "groupkey" not in refused.words.lower().replace(" ", ""):
-                return False
+                return refused.unanswered
             raise
         return True

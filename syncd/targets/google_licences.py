@@ -85,14 +85,13 @@ class Licences:
             self._wire.call(Scope.LICENCES, "POST", f"{self._path(name)}/user", body={"userId": address})
         except Refused as refused:
             if refused.meaning is Meaning.EXISTS or "already" in refused.words.lower():
-                return False
+                return self._counted(name, 1, was_done=refused.unanswered)
             if refused.meaning is Meaning.NO_SEAT:
                 self._gone.add(name)
                 words = f"no {name} is left: {refused.told}; buy seats, or reclaim some, and say so in `seats`"
                 raise unfit(Failure.REFUSED, words) from refused
             raise
-        self._count(name, 1)
-        return True
+        return self._counted(name, 1)
 
     def remove(self, name: str, native_id: NativeId, address: str) -> bool:
         """Take a licence back; False where the user has none. Raises Refused."""
@@ -100,17 +99,18 @@ class Licences:
         try:
             self._wire.call(Scope.LICENCES, "DELETE", f"{self._path(name)}/user/{part(address)}")
         except Refused as refused:
-            if refused.meaning is Meaning.NOT_FOUND:
-                return False
-            raise
-        self._count(name, -1)
+            if refused.meaning is not Meaning.NOT_FOUND:
+                raise
+            return self._counted(name, -1, was_done=refused.unanswered)
         self._gone.discard(name)
-        return True
+        return self._counted(name, -1)
 
-    def _count(self, name: str, more: int) -> None:
+    def _counted(self, name: str, more: int, *, was_done: bool = True) -> bool:
+        """Whether something was done; if so it is counted among the seats."""
         with self._lock:
-            if name in self._used:
+            if was_done and name in self._used:
                 self._used[name] += more
+        return was_done
 
     def _licence(self, name: str) -> Licence:
         return self._wire.config.licences[name.removeprefix(LICENCE)]

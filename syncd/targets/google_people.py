@@ -160,7 +160,7 @@ class People:
             Scope.USERS, "PUT", f"/users/{part(native_id)}", query={"fields": ",".join(names)}, body=body, if_match=etag
         )
         if user.get("id"):
-            self.sight.wrote(user, names, self.now(), settled=not self.is_fresh(native_id))
+            self.sight.wrote(user, names, self.now())
         return user
 
     def delete(self, native_id: NativeId) -> None:
@@ -202,11 +202,12 @@ class People:
 
     def until(self, is_fresh: Callable[[], bool], ask: Callable[[], Told], also: Collection[Meaning] = ()) -> Told:
         """The answer, asked for again while something is fresh and Google says it does not know, allow or have it yet."""
-        begun, pause = self.now(), 1.0
+        begun, pause, unanswered = self.now(), 1.0, False
         while True:
             try:
                 return ask()
             except Refused as refused:
+                unanswered = refused.unanswered = unanswered or refused.unanswered
                 waited = self.now() - begun
                 too_long = refused.meaning is Meaning.MAY_NOT and waited > _FORBIDDEN
                 if refused.meaning not in _NOT_YET.union(also) or too_long or not is_fresh():

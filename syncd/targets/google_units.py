@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from syncd.core.model import Failure
 from syncd.core.spelling import STEP, parent
@@ -25,6 +26,9 @@ class Units:
         self._there: dict[str, str] | None = None  # canonical -> as Google spells it
         self._written: dict[str, str] = {}  # canonical -> as the mapping spells it, for what we make
         self._made: dict[str, float] = {}
+        self._tried: set[str] = set()  # of those, the ones that were found to be known
+        self._trying: set[str] = set()  # into which somebody is being put, to find out
+        self._first = threading.Lock()
         self._lock = threading.RLock()
 
     def canonical(self, name: str) -> str:
@@ -51,6 +55,26 @@ class Units:
         """Whether we made it so short a time ago that Google may not know it everywhere."""
         return self._people.now() - self._made.get(place, float("-inf")) < self._wire.config.patience
 
+    @contextmanager
+    def one_tries(self, place: str) -> Iterator[None]:
+        """Of those who put somebody into a unit made just now one goes first: all others would only learn that it is not known yet.
+
+        Whoever leaves without an error has found that it is.
+        """
+        while self.is_fresh(place) and place not in self._tried:
+            with self._first:
+                goes_first = place not in self._trying
+                self._trying.add(place)
+            if goes_first:
+                try:
+                    yield
+                    self._tried.add(place)
+                finally:
+                    self._trying.discard(place)
+                return
+            self._wire.quota.timing.sleep(_PAUSE)
+        yield
+
     def create(self, name: str) -> bool:
         """Make a unit; False where it is there already. Raises Refused, and Settled where the unit above it is missing."""
         place = self.canonical(name)
@@ -63,22 +87,33 @@ class Units:
                 raise unfit(Failure.NO_CONTAINER, f"there is no organizational unit {over}")
             written = self._written.get(place, place)
             body = {"name": written.rpartition(STEP)[2], "parentOrgUnitPath": self.spelled(over)}
-
-            def insert() -> bool:
-                try:
-                    self._wire.call(Scope.UNITS, "POST", self._path(), body=body, cost=Cost.UNIT)
-                except Refused as refused:
-                    if refused.meaning in (Meaning.EXISTS, Meaning.NO_UNIT) and place in self._listed():
-                        return False
-                    raise
-                return True
-
-            if not self._people.until(lambda: self.is_fresh(over), insert, {Meaning.NO_UNIT}):
+            if not self._inserted(place, over, body):
                 return False
             self._made[place] = self._people.now()
             if self._there is not None:
                 self._there[place] = f"{'' if not over else self.spelled(over)}{STEP}{body['name']}"
         return True
+
+    def _inserted(self, place: str, over: str, body: dict[str, str]) -> bool:
+        """Whether the unit was made by us now; False where it is there already. Raises Refused."""
+        begun, unanswered = self._people.now(), False
+
+        def insert() -> bool:
+            nonlocal unanswered
+            try:
+                self._wire.call(Scope.UNITS, "POST", self._path(), body=body, cost=Cost.UNIT)
+            except Refused as refused:
+                unanswered |= refused.unanswered
+                if refused.meaning in _TAKEN and place in self._listed():
+                    return unanswered
+                raise
+            return True
+
+        def may_come() -> bool:
+            """The unit above it is new, or a request without an answer made this one, and it is not listed yet."""
+            return self.is_fresh(over) or (unanswered and self._people.now() - begun < self._wire.config.patience)
+
+        return self._people.until(may_come, insert, _TAKEN)
 
     def _known(self) -> dict[str, str]:
         """The units as they were last listed; listed now where they never were."""
@@ -104,4 +139,6 @@ class Units:
         return f"/customer/{part(self._wire.config.customer)}/orgunits"
 
 
+_PAUSE = 0.5
+_TAKEN = frozenset({Meaning.EXISTS, Meaning.NO_UNIT})  # Google has said either
 _FIELDS = "organizationUnits(orgUnitPath)"

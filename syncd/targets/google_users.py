@@ -154,7 +154,7 @@ def tops(attributes: Iterable[str]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """What was seen of one user, and when: `told` is its JSON. Not `settled`: just made, its etag goes on changing by itself."""
+    """What was seen of one user, and when: `told` is its JSON. Not `settled`: we wrote it, and its etag is not Google's yet."""
 
     told: bytes
     etag: str
@@ -193,12 +193,12 @@ class Sight:
         self.saw(user, asked, moment)
         return user
 
-    def wrote(self, user: User, asked: Collection[str], moment: float, *, settled: bool) -> None:
-        """Remember a user as Google tells it after we wrote it."""
+    def wrote(self, user: User, asked: Collection[str], moment: float) -> None:
+        """Remember a user as Google tells it after we wrote it: with an etag that Google may not know everywhere yet."""
         native_id = NativeId(str(user["id"]))
         if (seen := self._seen.get(native_id)) is not None and seen.etag:
             self._replaced.setdefault(native_id, set()).add(seen.etag)
-        self.saw(user, asked, moment, settled=settled)
+        self.saw(user, asked, moment, settled=False)
 
     def saw(self, user: User, asked: Collection[str], moment: float, *, settled: bool = True) -> NativeId:
         """Remember a user."""

@@ -93,13 +93,15 @@ class Wire:
     ) -> dict[str, Any]:
         """The answer, asked for again where nothing was done yet, and with `repeat` also where that cannot be told.
 
-        Raises Refused, and EndpointError where nobody can sign in.
+        Raises Refused, which says whether an earlier attempt may have done it, and EndpointError where nobody can sign in.
         """
-        attempt, signed_in_anew = 0, False
+        attempt, signed_in_anew, unanswered = 0, False, False
         while True:
             try:
-                return self._once(scope, method, path, query, body, cost, if_match)
+                # Without an answer it may have been done, and the etag be another by our own doing.
+                return self._once(scope, method, path, query, body, cost, "" if unanswered else if_match)
             except Refused as refused:
+                refused.unanswered = unanswered
                 match refused.meaning:
                     case Meaning.SIGN_IN if not signed_in_anew:
                         signed_in_anew = True
@@ -108,7 +110,7 @@ class Wire:
                     case Meaning.SLOWER | Meaning.UNSENT:
                         pass
                     case Meaning.LATER if repeat:
-                        pass
+                        unanswered = True
                     case _:
                         raise
                 attempt += 1

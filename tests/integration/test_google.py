@@ -12,7 +12,7 @@ from syncd.errors import EndpointError
 from syncd.targets import ById, OneTime, Scope
 from syncd.targets.google import Google
 from syncd.targets.google_config import Licence
-from tests.doubles.google import Quirks, refusals
+from tests.doubles.google import Quirks, SimulatedClock, refusals
 from tests.integration.google_customer import DOMAIN, Customer, customer
 
 NAMES = {"name.givenName": ("Ana",), "name.familyName": ("Ruiz",)}
@@ -358,6 +358,83 @@ def test_a_unit_is_made_as_the_mapping_spells_it_and_used_before_google_knows_it
         assert done(google, change(Kind.CREATE_CONTAINER, group=name))[0].result is Result.DONE
     assert there.google.units() >= {"/Students/Campus, North/Grade 07"}
     assert done(google, change(Kind.CREATE, after=wanted))[0].result is Result.DONE
+
+
+def test_a_group_and_a_unit_whose_answer_was_lost_are_ours_and_used_before_google_knows_them(there: Customer) -> None:
+    """The second request finds the address or the name taken: by the first. They are as new as if it had been answered."""
+    connector = there.connector(group_settings={"whoCanPostMessage": "ALL_MANAGERS_CAN_POST"})
+    there.google.quirks.change(group_lag=(20.0, 20.0), unit_lag=(20.0, 20.0))
+    name, wanted = f"all-students@groups.{DOMAIN}", connector.canonical(account(container="/Students/Oak"))
+    for method in ("directory.groups.insert", "directory.orgunits.insert"):
+        there.google.next_call(method, None, after=True)
+    assert done(connector, change(Kind.CREATE_GROUP, group=name))[0].result is Result.DONE
+    assert there.google.group(name).settings["whoCanPostMessage"] == "ALL_MANAGERS_CAN_POST"
+    assert done(connector, change(Kind.CREATE_CONTAINER, group=wanted.container))[0].landed
+    (outcome,) = done(connector, change(Kind.CREATE, after=wanted))
+    assert (outcome.result, outcome.why) == (Result.DONE, "")
+    connector.close()
+
+
+@pytest.mark.parametrize("name", [f"all-students@groups.{DOMAIN}", "licence:full"])
+def test_a_membership_whose_answer_was_lost_is_ours_and_so_is_its_end(there: Customer, google: Google, name: str) -> None:
+    """Told as already so, it would count as somebody else's, and would never be taken back."""
+    there.google.sell("101031", "1010310008", 2)
+    if "@" in name:
+        assert done(google, change(Kind.CREATE_GROUP, group=name))[0].result is Result.DONE
+    native_id = made(google, account())
+    method = "directory.members." if "@" in name else "licensing.licenseAssignments."
+    for kind, verb in ((Kind.ADD_MEMBER, "insert"), (Kind.REMOVE_MEMBER, "delete")):
+        there.google.next_call(f"{method}{verb}", None, after=True)
+        (outcome,) = done(google, change(kind, native_id=native_id, before=place(account()), group=name))
+        assert (outcome.result, outcome.why) == (Result.DONE, "")
+        (outcome,) = done(google, change(kind, native_id=native_id, before=place(account()), group=name))
+        assert outcome.result is Result.ALREADY
+
+
+def test_what_was_written_just_now_is_written_again_without_the_etag_google_may_not_know_yet(
+    there: Customer, google: Google
+) -> None:
+    """Where an update lags, If-Match with the new etag is refused until everybody knows it: two changes are two requests."""
+    native_id = made(google, account())
+    there.google.clock.sleep(600)
+    there.google.quirks.change(update_lag=(20.0, 20.0))
+    since = len(there.google.calls)
+    for was, wanted in (("Ana", "Bea"), ("Bea", "Cleo")):
+        told = {"before": place(account(), name__givenName=(was,)), "after": place(account(), name__givenName=(wanted,))}
+        (outcome,) = done(google, change(Kind.UPDATE, native_id=native_id, **told))
+        assert (outcome.result, outcome.why) == (Result.DONE, "")
+    assert users_calls(there, since) == 2
+    assert there.google.user(native_id)["name"]["givenName"] == "Cleo"
+
+
+def test_of_many_who_are_made_in_a_new_unit_one_finds_out_whether_google_knows_it() -> None:
+    """The others wait for that one: each attempt of theirs would be taken off the ten accounts a second."""
+    several = 12
+    clock = SimulatedClock(workers=several, patience=0.05)  # nobody's waiting may take the time of who finds out
+    with customer(clock=clock) as there:
+        google = there.connector(connections=several)
+        wanted = [google.canonical(account(f"p{n}", container="/Students/Oak")) for n in range(several)]
+        there.google.quirks.change(unit_lag=(20.0, 20.0))
+        assert done(google, change(Kind.CREATE_CONTAINER, group=wanted[0].container))[0].result is Result.DONE
+        since = len(there.google.calls)
+        outcomes = done(google, *(change(Kind.CREATE, f"p{n}", after=one) for n, one in enumerate(wanted)))
+        assert {(one.result, one.why) for one in outcomes} == {(Result.DONE, "")}
+        assert there.google.journal.count(INSERT, status=200, since=since) == several
+        assert 1 <= there.google.journal.count(INSERT, status=400, since=since) <= 6  # of one, with its pauses; of all, sixty
+        google.close()
+
+
+def test_a_change_whose_answer_was_lost_is_asked_for_once_more_and_nothing_else(there: Customer, google: Google) -> None:
+    """It was done, so the etag is another: by our own doing, which is nothing to read the account for."""
+    native_id = made(google, account())
+    there.google.clock.sleep(600)
+    assert len(list(google.read(SCOPE))) == 3  # with the two administrators: now there is an etag
+    since = len(there.google.calls)
+    there.google.next_call(UPDATE, None, after=True)
+    told = {"before": place(account(), name__givenName=("Ana",)), "after": place(account(), name__givenName=("Bea",))}
+    (outcome,) = done(google, change(Kind.UPDATE, native_id=native_id, **told))
+    assert (outcome.result, outcome.why) == (Result.DONE, "")
+    assert users_calls(there, since) == 2
 
 
 # --- custom schemas -------------------------------------------------------------------------------------------------------
