@@ -48,17 +48,20 @@ def target(server: PrivateSamba, base: str = SUFFIX) -> str:
     return f"targets:\n  {NAME}:\n{''.join(lines)}"
 
 
-def write_into_domain(folder: Path, told: str, mapping: str) -> None:
-    """Have the starting settings in this folder write into a domain: `told` is its part of the settings, from `targets:` on."""
+def write_into(folder: Path, told: str, mapping: str, name: str = NAME, own_name: str = "sAMAccountName") -> None:
+    """Have the starting settings in this folder write into a domain, or another target of this name.
+
+    `told` is its part of the settings, from `targets:` on; `own_name` the attribute that holds user names there.
+    """
     settings, people = folder / "config" / "syncd.yaml", folder / "mappings" / "people.yaml"
     text = settings.read_text(encoding="utf-8")
     before, _, rest = text.partition("targets:\n  ldap:\n")
     limits = "    # How much may change in 24 hours." + rest.partition("    # How much may change in 24 hours.")[2]
-    settings.write_text(f"{before}{told}{limits.replace('[ldap]', f'[{NAME}]')}", encoding="utf-8")
-    names = people.read_text(encoding="utf-8").replace("unique_in: [uid]", "unique_in: [sAMAccountName]")
+    settings.write_text(f"{before}{told}{limits.replace('[ldap]', f'[{name}]')}", encoding="utf-8")
+    names = people.read_text(encoding="utf-8").replace("unique_in: [uid]", f"unique_in: [{own_name}]")
     people.write_text(names, encoding="utf-8")
     (folder / "mappings" / "ldap.yaml").unlink()
-    (folder / "mappings" / f"{NAME}.yaml").write_text(mapping, encoding="utf-8")
+    (folder / "mappings" / f"{name}.yaml").write_text(mapping, encoding="utf-8")
 
 
 # --- what its administrator does ------------------------------------------------------------------------------------------

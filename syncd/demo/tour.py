@@ -170,7 +170,7 @@ def settle_in(folder: Path, server: Server | None, roster: District, say: Callab
     }
     write_starting_set(folder, {"config/syncd.yaml": answers})
     if isinstance(server, PrivateSamba):
-        domain.write_into_domain(folder, domain.target(server), domain.mapping())
+        domain.write_into(folder, domain.target(server), domain.mapping())
     else:
         _name_the_server(folder / "config" / "syncd.yaml", server)
     credentials = folder / "credentials"

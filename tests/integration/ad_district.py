@@ -9,7 +9,7 @@ from pathlib import Path
 
 from syncd.cli import main
 from syncd.demo.district import District
-from syncd.demo.domain import write_into_domain
+from syncd.demo.domain import write_into
 from syncd.demo.samba import DOMAIN, SERVICE, PrivateSamba
 from syncd.demo.tour import settle_in
 from tests.conftest import write_secret
@@ -30,7 +30,7 @@ def settle(folder: Path, district: District, server: PrivateSamba, base: str, ur
         (r"base: .*", f'base: "{base}"\n    receive_timeout: 30'),
     ):
         target = re.sub(old, new, target)
-    write_into_domain(folder, target, mapping.replace("@district.example", f"@{DOMAIN}"))
+    write_into(folder, target, mapping.replace("@district.example", f"@{DOMAIN}"))
     write_secret(folder / "credentials" / "ad_bind", server.password())
 
 

@@ -98,6 +98,15 @@ class SimulatedClock:
         if not due:
             self._keep_watch()
 
+    def employ(self, workers: int) -> None:
+        """From now on so many threads use this clock."""
+        with self._changed:
+            self._stirred += 1
+            self.workers = workers
+            due = self._advance() if self._waiting and len(self._waiting) >= workers else []
+        for ready in due:
+            ready()
+
     def stir(self) -> None:
         """Say that somebody works: the double does, for each request."""
         self._stirred += 1
