@@ -22,8 +22,7 @@ def lines(story: Explanation) -> Iterator[Line]:
         campus = f", campus {state.campus}" if state.campus and not hidden else ""
         yield Line(f"  {state.population or 'no population'}{campus}: {state.state}{since}{due}")
     yield from _sources(story)
-    for issued in story.names.values():
-        yield Line(f"  {issued.kind}: {MASK if hidden else issued.value}  (theirs for ever)")
+    yield from _names(story)
     for account in story.accounts:
         yield from _account(account, hidden=hidden)
     yield from _decisions(story)
@@ -38,6 +37,16 @@ def _sources(story: Explanation) -> Iterator[Line]:
     for record in story.records:
         rows = _rows(record.rows)
         yield Line(f"  {record.source} {MASK if story.confidential else record.key}" + (f"  ({rows})" if rows else ""))
+
+
+def _names(story: Explanation) -> Iterator[Line]:
+    """What they are called and what that is made of, and what they were called before, which nobody else ever is."""
+    for one in story.names:
+        made = f"; {one.made_of}" if one.made_of and not story.confidential else ""
+        rule = f"   {one.rule}{made}" if one.rule else ""
+        yield Line(f"  {one.issued.kind}: {MASK if story.confidential else one.issued.value}  (theirs for ever){rule}")
+    for row in story.former_names:
+        yield Line(f"  also theirs for ever: {MASK if story.confidential else row.name}  ({row.state} {row.since:%Y-%m-%d})")
 
 
 def _rows(rows: Iterable[RowRef]) -> str:
@@ -67,6 +76,9 @@ def _account(account: AccountStory, *, hidden: bool) -> Iterator[Line]:
     width = max((len(part.part) for part in parts), default=0)
     for part in parts:
         yield from _part(part, width, hidden=hidden)
+    for old in account.aliases:
+        value = MASK if hidden else old.value
+        yield Line(f"  still receives mail: {value}  ({old.of} until {old.replaced}; in {old.attribute} until {old.until})")
 
 
 def _part(part: Because, width: int, *, hidden: bool) -> Iterator[Line]:

@@ -75,6 +75,7 @@ class Frame:
     config: set[str] = field(default_factory=set)
     named: set[str] = field(default_factory=set)  # kinds of names read; whoever asks rule by rule clears it in between
     reads: dict[str, str] = field(default_factory=dict)  # Python source → local name
+    fields: set[str] = field(default_factory=set)  # of the person, that are read
     namespace: dict[str, object] = field(default_factory=dict)
     lines: list[tuple[str, str]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -85,9 +86,9 @@ class Frame:
         """The local name that holds what this Python source gives; it is fetched once."""
         return self.reads.setdefault(source, f"v{len(self.reads)}")
 
-    @staticmethod
-    def field(name: str) -> str:
+    def field(self, name: str) -> str:
         """Python source for what the person holds under this name, None where nothing: only to be given to `read()`."""
+        self.fields.add(name)
         return f"field({name!r})"
 
     def add(self, line: str, rule: str = "") -> None:

@@ -326,10 +326,11 @@ class _Account:
 
     def _aliases(self, attribute: str, form: AliasesSpec, mark: Mark) -> None:
         plain = [name for name, other in self.spec.attributes.items() if not isinstance(other, AliasesSpec | ReferenceSpec)]
-        if form.aliases_of not in plain:
-            told = suggestion(form.aliases_of, plain)
-            self._problem(mark, f"{attribute}: '{form.aliases_of}' is no attribute of this account with a rule of its own{told}")
-        self.aliases[attribute] = AliasRule(form.aliases_of, form.keep)
+        of = form.aliases_of.text
+        if of not in plain:
+            told = suggestion(of, plain)
+            self._problem(mark, f"{attribute}: '{of}' is no attribute of this account with a rule of its own{told}")
+        self.aliases[attribute] = AliasRule(of, form.keep)
 
     def _values(self, attribute: str, form: Text | AttributeSpec | tuple[Text, ...]) -> str:
         """Python source for the attribute's values: a tuple, () for no value."""

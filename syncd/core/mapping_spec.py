@@ -222,7 +222,7 @@ class ReferenceSpec:
 class AliasesSpec:
     """An attribute that holds the addresses the account had before; for `proxyAddresses` the one it has as well."""
 
-    aliases_of: str = field(
+    aliases_of: Text = field(
         metadata={"doc": "The attribute with the address, such as `mail`: when it changes, the old value goes on here."}
     )
     keep: int = field(metadata={"doc": "How long an old address goes on: `365 days`.", "unit": "days"})

@@ -52,6 +52,10 @@ class People:
         """The names a person of this population asks for, by kind, candidates folded and cut. Raises MappingFailure."""
         return tuple(rule.request(person) for rule in self.names.get(population, ()))
 
+    def named_by(self, population: PopulationName) -> Mapping[str, tuple[str, ...]]:
+        """The fields that each kind of name of this population is made of."""
+        return {rule.kind: rule.reads for rule in self.names.get(population, ())}
+
     def explain(self, population: PopulationName) -> Mapping[str, Mark]:
         """Where the rules stand that made a person of this population what they are: `population`, `names.<kind>`."""
         names = {f"names.{rule.kind}": mark for rule in self.names.get(population, ()) for mark in rule.marks()}
@@ -67,6 +71,7 @@ class NameRule:
     candidates: Rules[tuple[str, ...]]
     counted: Rules[tuple[str, str]] | None
     avoid: frozenset[str]
+    reads: tuple[str, ...]  # the fields it is made of, sorted
 
     def request(self, person: Person) -> NameRequest:
         """The request for this person; empty candidates are left out."""
@@ -162,6 +167,7 @@ def compile_people(spec: PeopleSpec, extra_fields: Collection[str] = ()) -> Peop
                 finished(candidates, "candidates", "person", name_marks, start.file),
                 None if counted is None else finished(counted, "counted", "person", name_marks, start.file),
                 frozenset(name_spec.avoid),
+                _fields_read(candidates, counted),
             )
         )
     for name in spec.populations:
@@ -201,6 +207,10 @@ def _compile_name(
     if around:
         counted.add(f"return ({around[0].source}, {around[1].source})", f"{rule}.then")
     return candidates, counted, marks
+
+
+def _fields_read(*functions: Function | None) -> tuple[str, ...]:
+    return tuple(sorted({name for function in functions if function is not None for name in function.fields}))
 
 
 def _name_problems(kind: str, spec: NameSpec, start: Mark) -> Iterator[Problem]:

@@ -593,7 +593,7 @@ class Engine:
                 self._mappings,
                 self._config.district.display,
                 self.facts.on(self.today),
-                lambda target, account: self._targets[target].reference(account),
+                self._targets,
             )
             for person in self._store.find_person(key)
         ]

@@ -20,7 +20,7 @@ from syncd.core.local import Local, without_overrides
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
 from syncd.core.model import Person, PersonId, PopulationName, Record, SourceKey, SourceName, TargetName
 from syncd.core.naming import IssuedName, NameRequest
-from syncd.engine import gather
+from syncd.engine import gather, renames
 from syncd.engine.choosing import Choosing
 from syncd.store import Finding, Store
 
@@ -39,6 +39,7 @@ class Decided:
     blocked: str = ""  # why nothing of this person may change in this run
     rise: Rise | None = None  # they would become staff, and no human has looked yet (R40)
     stages: Mapping[str, Standing] = field(default_factory=dict)  # by target, where leaving goes at different speeds (R36)
+    renamed: str = ""  # which name of theirs is another one in this run, and what in the roster made it so
 
     @property
     def campus(self) -> str:
@@ -117,12 +118,27 @@ class Desire:
         names = self._store.names(order)
         self._sort_out(built)
         self._choosing.expect(self._requests, names)
-        return {
+        decided = {
             person_id: self._decide_one(
                 person_id, people, readings, names.get(person_id, {}), built.get(person_id), linked, unopened
             )
             for person_id in order
         }
+        self._explain_renames(decided, names, order_of_sources)
+        return decided
+
+    def _explain_renames(
+        self,
+        decided: Mapping[PersonId, Decided],
+        names: Mapping[PersonId, Mapping[str, IssuedName]],
+        order: Mapping[SourceName, int],
+    ) -> None:
+        """Say of whoever gets another name than they had what the last roster told, and what this one tells."""
+        moved = {person: one for person, one in decided.items() if renames.changed(names.get(person, {}), one.names)}
+        before = self._as_last_told(moved.keys(), order)
+        for person, one in moved.items():
+            reads = self._mapping.named_by(one.population) if one.population else {}
+            one.renamed = renames.why(names[person], one.names, before.get(person), one.person, reads)
 
     def _key_person(self, people: gather.People) -> dict[tuple[SourceName, SourceKey], PersonId]:
         found = {(key.source, key.key): person for person, keys in people.keys.items() for key in keys}

@@ -5,9 +5,10 @@ Nothing is asked of a target and nothing is written, so an explanation is what s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from typing import Protocol
 
 from syncd.core import addresses, correlate
 from syncd.core.facts import Fact
@@ -15,13 +16,21 @@ from syncd.core.lifecycle import PersonState
 from syncd.core.local import Local, without_overrides
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
 from syncd.core.model import Account, Person, PersonId, PopulationName, Record, TargetName
-from syncd.core.naming import IssuedName
+from syncd.core.naming import IssuedName, ledger_key
 from syncd.core.quarantine import Refused
 from syncd.core.resolution import Resolution, spelled
-from syncd.store import Finding, JournalRow, Known, Store
+from syncd.engine import renames
+from syncd.store import Finding, JournalRow, Known, LedgerRow, Store
 
-Refer = Callable[[TargetName, Account], str | None]
-"""What an attribute on a target holds when it names this account."""
+
+class Spells(Protocol):
+    """A target, as far as it is about how it writes things."""
+
+    def reference(self, account: Account) -> str | None:
+        """What an attribute holds when it names this account."""
+
+    def is_name(self, attribute: str) -> bool:
+        """Whether this attribute is the account's own name there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,34 @@ class Because:
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """An address that goes on in `attribute`: it was in `of` until the day it was replaced, and is theirs until another day."""
+
+    value: str
+    attribute: str
+    of: str
+    replaced: date
+    until: date
+
+
+@dataclass(frozen=True, slots=True)
+class NameStory:
+    """A name a person has: the rule that made it (`file:line:col`), and of which values."""
+
+    issued: IssuedName
+    rule: str
+    made_of: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountStory:
-    """One target's account of a person: the link and why it is theirs, and every part with its rule."""
+    """One target's account of a person: the link and why it is theirs, every part with its rule, and old addresses that go on."""
 
     target: TargetName
     known: Known | None
     parts: tuple[Because, ...] = ()
     failure: str = ""
+    aliases: tuple[Alias, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +81,8 @@ class Explanation:
     person: PersonId
     state: PersonState | None
     records: tuple[Record, ...]
-    names: Mapping[str, IssuedName]
+    names: tuple[NameStory, ...]
+    former_names: tuple[LedgerRow, ...]  # theirs for ever, too
     accounts: tuple[AccountStory, ...]
     findings: tuple[Finding, ...]
     history: tuple[JournalRow, ...]
@@ -70,7 +101,7 @@ class _View:
     people: People
     display: str
     local: Local
-    refer: Refer
+    targets: Mapping[TargetName, Spells]
 
     @property
     def today(self) -> date:
@@ -85,7 +116,7 @@ def explain(
     mappings: Mapping[TargetName, TargetMapping],
     display: str,
     local: Local,
-    refer: Refer,
+    targets: Mapping[TargetName, Spells],
 ) -> Explanation:
     """The explanation of one person, as of the day of what was decided here."""
     records = store.records([person_id]).get(person_id, [])
@@ -93,7 +124,7 @@ def explain(
     names = store.names([person_id]).get(person_id, {})
     overridden = local.overriding(person_id, records)
     person = _built(person_id, overridden, store, display, local.today, state, people.campus_settles_after) if records else None
-    view, stories = _View(store, people, display, local, refer), []
+    view, stories = _View(store, people, display, local, targets), []
     for name, mapping in mappings.items():
         known = store.known(name, [person_id]).get(person_id)
         stories.append(_story(name, mapping, known, person, names, view))
@@ -101,7 +132,8 @@ def explain(
         person=person_id,
         state=state,
         records=tuple(records),
-        names=names,
+        names=tuple(_named(names, people, person, state)),
+        former_names=tuple(_former(store.ledger(holder=person_id), names)),
         accounts=tuple(stories),
         findings=tuple(found for found in store.findings() if found.person == person_id),
         refused=tuple(one for one in store.quarantine.refused() if one.person == person_id),
@@ -113,6 +145,22 @@ def explain(
         fields=person.fields if person else {},
         facts=tuple(store.facts.listed([person_id])),
     )
+
+
+def _named(
+    names: Mapping[str, IssuedName], people: People, person: Person | None, state: PersonState | None
+) -> Iterator[NameStory]:
+    population = PopulationName(state.population) if state is not None and state.population else None
+    marks = people.explain(population) if population is not None else {}
+    reads = people.named_by(population) if population is not None else {}
+    for kind, issued in names.items():
+        made_of = renames.made_of(person, reads.get(kind, ())) if person is not None and issued.basis else ""
+        yield NameStory(issued, str(marks.get(f"names.{kind}", "")), made_of)
+
+
+def _former(held: Iterable[LedgerRow], names: Mapping[str, IssuedName]) -> Iterator[LedgerRow]:
+    now = {ledger_key(issued.value) for issued in names.values()}
+    return (row for row in held if row.name not in now)
 
 
 def _built(
@@ -163,10 +211,26 @@ def _story(
     referred = {
         relation: _referred(relation, person.related.get(relation), target, view) for relation in wanted.person_attributes.values()
     }
-    aliases = addresses.of_account(wanted.aliases, store.lives.former_addresses(target, [person.id]).get(person.id, ()), today)
-    there = known.account.attributes if known is not None else None
-    told = wanted._replace(attributes=addresses.held(aliases, wanted.attributes, wanted.policies, there).attributes)
-    return AccountStory(target, known, tuple(_parts(told, mapping, population, known, referred)))
+    naming = [rule.of for rule in wanted.aliases.values() if view.targets[target].is_name(rule.of)]
+    former = store.lives.former_addresses(target, [person.id]).get(person.id, ())
+    aliases = addresses.of_account(wanted.aliases, former, today, naming)
+    there, own = (known.account.attributes, known.account.rdn) if known is not None else (None, "")
+    told = wanted._replace(
+        attributes=addresses.held(aliases, wanted.attributes, wanted.policies, there, (wanted.rdn, own)).attributes
+    )
+    return AccountStory(
+        target, known, tuple(_parts(told, mapping, population, known, referred)), aliases=tuple(_going_on(aliases, known))
+    )
+
+
+def _going_on(aliases: Iterable[addresses.Aliases], known: Known | None) -> Iterator[Alias]:
+    """The old addresses that the account holds, with the day on which each is taken away."""
+    for one in aliases:
+        there = known.account.attributes.get(one.attribute, ()) if known is not None else ()
+        held = {addresses.bare(value).casefold() for value in there}
+        for value, replaced in sorted(one.replaced.items()):
+            if value.casefold() in held and (until := replaced + timedelta(days=one.rule.keep)) > one.today:
+                yield Alias(value, one.attribute, one.rule.of, replaced, until)
 
 
 def _referred(relation: str, other: PersonId | None, target: TargetName, view: _View) -> tuple[str, ...]:
@@ -174,7 +238,7 @@ def _referred(relation: str, other: PersonId | None, target: TargetName, view: _
     if other is None:
         return ()
     known = view.store.known(target, [other]).get(other)
-    named = view.refer(target, known.account) if known is not None else None
+    named = view.targets[target].reference(known.account) if known is not None else None
     return (named or f"the account of the {relation}, who has none here",)
 
 

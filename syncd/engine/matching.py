@@ -348,7 +348,7 @@ class Matching:
             campus=one.campus,
             population=population,
             reset=standing.reset or (self._name, state.id) in self._local.resets,
-            reason=standing.why,
+            reason="; ".join(filter(None, (standing.why, one.renamed))),
             aliases=aliases,
         )
 

@@ -91,6 +91,11 @@ def test_a_new_name_is_a_new_address_and_the_old_one_still_receives_mail(distric
     district.day()
     user = google.user(f"babara@{STUDENTS}")
     assert (user["id"], user["aliases"]) == (native_id, [f"aabara@{STUDENTS}"])
+    (story,) = district.engine.explain("s1")
+    (aliases,) = [part for part in story.accounts[0].parts if part.part == "aliases"]
+    line = next(at for at, text in enumerate(blocks()[1].splitlines(), 1) if "aliases_of: primaryEmail" in text)
+    assert aliases.now == aliases.wanted == (f"aabara@{STUDENTS}",)
+    assert aliases.rule.startswith(f"mappings/ldap.yaml:{line}:")
     assert kinds(district.plan("reconcile")) == []
     district.day(29)
     assert google.user(native_id)["aliases"] == [f"aabara@{STUDENTS}"]
