@@ -103,28 +103,50 @@ def test_a_new_name_is_a_new_address_and_the_old_one_still_receives_mail(distric
     assert "aliases" not in google.user(native_id)
 
 
-def test_a_leaver_keeps_the_mailbox_and_gives_the_licence_back(district: World, google: GoogleDouble) -> None:
-    """Suspended, then parked; who returns finds the same account, and today's groups."""
+def another_night(district: World, days: int) -> None:
+    """So many days later, with a roster that is a little different and still does not tell of who has vanished."""
+    district.clock.advance(days)
+    district.students(pupil(6, family=f"Night{'abcdefgh'[district.clock.today.day % 8]}"))
+    district.sync()
+
+
+def test_who_vanishes_and_returns_after_200_days_finds_the_same_account_and_never_lost_the_mailbox(
+    district: World, google: GoogleDouble
+) -> None:
+    """Grace, suspended, licence given back, parked; then the same id and address, and that day's groups. No delete is ever sent."""
     district.begin()
     address = f"aabara@{STUDENTS}"
-    native_id = google.user(address)["id"]
-    district.students(pupil(1, exit=district.clock.today, exit_reason="moved"))
-    district.day()
+    kept = google.user(address)
+    district.clock.advance()
+    district.leave("s1")
+    district.sync()
+    for _ in range(3):
+        another_night(district, 3)
+        assert google.user(address)["suspended"] is False  # the grace: most of the vanished come back
+        assert address in google.licensed(*SKU)
+    another_night(district, 1)
+    suspended = district.clock.today
     user = google.user(address)
-    assert user["suspended"] is True
+    assert (user["suspended"], user["orgUnitPath"]) == (True, kept["orgUnitPath"])
     assert address not in google.licensed(*SKU)
-    assert address not in google.members(f"all-students@{GROUPS}")
-    district.day(29)
-    district.day(2)
+    assert not [group for group in ("all-students", "class-hr2", "class-alg2") if address in google.members(f"{group}@{GROUPS}")]
+    another_night(district, 29)
+    assert google.user(address)["orgUnitPath"] == kept["orgUnitPath"]
+    another_night(district, 1)
     assert google.user(address)["orgUnitPath"] == "/Disabled"
-    for _ in range(6):
-        district.day(28)
-    district.students(pupil(1))
-    district.day()
+    another_night(district, 85)
+    district.students(pupil(1, grade="07", schools=("o1",), lessons=("h1", "k4")))
+    district.day(85)
+    assert (district.clock.today - suspended).days == 200
     user = google.user(address)
-    assert (user["id"], user["suspended"], user["orgUnitPath"]) == (native_id, False, "/Students/012/Grade 04")
+    assert (user["id"], user["primaryEmail"], user["creationTime"]) == (kept["id"], address, kept["creationTime"])
+    assert (user["suspended"], user["orgUnitPath"]) == (False, "/Students/001/Grade 07")
     assert address in google.licensed(*SKU)
+    groups = {group.resource["email"] for group in google.tenant.groups.values() if address in google.members(group.id)}
+    assert groups == {f"{name}@{GROUPS}" for name in ("all-students", "class-hr1", "class-alg4")}
+    assert kinds(district.plan("reconcile")) == []
     assert not google.journal.ever_sent("directory.users.delete")
+    assert kept["id"] not in google.tenant.deleted
 
 
 def test_an_account_others_made_is_found_by_its_number_and_keeps_its_address(district: World, google: GoogleDouble) -> None:
