@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as jsons
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 from syncd.cli import dispute_file
@@ -15,6 +15,7 @@ from syncd.core.model import PersonId, TargetName
 from syncd.core.rendering import MASK, Line
 from syncd.core.resolution import Verb, person_of
 from syncd.engine import deciding as asked
+from syncd.engine import health as healths
 from syncd.engine import rollover
 from syncd.store import Store
 
@@ -164,7 +165,18 @@ def quarantine(visit: Visit, *, target: str = "", json: bool = False) -> Answer:
         for one in found
     ]
     last = "times are UTC; syncd retry KEY, or syncd retry --target NAME, has the next run try at once"
-    return listed(rows, "nothing is in quarantine", last, json=json)
+    return listed(rows, "nothing is in quarantine", last, _waiting(visit, target), json=json)
+
+
+def _waiting(visit: Visit, target: str) -> Iterator[str]:
+    """What is not refused and does not happen either: nothing of a target that cannot be used is in quarantine."""
+    targets, seats = healths.troubled(visit.district.config, visit.district.store)
+    for name, fresh in targets.items():
+        if target in ("", name):
+            yield f"target {name}: its changes wait, and none of them counts as refused: {fresh.why}"
+    for (name, licence), fresh in seats.items():
+        if target in ("", name):
+            yield f"target {name}: {licence}: {fresh.why}"
 
 
 def retry(visit: Visit, *, key: str = "", target: str = "") -> Answer:

@@ -8,7 +8,7 @@ meant. Nothing here knows what a verb does, and nothing that is sent says who se
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -65,13 +65,13 @@ def said(text: str, code: int = 0, style: str = "") -> Answer:
     return Answer(code, (Line(text, style),))
 
 
-def listed(rows: Sequence[Mapping[str, str]], nothing: str, last: str = "", *, json: bool) -> Answer:
-    """An answer of rows: as JSON, else as a table with a line below it, or a line that says that there is nothing."""
+def listed(rows: Sequence[Mapping[str, str]], nothing: str, last: str = "", besides: Iterable[str] = (), *, json: bool) -> Answer:
+    """An answer of rows: as JSON, else as a table with a line below it, or a line that there is nothing, and `besides`."""
     if json:
         return Answer(value=[dict(row) for row in rows])
     if not rows:
-        return said(nothing)
-    below = (Line(last),) if last else ()
+        return Answer(lines=(Line(nothing), *map(Line, besides)))
+    below = (*((Line(last),) if last else ()), *map(Line, besides))
     return Answer(lines=below, table=(tuple(rows[0]), *(tuple(row.values()) for row in rows)))
 
 

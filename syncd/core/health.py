@@ -36,6 +36,7 @@ class Kind:
     CONFIGURATION = "configuration"
     BACKUP = "backup"
     NOTICE = "notice"
+    SEATS = "seats"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class Facts:
     half_approved: int = 0  # changes that one human approved where two must
     rekeying: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # facts under earlier keys, by source and key
     observed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by target: what would be done and is not released
+    seats: Mapping[tuple[str, str], Freshness] = field(default_factory=dict)  # by target and licence, as last looked at
 
 
 CROWD = 25
@@ -206,6 +208,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_runs(facts, bounds, now),
         *_sources(facts, bounds, calendar, now, today),
         *_targets(facts, bounds, now),
+        *_seats(facts, bounds, now),
         *_campuses(facts, bounds, now),
         *_many(facts),
         *_approvals(facts),
@@ -294,6 +297,13 @@ def _targets(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
             yield Reason(Level.WARNING, f"target {name}", "is not called at the moment, after failing several times in a row")
     if facts.quarantined:
         yield Reason(Level.WARNING, "quarantine", f"{facts.quarantined:,} changes were refused by a target; see `syncd quarantine`")
+
+
+def _seats(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
+    """Licences that will not do. Each run that gives some looks, and each that reads everything: what is older is over."""
+    for (target, name), fresh in sorted(facts.seats.items()):
+        if fresh.failing and fresh.failed_at is not None and now - fresh.failed_at <= bounds.stale_after:
+            yield Reason(Level.WARNING, f"target {target}", f"{name}: {fresh.why}")
 
 
 def _age(where: str, fresh: Freshness, verb: str, stale: timedelta, now: datetime) -> Iterator[Reason]:

@@ -55,6 +55,7 @@ class Report:
     cut_short: bool = False  # the program was told to end before everything was sent
     waiting: int = 0  # people whose outcome on another target comes first, and is not there
     left_alone: int = 0  # after so many refusals, the error budget, nothing more was sent; 0 while it lasted
+    seats: dict[str, str] = field(default_factory=dict)  # licences of which none was left in the middle, and what that means
 
     @property
     def complete(self) -> bool:
@@ -136,7 +137,22 @@ class CarryOut:
         except (EndpointError, TransientError) as error:
             self.report.stopped = error
             self.report.unsettled |= {change.person for change in changes if change.person is not None}
+        if self.report.stopped is None and self.report.failures:
+            self._count_seats()
         return self.report
+
+    def _count_seats(self) -> None:
+        """Note the licences that ran out in this run, however many were said to be left. Of others the plan has told."""
+        missed = [one for one in self.report.failures if one.change.kind is Kind.ADD_MEMBER and one.change.group is not None]
+        without = Counter(one.change.group or "" for one in missed)
+        try:
+            left = self._target.seats_left({one.change.group or "" for one in missed if one.failure is Failure.REFUSED})
+        except (EndpointError, TransientError):
+            return  # the next run asks again
+        for name, known in left.items():
+            if known.left <= 0:
+                told = f"no seat was left in the middle of run {self._run}, and {without[name]:,} people go without"
+                self.report.seats[name] = f"{told}: buy more, or reclaim some"
 
     def _part(
         self,

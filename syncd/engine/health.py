@@ -25,9 +25,15 @@ _UNTOLD = ("tried", "rejected")  # what a run is called that says nothing of how
 
 
 def after_planning(ready: Planned, now: datetime) -> list[Freshness]:
-    """What could not be read or used, whatever becomes of the plan."""
+    """What could not be read or used, and which licences will not do, whatever becomes of the plan."""
     unread = [Freshness(Kind.SOURCE, name, failed_at=now, why=_why(error)) for name, error in ready.unread.items()]
-    return [*unread, *(Freshness(Kind.TARGET, name, failed_at=now, why=_why(error)) for name, error in ready.stopped.items())]
+    stopped = [Freshness(Kind.TARGET, name, failed_at=now, why=_why(error)) for name, error in ready.stopped.items()]
+    return [*unread, *stopped, *(one for name, each in ready.matched.items() for one in _seats(name, each.seats, now))]
+
+
+def _seats(target: str, told: Mapping[str, str], now: datetime) -> list[Freshness]:
+    names = ((f"{target} {name}", why) for name, why in told.items())
+    return [Freshness(Kind.SEATS, name, failed_at=now, why=why) if why else Freshness(Kind.SEATS, name, now) for name, why in names]
 
 
 def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime) -> None:
@@ -39,6 +45,7 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
             fresh = fresh or reading.evident
             told.append(Freshness(Kind.SOURCE, name, now, now if reading.evident else None, count=reading.persons))
     for target, report in applied.reports.items():
+        told += _seats(target, report.seats, now)
         if report.stopped is not None:
             told.append(Freshness(Kind.TARGET, target, failed_at=now, why=_why(report.stopped)))
         elif report.left_alone:
@@ -63,8 +70,10 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
 
 
 def _why(error: SyncdError) -> str:
-    """What is wrong, without the name of the endpoint, which stands beside it."""
-    return telemetry.masked(error.why if isinstance(error, EndpointError) else str(error))
+    """What is wrong and what to do, without the name of the endpoint, which stands beside it."""
+    if not isinstance(error, EndpointError):
+        return telemetry.masked(str(error))
+    return telemetry.masked("; ".join(filter(None, (error.why, error.remedy))))
 
 
 # --- the whole picture ------------------------------------------------------------------------------------------------
@@ -116,6 +125,13 @@ def health(
     return Health(now, version, facts, judge(facts, bounds, config.calendar, now, today), found.accounts)
 
 
+def troubled(config: Config, store: Store) -> tuple[dict[str, Freshness], dict[tuple[str, str], Freshness]]:
+    """The targets that could not be used the last time, and, by target, the licences that will not do."""
+    known = {(one.kind, one.name): one for one in store.wellbeing((), {}).freshness}
+    targets = {name: one for name, one in _of(Kind.TARGET, config.targets, known).items() if one.failing}
+    return targets, {key: one for key, one in _licences(config, known).items() if one.failing}
+
+
 def _facts(
     config: Config,
     found: Wellbeing,
@@ -149,7 +165,14 @@ def _facts(
         half_approved=found.half_approved,
         rekeying={name: keys for name, keys in found.rekeying.items() if keys},
         observed=_observed(config, found),
+        seats=_licences(config, known),
     )
+
+
+def _licences(config: Config, known: Mapping[tuple[str, str], Freshness]) -> dict[tuple[str, str], Freshness]:
+    """What is known of the licences of each target, by target and licence."""
+    told = ((*name.partition(" ")[::2], one) for (kind, name), one in sorted(known.items()) if kind == Kind.SEATS)
+    return {(target, licence): one for target, licence, one in told if target in config.targets}
 
 
 def _observed(config: Config, found: Wellbeing) -> dict[str, dict[str, int]]:
@@ -196,6 +219,7 @@ def as_json(health: Health) -> dict[str, object]:
             name: _fresh_json(one, now)
             | {"accounts": health.accounts.get(name, 0), "breaker": facts.breakers.get(name, "closed")}
             | {"observing": dict(facts.observed[name]) if name in facts.observed else None}
+            | {"seats": {licence: one.why for (target, licence), one in facts.seats.items() if target == name and one.failing}}
             for name, one in facts.targets.items()
         },
         "campuses": {name: _fresh_json(one, now) | {"persons": one.count} for name, one in sorted(facts.campuses.items())},

@@ -24,7 +24,7 @@ from syncd.core.release import CREATED, EVERYTHING, LIVE, Conduct, Released, lef
 from syncd.engine.desire import Decided
 from syncd.engine.observing import Sight, read
 from syncd.engine.owners import Owners, Owning
-from syncd.engine.places import placed, short_of_seats
+from syncd.engine.places import placed, seats
 from syncd.engine.resolve import asked_for, moves
 from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
 from syncd.store import Finding, Known, Store
@@ -66,6 +66,7 @@ class Matched:
     released: Released = EVERYTHING  # what of the target this run may write (R34)
     observed: list[Change] = field(default_factory=list)  # what it would do besides, and does not
     owners: Owners = field(default_factory=Owners)  # whose the accounts are that were nobody's
+    seats: dict[str, str] = field(default_factory=dict)  # of each licence that was looked at, what is to be said; empty: enough
 
     @property
     def observing(self) -> frozenset[PersonId]:
@@ -182,7 +183,7 @@ class Matching:
         else:
             missing = joined - self._leave_to_others(joined | _joined(self._result.observed))
         self._result.waiting |= self._result.observing
-        self._add_groups_and_containers(decided, missing)
+        self._add_groups_and_containers(decided, missing, whole=listing is not None)
         return self._result
 
     def _compare(
@@ -417,7 +418,7 @@ class Matching:
         self._result.observed = list(filter(is_left, self._result.observed))
         return set(members)
 
-    def _add_groups_and_containers(self, decided: Mapping[PersonId, Decided], missing: Collection[str]) -> None:
+    def _add_groups_and_containers(self, decided: Mapping[PersonId, Decided], missing: Collection[str], *, whole: bool) -> None:
         result = self._result
         may_create = {
             self._group(group.name)
@@ -430,7 +431,10 @@ class Matching:
         result.changes = found.changes
         result.findings += found.findings
         result.waiting |= found.waiting
-        result.findings += short_of_seats(self._target, result.changes)
+        wanted = {group for want in result.wants.values() for group in want.account.groups} if whole else ()
+        result.seats = seats(self._target, result.changes, wanted)
+        told = ((name, why) for name, why in result.seats.items() if why)
+        result.findings += [Finding("seats", name, why, None, None, self._name, {}) for name, why in told]
 
     def _find(self, kind: str, person: PersonId, why: str, candidates: Mapping[str, str] | None = None) -> None:
         detail = {"evidence": json.dumps(candidates, ensure_ascii=False)} if candidates else {}

@@ -6,13 +6,14 @@ Where it is not, whoever needs one is listed and waits; whoever leaves loses acc
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from syncd.core import plan
 from syncd.core.model import Change, Kind, PersonId
 from syncd.core.spelling import STEP, parent
 from syncd.store import Finding
+from syncd.targets import Seats
 from syncd.targets.target import Target
 
 
@@ -56,21 +57,25 @@ def placed(
     return Placed([*containers, *made, *kept], findings, waiting)
 
 
-def short_of_seats(target: Target, changes: Sequence[Change]) -> list[Finding]:
-    """The licences of which these changes would give more than are left: said before they run out, and nothing is held for it."""
+def seats(target: Target, changes: Sequence[Change], others: Iterable[str] = ()) -> dict[str, str]:
+    """What is to be said of each licence that these changes give, and of `others`, of which is known how many are left.
+
+    Said before they run out, and nothing is held for it: empty where there are enough.
+    """
     given = Counter(change.group for change in changes if change.kind is Kind.ADD_MEMBER and change.group is not None)
     back = Counter(change.group for change in changes if change.kind is Kind.REMOVE_MEMBER)
-    left = target.seats_left(given.keys())
-    return [
-        Finding("seats", name, _no_seats(given[name], left[name], back[name]), None, None, target.name, {})
-        for name in sorted(left)
-        if given[name] > left[name] + back[name]
-    ]
+    left = target.seats_left({*given, *others})
+    return {name: _of_seats(given[name], left[name], back[name]) for name in sorted(left)}
 
 
-def _no_seats(given: int, left: int, back: int) -> str:
-    free = f"{max(left, 0):,} seats are left" + (f" and {back:,} come back" if back else "")
-    return f"{given:,} people are to get one, and {free}: buy {given - max(left, 0) - back:,} more, or some go without"
+def _of_seats(given: int, known: Seats, back: int) -> str:
+    left = max(known.left, 0)
+    free = f"{left:,} seats are left" + (f" and {back:,} come back" if back else "")
+    if given > left + back:
+        return f"{given:,} people are to get one, and {free}: buy {given - left - back:,} more, or some go without"
+    if (then := left + back - given) < known.warn_below:
+        return f"{then:,} seats will be left, fewer than the {known.warn_below:,} of `warn_below`: buy more before they run out"
+    return ""
 
 
 def _without_places(changes: Sequence[Change], absent: Collection[str]) -> list[Change]:
@@ -93,4 +98,4 @@ def _no_container(target: Target, name: str) -> str:
     return f"{target.name} has no container {name} and its settings say `create_containers: false`"
 
 
-__all__ = ["Placed", "placed", "short_of_seats"]
+__all__ = ["Placed", "placed", "seats"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from syncd.core.devices import Device
 from syncd.core.model import Account, Change, NativeId, Observed, ObservedGroup, Outcome
@@ -173,11 +173,18 @@ class TellsChanges(Protocol):
         """What changed since the bookmark; where that means nothing to the target any more, everything, as read() tells it."""
 
 
+class Seats(NamedTuple):
+    """How many more people can have a licence, and fewer than how many are to be told of."""
+
+    left: int
+    warn_below: int = 0
+
+
 @runtime_checkable
 class TellsSeats(Protocol):
     """A target on which some groups are licences, of which so many were bought."""
 
-    def seats_left(self, names: Collection[str]) -> Mapping[str, int]:
+    def seats_left(self, names: Collection[str]) -> Mapping[str, Seats]:
         """How many more members each of these groups can have; those that know no bound are missing."""
 
 
@@ -311,6 +318,7 @@ __all__ = [
     "Question",
     "RefersToAccounts",
     "Scope",
+    "Seats",
     "Target",
     "TellsChanges",
     "TellsSeats",

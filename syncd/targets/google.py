@@ -14,7 +14,7 @@ from syncd.core.devices import Device
 from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
 from syncd.core.spelling import STEP, lies_in
 from syncd.errors import ChangeError
-from syncd.targets import ByAttribute, ById, ByLocation, Examined, Needs, PasswordOf, Question, Scope, Use
+from syncd.targets import ByAttribute, ById, ByLocation, Examined, Needs, PasswordOf, Question, Scope, Seats, Use
 from syncd.targets.google_accounts import Accounts
 from syncd.targets.google_apply import GoogleWriter
 from syncd.targets.google_check import Examination
@@ -166,8 +166,8 @@ class Google:
         yield from self._groups.read(told - licences)
         yield from self._licences.read(licences)
 
-    def seats_left(self, names: Collection[str]) -> Mapping[str, int]:
-        """How many of each licence among the names are left, where the configuration says how many were bought."""
+    def seats_left(self, names: Collection[str]) -> Mapping[str, Seats]:
+        """How many of each licence among the names are left, where that is known."""
         return self._licences.seats_left({name for name in map(self.config.group, names) if name.startswith(LICENCE)})
 
     # --- writing ------------------------------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ class Examination:
         if Scope.LICENCES not in granted:
             return
         names = [f"{LICENCE}{name}" for name in self.wire.config.licences]
-        for name, left in sorted(self.licences.seats_left(names).items()):
+        for name, (left, _) in sorted(self.licences.seats_left(names).items()):
             if left < 0:
                 yield f"{-left:,} more people have a {name} than `seats` says were bought; correct it in config/syncd.yaml"
             else:

@@ -38,14 +38,20 @@ class Licence:
         default=0,
         metadata={"doc": "how many were bought, which Google tells no program; 0: nobody is told when they are about to run out"},
     )
+    warn_below: int = field(
+        default=0, metadata={"doc": "fewer seats left than this are told as a warning, before a plan needs them"}
+    )
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the field that cannot work."""
         for name in ("product", "sku"):
             if not re.fullmatch(r"[A-Za-z0-9_-]+", getattr(self, name)):
                 raise ValueError(f"{name}: {getattr(self, name)!r} is no id of Google's; see the list of product and SKU ids")
-        if self.seats < 0:
-            raise ValueError("seats: must be 0 or more")
+        for name in ("seats", "warn_below"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: must be 0 or more")
+        if self.warn_below and not self.seats:
+            raise ValueError("warn_below: say under `seats` how many were bought, for Google tells no program")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Collection, Iterator
 
 from syncd.core.model import Failure, NativeId, ObservedGroup
+from syncd.targets import Seats
 from syncd.targets.google_config import LICENCE, Licence
 from syncd.targets.google_errors import Meaning, Refused
 from syncd.targets.google_people import People
@@ -68,13 +69,18 @@ class Licences:
             self._customer = str(told.get("customerId", ""))
         return self._customer
 
-    def seats_left(self, names: Collection[str]) -> dict[str, int]:
-        """How many of each licence are left, where the configuration says how many were bought."""
-        bought = {name: self._licence(name).seats for name in names}
-        for name, seats in bought.items():
-            if seats and name not in self._used:
+    def seats_left(self, names: Collection[str]) -> dict[str, Seats]:
+        """How many of each licence are left: none where Google said so, else as the configuration tells how many were bought."""
+        found: dict[str, Seats] = {}
+        for name in names:
+            licence = self._licence(name)
+            if licence.seats and name not in self._used:
                 self._used[name] = sum(1 for _ in self._assigned(name))
-        return {name: seats - self._used[name] for name, seats in bought.items() if seats}
+            if name in self._gone:
+                found[name] = Seats(0, licence.warn_below)
+            elif licence.seats:
+                found[name] = Seats(licence.seats - self._used[name], licence.warn_below)
+        return found
 
     def add(self, name: str, native_id: NativeId, address: str) -> bool:
         """Give a user a licence; False where it has one. Raises Refused, and Settled where none is left."""

@@ -135,7 +135,8 @@ class Wire:
     def unread(self, refused: Refused, what: str) -> EndpointError | TransientError:
         """What a refused question means to whoever needs the answer."""
         if refused.meaning in (Meaning.LATER, Meaning.SLOWER, Meaning.UNSENT, Meaning.BAD_PAGE):
-            return TransientError(f"{self.name}: {what}: {refused.told}", refused.retry_after)
+            remedy = refused.as_endpoint(self.name, what).remedy
+            return TransientError("; ".join(filter(None, (f"{self.name}: {what}: {refused.told}", remedy))), refused.retry_after)
         return refused.as_endpoint(self.name, what)
 
     def _once(

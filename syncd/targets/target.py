@@ -31,6 +31,7 @@ from syncd.targets import (
     Question,
     RefersToAccounts,
     Scope,
+    Seats,
     TellsChanges,
     TellsSeats,
     TellsUse,
@@ -161,7 +162,7 @@ class Target:
             return set()
         return self._call(lambda: connector.missing_groups(names))
 
-    def seats_left(self, names: Collection[str]) -> Mapping[str, int]:
+    def seats_left(self, names: Collection[str]) -> Mapping[str, Seats]:
         """How many more members each of these groups can have; those that know no bound are missing."""
         connector = self.connector
         if not names or not isinstance(connector, TellsSeats):

@@ -9,7 +9,7 @@ import pytest
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Outcome, PersonId, Result, TargetName
 from syncd.errors import EndpointError
-from syncd.targets import ById, OneTime, Scope
+from syncd.targets import ById, OneTime, Scope, Seats
 from syncd.targets.google import Google
 from syncd.targets.google_config import Licence
 from tests.doubles.google import Quirks, SimulatedClock, refusals
@@ -317,12 +317,12 @@ def test_licences_are_given_counted_and_taken_back(there: Customer, google: Goog
     """Two seats for three people: the third hears why; what is taken back can be given again."""
     there.google.sell("101031", "1010310008", 2)
     people = [made(google, account(f"u{number}"), f"p{number}") for number in range(3)]
-    assert google.seats_left(["licence:full"]) == {"licence:full": 2}
+    assert google.seats_left(["licence:full"]) == {"licence:full": Seats(2)}
     outcomes = [done(google, one)[0] for one in edges(Kind.ADD_MEMBER, "licence:full", people)]
     assert [outcome.result for outcome in outcomes] == [Result.DONE, Result.DONE, Result.FAILED]
     assert outcomes[2].failure is Failure.REFUSED
     assert "no licence:full is left" in outcomes[2].why
-    assert google.seats_left(["licence:full"]) == {"licence:full": 0}
+    assert google.seats_left(["licence:full"]) == {"licence:full": Seats(0)}
     (held,) = google.read_groups(["licence:full"])
     assert held.members == set(people[:2])
     back = edges(Kind.REMOVE_MEMBER, "licence:full", people)
