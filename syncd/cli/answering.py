@@ -38,6 +38,11 @@ def holds(visit: Visit, *, persons: bool = False) -> Answer:
     told: list[Line] = []
     for name, rows in sorted(store.wellbeing(config.pipelines, {}).runs.items()):
         told += _held(visit, name, PipelineFacts(healths.run_facts(rows)), persons=persons)
+    for target, fresh in healths.held_devices(config, store).items():
+        told += [
+            Line(f"devices on {target}: {fresh.why}", "red"),
+            Line("  look with: syncd devices plan; let them go with: syncd devices approve RUN --because '…'"),
+        ]
     code = Exit.HELD if told else Exit.DONE
     told = told or [Line("nothing is held back")]
     return Answer(code, (*told, *_turned_down(visit)))

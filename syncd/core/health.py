@@ -37,6 +37,8 @@ class Kind:
     BACKUP = "backup"
     NOTICE = "notice"
     SEATS = "seats"
+    DEVICES = "devices"
+    HELD_DEVICES = "held devices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ class Facts:
     half_approved: int = 0  # changes that one human approved where two must
     rekeying: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # facts under earlier keys, by source and key
     observed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by target: what would be done and is not released
+    devices: Mapping[str, Freshness] = field(default_factory=dict)  # by target: the last run about devices
+    held_devices: Mapping[str, Freshness] = field(default_factory=dict)  # by target: what of it waits for somebody
     seats: Mapping[tuple[str, str], Freshness] = field(default_factory=dict)  # by target and licence, as last looked at
 
 
@@ -209,6 +213,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_sources(facts, bounds, calendar, now, today),
         *_targets(facts, bounds, now),
         *_seats(facts, bounds, now),
+        *_devices(facts),
         *_campuses(facts, bounds, now),
         *_many(facts),
         *_approvals(facts),
@@ -304,6 +309,15 @@ def _seats(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
     for (target, name), fresh in sorted(facts.seats.items()):
         if fresh.failing and fresh.failed_at is not None and now - fresh.failed_at <= bounds.stale_after:
             yield Reason(Level.WARNING, f"target {target}", f"{name}: {fresh.why}")
+
+
+def _devices(facts: Facts) -> Iterator[Reason]:
+    for name, fresh in sorted(facts.held_devices.items()):
+        if fresh.failing:
+            yield Reason(Level.CRITICAL, f"devices on {name}", fresh.why)
+    for name, fresh in sorted(facts.devices.items()):
+        if fresh.failing:
+            yield Reason(Level.WARNING, f"devices on {name}", f"could not be looked after: {fresh.why}")
 
 
 def _age(where: str, fresh: Freshness, verb: str, stale: timedelta, now: datetime) -> Iterator[Reason]:

@@ -26,11 +26,11 @@ from syncd.core.guard import LET_GO, Cell
 from syncd.core.mapping import compile_people
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId, TargetName
 from syncd.core.spelling import parent
-from syncd.engine import Engine
+from syncd.engine import Engine, health
 from syncd.engine.approving import Approved
 from syncd.engine.device_people import directory
 from syncd.engine.lock import Busy, Lease, exclusive
-from syncd.errors import EndpointError, TransientError
+from syncd.errors import EndpointError, SyncdError, TransientError
 from syncd.settings import Config, DeviceSettings, extra_fields
 from syncd.sources import device_roster
 from syncd.sources.device_roster import Told
@@ -153,13 +153,17 @@ class Devices:
         run = store.begin_run(PIPELINE, DEVICES, trigger, now)
         try:
             ready = self._planned(run, name, only)
-        except Exception:
+        except Exception as error:
             with suppress(EndpointError):
                 store.set_run(run, "failed", self._engine.now())
+                if isinstance(error, SyncdError):
+                    store.set_freshness(health.stopped_devices(name, error, now))
             raise
         status = "held" if ready.held or ready.first else "planned"
         told = [one.what for one in ready.held] + (["this would be the first apply"] if ready.first else [])
         store.save_plan(run, _dumped(ready), ready.summary, status, told)
+        if only is None:
+            store.set_freshness(health.after_devices(name, run, told, now))
         _log.info(
             "run.planned", run=run, kind=DEVICES, target=name, changes=len(ready.changes), findings=len(ready.findings),
             held=len(ready.waiting), count=ready.devices, seconds=(self._engine.now() - now).total_seconds(),
@@ -349,6 +353,7 @@ class Devices:
         report.first = ready.first and not first
         if report.first or ready.blocked:
             store.set_run(ready.run, "held", self._engine.now())
+            store.set_freshness(health.stopped_devices(name, None, self._engine.now()))
             return report
         store.set_run(ready.run, "applying")
         self._targets[name].begin()
@@ -431,6 +436,12 @@ class Devices:
         if ready.whole:
             done = not troubled and not ready.held and not report.cut_short
             self._store.devices.set_seen(ready.target, ready.seen if done else replace(ready.seen, digest=""))
+            now, held = self._engine.now(), [one.what for one in ready.held]  # the first apply waits no more
+            told = [
+                *health.after_devices(ready.target, ready.run, held, now),
+                *health.stopped_devices(ready.target, report.stopped, now),
+            ]
+            self._store.set_freshness(told)
         landed, failed = report.kinds.total(), len(report.failures)
         status = "interrupted" if report.cut_short else "partly failed" if troubled else "held" if ready.held else "done"
         self._store.set_run(ready.run, status, self._engine.now(), {**ready.summary, "landed": landed, "failed": failed})

@@ -69,6 +69,18 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
         store.set_freshness(told, campuses_at=now)
 
 
+def after_devices(target: str, run: str, held: Sequence[str], now: datetime) -> list[Freshness]:
+    """What of a plan about all devices of a target waits for somebody."""
+    if not held:
+        return [Freshness(Kind.HELD_DEVICES, target, now)]
+    return [Freshness(Kind.HELD_DEVICES, target, failed_at=now, why=f"run {run} is held: {'; '.join(held)}")]
+
+
+def stopped_devices(target: str, error: SyncdError | None, now: datetime) -> list[Freshness]:
+    """Whether roster and target could be used, and why not."""
+    return [Freshness(Kind.DEVICES, target, failed_at=now, why=_why(error)) if error else Freshness(Kind.DEVICES, target, now)]
+
+
 def _why(error: SyncdError) -> str:
     """What is wrong and what to do, without the name of the endpoint, which stands beside it."""
     if not isinstance(error, EndpointError):
@@ -165,6 +177,8 @@ def _facts(
         half_approved=found.half_approved,
         rekeying={name: keys for name, keys in found.rekeying.items() if keys},
         observed=_observed(config, found),
+        devices=_known(Kind.DEVICES, config.targets, known),
+        held_devices=_known(Kind.HELD_DEVICES, config.targets, known),
         seats=_licences(config, known),
     )
 
@@ -190,6 +204,17 @@ def _observed(config: Config, found: Wellbeing) -> dict[str, dict[str, int]]:
 def _channels(config: Config) -> list[str]:
     """The channels that are configured now: what another one could not send matters no more."""
     return [name for name in ("email", "webhook", "command") if getattr(config.notify, name)]
+
+
+def _known(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Freshness]) -> dict[str, Freshness]:
+    """Of those that anything is known of."""
+    return {name: known[kind, name] for name in names if (kind, name) in known}
+
+
+def held_devices(config: Config, store: Store) -> dict[str, Freshness]:
+    """The targets of which devices wait for somebody, and why."""
+    known = {(one.kind, one.name): one for one in store.wellbeing((), {}).freshness}
+    return {name: one for name, one in _known(Kind.HELD_DEVICES, config.targets, known).items() if one.failing}
 
 
 def _of(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Freshness]) -> dict[str, Freshness]:
@@ -219,6 +244,7 @@ def as_json(health: Health) -> dict[str, object]:
             name: _fresh_json(one, now)
             | {"accounts": health.accounts.get(name, 0), "breaker": facts.breakers.get(name, "closed")}
             | {"observing": dict(facts.observed[name]) if name in facts.observed else None}
+            | {"devices": _devices_json(facts, name)}
             | {"seats": {licence: one.why for (target, licence), one in facts.seats.items() if target == name and one.failing}}
             for name, one in facts.targets.items()
         },
@@ -234,6 +260,11 @@ def as_json(health: Health) -> dict[str, object]:
         "configuration": _fresh_json(facts.configuration, now) if facts.configuration else None,
         "daemon": "running" if facts.alive else "not running",
     }
+
+
+def _devices_json(facts: Facts, target: str) -> dict[str, str | None] | None:
+    told = {"held": facts.held_devices.get(target), "failing": facts.devices.get(target)}
+    return {key: one.why if one and one.failing else None for key, one in told.items()} if any(told.values()) else None
 
 
 def _pipeline_json(one: PipelineFacts, now: datetime) -> dict[str, object]:

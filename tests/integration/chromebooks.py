@@ -12,6 +12,7 @@ from pathlib import Path
 from syncd.assembly import Running, migrate_store, opened
 from syncd.core.model import TargetName
 from syncd.engine.devices import Planned, Report
+from syncd.engine.health import health
 from syncd.settings import load
 from syncd.vault import STATE_KEY
 from tests.doubles.google import GoogleDouble, Quirks
@@ -146,6 +147,12 @@ class District:
         self.now += timedelta(days=days)
 
     # --- what is there ------------------------------------------------------------------------------------------------
+
+    def of_devices(self) -> list[str]:
+        """What the health says of devices, with its level."""
+        with self.running() as district:
+            found = health(district.config, district.store, self.now, "0.1.0", {}, alive=True)
+        return [f"{reason.level.name} {reason}" for reason in found.reasons if reason.where.startswith("devices ")]
 
     def device(self, serial: str) -> Json:
         """A device as it truly is."""

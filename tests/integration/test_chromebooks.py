@@ -183,7 +183,7 @@ def test_a_roster_that_is_damaged_does_nothing_and_says_so(here: District, text:
     assert len(untouched(before, here)) == 5
 
 
-def test_a_roster_that_shrank_waits_for_somebody(here: District) -> None:
+def test_a_roster_that_shrank_waits_for_somebody(here: District, capsys: Said) -> None:
     """More than `shrink_percent` of the rows are gone: nothing is done until an approval of exactly that roster."""
     here.begin()
     here.roster = here.roster[:2]
@@ -191,11 +191,15 @@ def test_a_roster_that_shrank_waits_for_somebody(here: District) -> None:
     here.deliver()
     report = here.apply()
     assert "2 rows, and had 5" in report.held[0].what
+    assert here.of_devices() == [f"CRITICAL devices on google: run {report.run} is held: {report.held[0].what}"]
+    assert main(["--config", str(here.folder), "holds"]) == Exit.HELD
+    assert f"devices on google: run {report.run} is held: {report.held[0].what}" in capsys.readouterr().out
     assert here.device("CB1")["annotatedAssetId"] == "T1"
     with here.running() as running:
         assert report.run is not None
         running.devices.approve(report.run, "alice (uid 1001)", "the lab was closed")
     assert here.apply().kinds == {Kind.ANNOTATE_DEVICE: 1}
+    assert here.of_devices() == []
 
 
 def test_a_list_without_a_device_is_no_reason_to_do_anything(here: District) -> None:
@@ -204,6 +208,10 @@ def test_a_list_without_a_device_is_no_reason_to_do_anything(here: District) -> 
     here.google.tenant.devices.clear()
     with pytest.raises(EndpointError, match="lists no device at all"):
         here.plan()
+    (told,) = here.of_devices()
+    assert told.startswith(
+        "WARNING devices on google: could not be looked after: lists no device at all; nothing is done; give the"
+    )
 
 
 def test_too_many_wait_for_somebody_and_what_is_new_goes_on_waiting(tmp_path: Path) -> None:
