@@ -307,7 +307,8 @@ class Engine:
         store.reserve(run, result.reserved, begun, again=result.promised)
         status = "planned" if result.verdict.clear else "held"
         store.save_plan(run, planned.dump(result, mapped_on), result.summary, status, result.waits)
-        store.set_freshness(health.after_planning(result, now))
+        if told := health.after_planning(result, now):
+            store.set_freshness(told)
         if not result.doubt:  # nothing is thrown away because of a day that may not be
             expire(self._config, store, now, self.today, {name: reading.spool.id for name, reading in result.readings.items()})
         laps.end("store")

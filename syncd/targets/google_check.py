@@ -219,7 +219,10 @@ class Examination:
                 continue
             if inner not in there.get(schema, {}):
                 click = "Admin console > Directory > Users > More options > Manage custom attributes"
-                yield f"the customer has no field {inner} in a custom schema {schema}; {click}: add it"
+                what = f"add a custom field {inner} to the category {schema}" if schema in there else f"add a category {schema}"
+                how = "" if schema in there else f" with a custom field {inner}"
+                kind = "text, one value, unless the mapping gives numbers, dates, yes or no, or several of them"
+                yield f"the customer has no field {inner} in a custom schema {schema}; {click}: {what}{how} ({kind})"
 
     def _seats(self, granted: Collection[Scope]) -> Iterator[str]:
         if Scope.LICENCES not in granted:

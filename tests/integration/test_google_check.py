@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from syncd.cli import main
+from syncd.cli.exits import Exit
 from syncd.errors import EndpointError
 from syncd.targets import Examined, Needs
 from syncd.targets.google_config import Licence
 from tests.doubles.google import SCOPES
+from tests.integration.chromebooks import district
 from tests.integration.google_customer import CREDENTIAL, DOMAIN, SCHEMAS_READ, Customer, customer
 
 NEEDS = Needs(frozenset({"name.givenName"}), frozenset({"ou"}), joins_groups=True, makes_groups=True, moves=True, deletes=True)
@@ -79,7 +84,8 @@ def test_domains_schemas_and_seats_that_are_not_there_are_named(there: Customer)
     wrong = examined(there, ["customSchemas.District.grade"], domains=(DOMAIN, "new.example", "other.example")).wrong
     assert any("new.example is not verified" in one for one in wrong)
     assert any("no domain other.example" in one for one in wrong)
-    assert any("no field grade in a custom schema District" in one for one in wrong)
+    (schema,) = [one for one in wrong if "no field grade in a custom schema District" in one]
+    assert "Manage custom attributes: add a category District with a custom field grade (text, one value, unless" in schema
 
 
 def test_a_key_that_is_none_is_refused_without_a_word_of_it(there: Customer) -> None:
@@ -94,3 +100,37 @@ def test_a_revoked_key_says_where_to_look(there: Customer) -> None:
     """Each scope would say the same: it is said."""
     there.google.revoke_key()
     assert any("Service accounts > Keys: is it still listed?" in one for one in examined(there).wrong)
+
+
+def test_a_clock_that_differs_is_told_by_how_much(there: Customer) -> None:
+    """Minutes are let pass by Google, which says in every answer what time it is."""
+    there.google.quirks.change(clock_skew=240.0)
+    (wrong,) = examined(there).wrong
+    assert re.fullmatch(r"this machine's clock differs from Google's by (1\d\d|2[0-4]\d) seconds; set it by NTP", wrong)
+
+
+def test_a_clock_that_is_an_hour_off_is_told_though_google_gives_no_token(there: Customer) -> None:
+    """What Google calls an invalid grant is no matter of the key: it is said so, and by how much."""
+    there.google.quirks.change(clock_skew=-7200.0)
+    wrong = examined(there).wrong
+    told = [one for one in wrong if one.startswith("for ")]
+    assert told
+    assert all("the clocks do not agree (invalid_grant" in one and one.endswith("set this machine's clock by NTP") for one in told)
+    assert not [one for one in wrong if "Keys" in one]
+    assert any(re.match(r"this machine's clock differs from Google's by 7[0-9]{3} seconds", one) for one in wrong)
+
+
+def test_the_command_line_says_what_is_wrong_and_what_to_click(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`syncd check`: right with everything in its place, else each failure in words, and not 0."""
+    with district(tmp_path) as here:
+        here.row("CB1", here.pupil(1))
+        here.deliver()
+        assert main(["--config", str(tmp_path), "check"]) == Exit.DONE
+        assert "target google: answers" in capsys.readouterr().out
+        here.google.delegate([scope for scope in SCOPES if not scope.endswith("orgunit")])
+        assert main(["--config", str(tmp_path), "check"]) != Exit.DONE
+        said = " ".join("".join(capsys.readouterr()).split())
+        assert (
+            "for organizational units: the scope https://www.googleapis.com/auth/admin.directory.orgunit is not delegated" in said
+        )
+        assert "Manage domain-wide delegation: client 104857600000000000001, add this scope" in said
