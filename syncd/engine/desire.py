@@ -135,7 +135,7 @@ class Desire:
     ) -> None:
         """Say of whoever gets another name than they had what the last roster told, and what this one tells."""
         moved = {person: one for person, one in decided.items() if renames.changed(names.get(person, {}), one.names)}
-        before = self._as_last_told(moved.keys(), order)
+        before = self._as_last_told(moved.keys(), order) if moved else {}
         for person, one in moved.items():
             reads = self._mapping.named_by(one.population) if one.population else {}
             one.renamed = renames.why(names[person], one.names, before.get(person), one.person, reads)
