@@ -345,8 +345,7 @@ def test_the_clock_waits_for_all_who_work_before_it_jumps() -> None:
         for nap in naps:
             clock.sleep(nap)
             woken.append((clock.time(), name))
-        clock.workers -= 1
-        clock.advance(0)
+        clock.employ(clock.workers - 1)
 
     threads = [threading.Thread(target=work, args=("quick", [1, 1, 1, 1])), threading.Thread(target=work, args=("slow", [2.5, 1]))]
     for thread in threads:
