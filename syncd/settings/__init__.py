@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from syncd.settings.addresses import parsed_address
 from syncd.settings.cross_check import extra_fields
-from syncd.settings.loading import check, load
+from syncd.settings.loading import check, load, load_portal
 from syncd.settings.model import (
     Approvals,
     Config,
@@ -18,13 +19,15 @@ from syncd.settings.model import (
     SourceSettings,
     TargetSettings,
     Webhook,
-    parsed_address,
 )
+from syncd.settings.portal import Claims, ClaimTarget, PortalFile, Proofs, Web
 from syncd.settings.schema import json_schemas, write_schemas
 from syncd.settings.starting import write_starting_set
 
 __all__ = [
     "Approvals",
+    "ClaimTarget",
+    "Claims",
     "Config",
     "Control",
     "DeviceSettings",
@@ -33,14 +36,18 @@ __all__ = [
     "Health",
     "Notify",
     "Pipeline",
+    "PortalFile",
+    "Proofs",
     "Retention",
     "SourceSettings",
     "TargetSettings",
+    "Web",
     "Webhook",
     "check",
     "extra_fields",
     "json_schemas",
     "load",
+    "load_portal",
     "parsed_address",
     "write_schemas",
     "write_starting_set",

@@ -19,6 +19,7 @@ from syncd.settings.building import Builder
 from syncd.settings.document import Document, Entries, Scalar, Step, Tree
 from syncd.settings.keys import MOST_DAYS, keys_of, suggestion
 from syncd.settings.model import District, Pipeline, Retention, SourceSettings, TargetSettings
+from syncd.settings.portal import PortalFile
 from syncd.targets.ldap_dn import NotADn, parse
 
 Steps = tuple[Step, ...]
@@ -107,6 +108,24 @@ def kept_nowhere(people: PeopleSpec, targets: Collection[str]) -> Iterator[Troub
                 if targets and target != ANY and target not in targets:
                     steps = ("lifecycle", population, "exits", reason, target)
                     yield steps, f"no target '{target}'{suggestion(target, sorted(targets))}"
+
+
+def misfits(portal: PortalFile, people: PeopleSpec | None, targets: Collection[str]) -> Iterator[Trouble]:
+    """What config/portal.yaml says of targets and populations that the other files do not have; the steps are those of it."""
+    for name in portal.claims.targets:
+        if targets and name not in targets:
+            yield ("claims", "targets", name), f"no target '{name}'{suggestion(name, sorted(targets))}"
+    if people is None:
+        return
+    for name in portal.claims.populations:
+        where = ("claims", "populations", name)
+        if name not in people.populations:
+            yield where, f"no population '{name}' in mappings/people.yaml{suggestion(name, sorted(people.populations))}"
+        elif name not in people.lifecycle or not people.lifecycle[name].claim:
+            yield (
+                where,
+                f"nobody of '{name}' has anything to claim: say `claim: true` in lifecycle.{name} of mappings/people.yaml",
+            )
 
 
 def unsafe_stages(people: PeopleSpec) -> Iterator[Trouble]:

@@ -30,6 +30,7 @@ from syncd.settings.cross_check import (
     cross_check,
     extra_fields,
     kept_nowhere,
+    misfits,
     no_places,
     parts_of,
     unfit_devices,
@@ -39,11 +40,13 @@ from syncd.settings.cross_check import (
 from syncd.settings.document import Document, read
 from syncd.settings.keys import Key, keys_of, suggestion
 from syncd.settings.model import Config, DeviceSettings, District, Notify, SourceSettings, SyncdFile, TargetSettings
+from syncd.settings.portal import PortalFile
 from syncd.settings.salvage import outline, salvaged
 from syncd.vault import STATE_KEY, Credentials
 
 SYNCD = "config/syncd.yaml"
 CALENDAR = "config/calendar.yaml"
+PORTAL = "config/portal.yaml"
 PEOPLE = "mappings/people.yaml"
 MAPPINGS = "mappings"
 
@@ -60,11 +63,12 @@ def load(folder: Path) -> Config:
     main = _built(SyncdFile, documents.get(SYNCD), builder)
     people = _built(PeopleSpec, documents.get(PEOPLE), builder)
     calendar = _built(Calendar, documents.get(CALENDAR), builder) or Calendar()
+    portal = _built(PortalFile, documents.get(PORTAL), builder)
     parts = parts_of(documents.get(SYNCD))
     specs: dict[TargetName, TargetSpec] = {}
     judged: list[TargetSpec] = []
     for file, document in documents.items():
-        if file not in (SYNCD, CALENDAR, PEOPLE):
+        if file not in (SYNCD, CALENDAR, PORTAL, PEOPLE):
             spec = _built(TargetSpec, document, builder)
             if spec:
                 _refer(document, spec.target, parts.names["targets"], builder)
@@ -77,11 +81,24 @@ def load(folder: Path) -> Config:
     if SYNCD in documents:
         for steps, what in (*cross_check(parts), *_unmapped(parts.names["targets"], folder), *unfit_devices(parts, specs)):
             builder.problem(documents[SYNCD].mark(*steps), what)
+    for steps, what in misfits(portal, people, parts.names["targets"]) if portal else ():
+        builder.problem(documents[PORTAL].mark(*steps), what)
     if PEOPLE in documents:
         _judge(documents[PEOPLE], people, judged, parts, builder)
     if builder.problems or not main or not people:
         raise ConfigError(_sorted(builder.problems))
-    return _config(folder, main, people, specs, calendar)
+    return _config(folder, main, people, specs, calendar, portal)
+
+
+def load_portal(folder: Path) -> PortalFile:
+    """What the portal's own process may read: config/portal.yaml and nothing else. Raises ConfigError with every problem of it."""
+    folder, builder = folder.absolute(), Builder()
+    document, problems = read(folder / PORTAL, PORTAL)
+    builder.problems.extend(problems)
+    portal = _built(PortalFile, document, builder)
+    if builder.problems or portal is None:
+        raise ConfigError(_sorted(builder.problems))
+    return _anchored_portal(folder, portal)
 
 
 def _judge(document: Document, people: PeopleSpec | None, specs: Collection[TargetSpec], parts: Parts, builder: Builder) -> None:
@@ -102,9 +119,10 @@ def check(config: Config, today: date | None = None) -> list[Problem]:
     Connections are not tried here. `today` is the day golden people live on; without it, today in the district.
     """
     builder = Builder()
-    document = read(config.folder / SYNCD, SYNCD)[0]
-    for steps, what in _outside(config):
-        builder.problem(document.mark(*steps) if document else Mark(SYNCD, 1, 1), what)
+    for file, troubles in ((SYNCD, _outside(config)), (PORTAL, _outside_portal(config))):
+        document = read(config.folder / file, file)[0] if (config.folder / file).exists() else None
+        for steps, what in troubles:
+            builder.problem(document.mark(*steps) if document else Mark(file, 1, 1), what)
     people = compile_people(config.people, extra_fields(config.sources))
     for spec in config.mappings.values():
         day = today or datetime.now(ZoneInfo(config.district.timezone)).date()
@@ -115,8 +133,7 @@ def check(config: Config, today: date | None = None) -> list[Problem]:
 def _documents(folder: Path, builder: Builder) -> dict[str, Document]:
     """Every file that could be read. The two that must be there are problems when they are not."""
     files = {SYNCD: folder / SYNCD, PEOPLE: folder / PEOPLE}
-    if (folder / CALENDAR).exists():
-        files[CALENDAR] = folder / CALENDAR
+    files |= {file: folder / file for file in (CALENDAR, PORTAL) if (folder / file).exists()}
     files |= {f"{MAPPINGS}/{path.name}": path for path in sorted((folder / MAPPINGS).glob("*.yaml"))}
     for path in sorted((folder / MAPPINGS).glob("*.yml")):
         builder.problem(Mark(f"{MAPPINGS}/{path.name}", 1, 1), "this file is not read; give its name the ending .yaml")
@@ -182,7 +199,12 @@ def _compile(people: People | None, specs: Collection[TargetSpec], builder: Buil
 
 
 def _config(
-    folder: Path, main: SyncdFile, people: PeopleSpec, specs: Mapping[TargetName, TargetSpec], calendar: Calendar
+    folder: Path,
+    main: SyncdFile,
+    people: PeopleSpec,
+    specs: Mapping[TargetName, TargetSpec],
+    calendar: Calendar,
+    portal: PortalFile | None,
 ) -> Config:
     state = folder / main.state
     store = main.store or f"sqlite:///{state / 'syncd.db'}"
@@ -203,7 +225,13 @@ def _config(
         control=main.control,
         approvals=main.approvals,
         calendar=calendar,
+        portal=_anchored_portal(folder, portal) if portal else None,
     )
+
+
+def _anchored_portal(folder: Path, portal: PortalFile) -> PortalFile:
+    anchored = _anchored(portal, folder)
+    return anchored if isinstance(anchored, PortalFile) else portal
 
 
 def _anchored_notify(folder: Path, notify: Notify) -> Notify:
@@ -268,6 +296,17 @@ def _outside(config: Config) -> Iterator[Trouble]:
                     trouble = _unreadable(Path(str(value)))
                 if trouble:
                     yield steps, trouble
+
+
+def _outside_portal(config: Config) -> Iterator[Trouble]:
+    """What of the daemon's part of config/portal.yaml cannot be read, or is another's. The pages' own part is not the daemon's."""
+    for name, one in config.portal.claims.targets.items() if config.portal else ():
+        steps = ("claims", "targets", name, "credential")
+        theirs = {getattr(each.options, "credential", "") for each in config.targets.values()}
+        if one.credential in theirs:
+            yield steps, f"'{one.credential}' is what the runs sign in with: claims have an account of their own, which can do less"
+        elif trouble := _unreadable_credential(config, one.credential):
+            yield steps, trouble
 
 
 def _leaves(value: object, steps: Steps, key: Key | None = None) -> Iterator[tuple[Steps, object, Key | None]]:

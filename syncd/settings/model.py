@@ -18,7 +18,9 @@ from syncd.core.model import SourceKey, SourceName, TargetName
 from syncd.core.protected import Protected
 from syncd.core.schedule import Cron, Schedule
 from syncd.errors import ConfigError, Problem
+from syncd.settings.addresses import parsed_address
 from syncd.settings.keys import suggestion
+from syncd.settings.portal import PortalFile
 from syncd.sources.device_roster import DeviceRoster
 from syncd.vault import Credentials
 
@@ -198,15 +200,6 @@ class Health:
             raise ValueError(f"listen: '{self.listen}' is no address; write it like 127.0.0.1:8470 or [::1]:8470")
 
 
-def parsed_address(text: str) -> tuple[str, int] | None:
-    """The host and port of `HOST:PORT`; None for anything else."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdecimal() and 0 <= int(port) < 1 << 16):
-        return None
-    bracketed = host.startswith("[") and host.endswith("]")
-    return None if (":" in host) != bracketed else (host[1:-1] if bracketed else host, int(port))
-
-
 @dataclass(frozen=True, slots=True)
 class Email:
     """Messages by e-mail."""
@@ -369,6 +362,7 @@ class Config:
     control: Control = Control()
     approvals: Approvals = Approvals()
     calendar: Calendar = _NO_CALENDAR
+    portal: PortalFile | None = None
 
     @property
     def spools(self) -> Path:

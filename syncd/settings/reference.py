@@ -17,6 +17,7 @@ from syncd.core.filters import FILTERS
 from syncd.core.mapping_spec import PeopleSpec, TargetSpec
 from syncd.settings.keys import Key, branches, describe, is_list, is_mapping, is_settings, keys_of, plain_hint, sentence
 from syncd.settings.model import SyncdFile
+from syncd.settings.portal import PortalFile
 from syncd.settings.schema import kinds_of, write_schemas
 
 PAGES: tuple[str, ...] = ("settings.md", "mapping-keys.md", "fields.md")
@@ -43,7 +44,7 @@ def pages() -> dict[str, str]:
 
 def undocumented() -> list[str]:
     """Keys without a doc text: always empty, or the reference has a hole."""
-    owners: dict[str, type] = {owner.__name__: owner for owner in (SyncdFile, Calendar, PeopleSpec, TargetSpec)}
+    owners: dict[str, type] = {owner.__name__: owner for owner in (SyncdFile, Calendar, PortalFile, PeopleSpec, TargetSpec)}
     owners |= {f"{name} ({kind})": options for name, kind, options in _kinds(SyncdFile)}
     return [f"{title}: {name}" for title, owner in owners.items() for name, key in _keys(owner, "", None) if not key.doc]
 
@@ -68,7 +69,8 @@ def _settings_page() -> str:
     ]
     for name, kind, options in _kinds(SyncdFile):
         parts += [f"\n## `{name}` of kind `{kind}`\n", f"{_summary(options)}\n", *_table(_keys(options, "", None))]
-    parts += ["\n## `config/calendar.yaml`\n", f"{_summary(Calendar)}\n", *_table(_keys(Calendar, "", None))]
+    for file, owner in (("config/calendar.yaml", Calendar), ("config/portal.yaml", PortalFile)):
+        parts += [f"\n## `{file}`\n", f"{_summary(owner)}\n", *_table(_keys(owner, "", None))]
     return "\n".join(parts) + "\n"
 
 

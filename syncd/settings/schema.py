@@ -16,12 +16,14 @@ from syncd.core.calendar import Calendar
 from syncd.core.mapping_spec import PeopleSpec, TargetSpec, Text
 from syncd.settings.keys import DAYS, SPAN, Key, branches, is_list, is_mapping, is_settings, keys_of, plain_hint, sentence
 from syncd.settings.model import SourceSettings, SyncdFile, TargetSettings
+from syncd.settings.portal import PortalFile
 
 Schema = dict[str, object]
 
 FILES: Mapping[str, type] = {
     "syncd.json": SyncdFile,
     "calendar.json": Calendar,
+    "portal.json": PortalFile,
     "people.json": PeopleSpec,
     "target.json": TargetSpec,
 }
