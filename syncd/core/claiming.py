@@ -151,9 +151,11 @@ class Tries:
             return Tries(self.wrong + 1, streak)
         return Tries(self.wrong + 1, 0, now + limits.lock)
 
-    def was_right(self) -> Tries:
-        """Without the last one, which was right."""
-        return Tries(max(self.wrong - 1, 0))
+    def was_right(self, limits: Limits) -> Tries:
+        """As they were before the last one, which was right: what others typed before it stays counted."""
+        if self.streak:
+            return replace(self, wrong=max(self.wrong - 1, 0), streak=self.streak - 1)
+        return Tries(max(self.wrong - 1, 0), limits.tries - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +198,13 @@ class Counters:
 
     def tried(self, limits: Limits, now: datetime) -> Counters:
         """With this try, as a wrong one."""
-        return Counters(self.typed.tried(limits, now), self.network.tried(), self.district.tried(), self.person.tried(limits, now))
+        network, district = self.network.at(now, NETWORK_SPAN), self.district.at(now, DISTRICT_SPAN)
+        return Counters(self.typed.tried(limits, now), network.tried(), district.tried(), self.person.tried(limits, now))
 
-    def were_right(self) -> Counters:
+    def were_right(self, limits: Limits) -> Counters:
         """Without this try among the wrong ones."""
-        return Counters(self.typed.was_right(), self.network.was_right(), self.district.was_right(), self.person.was_right())
+        typed, person = self.typed.was_right(limits), self.person.was_right(limits)
+        return Counters(typed, self.network.was_right(), self.district.was_right(), person)
 
 
 @dataclass(frozen=True, slots=True)

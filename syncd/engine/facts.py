@@ -80,13 +80,13 @@ class LocalFacts:
         self.lockout.enforce({(name, person) for name, person in found if person in locked})
 
     def left_behind(self, open_ones: Sequence[Intention]) -> list[Intention]:
-        """The unanswered changes that nobody is at work on: a lock is carried out beside runs, and finds out for itself.
+        """The unanswered changes that nobody is at work on: a lock or claim is carried out beside runs, and finds out itself.
 
         So do devices, which are listed with every run about them.
         """
-        of_locks = self._store.facts.of_locks({one.run for one in open_ones}) if open_ones else set()
+        beside = self._store.facts.beside_others({one.run for one in open_ones}) if open_ones else set()
         ours = (one for one in open_ones if one.change.kind not in DEVICE_KINDS)
-        return [one for one in ours if one.run not in of_locks or not self.lockout.is_carrying_out(one)]
+        return [one for one in ours if one.run not in beside or not self.lockout.is_carrying_out(one)]
 
     # --- what is decided ----------------------------------------------------------------------------------------------
 

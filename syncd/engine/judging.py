@@ -29,6 +29,7 @@ from syncd.errors import EndpointError
 from syncd.settings import Config
 from syncd.store import Finding as Noted
 from syncd.store import Store
+from syncd.store.claims import CLAIM
 from syncd.store.devices import DEVICES
 from syncd.store.facts import LOCK
 
@@ -104,9 +105,8 @@ class Judge:
     def must_be_newest(self, run: RunId) -> None:
         """Raises EndpointError where a later run has written: what this one planned from is not so any more."""
         rows = self._store.runs(100)
-        later = [
-            row.id for row in rows if row.status in _WROTE and row.kind not in (LOCK, DEVICES) and int(row.id[1:]) > int(run[1:])
-        ]
+        beside = (LOCK, CLAIM, DEVICES)
+        later = [row.id for row in rows if row.status in _WROTE and row.kind not in beside and int(row.id[1:]) > int(run[1:])]
         if later:
             raise EndpointError(f"plan {run}", f"{later[0]} has been applied since", "plan again")
 

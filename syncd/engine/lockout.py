@@ -228,15 +228,20 @@ class Lockout:
         return outcomes
 
     def is_carrying_out(self, intention: Intention) -> bool:
-        """Whether somebody is at work on this change of a lock: then it is theirs to find out what became of it."""
+        """Whether somebody is at work on this change of a lock or claim: then it is theirs to find out what became of it."""
         change = intention.change
         if change.person is None:
             return False
-        return self._store.leases.holder(f"lock {change.target} {change.person}", self._clock()) is not None
+        return self._store.leases.holder(lease_on(change.target, change.person), self._clock()) is not None
+
+
+def lease_on(target: TargetName, person: PersonId) -> str:
+    """What whoever writes to one account beside the runs holds meanwhile: there is one of them at a time (R19)."""
+    return f"lock {target} {person}"
 
 
 def _lease(one: Owed) -> str:
-    return f"lock {one.target} {one.fact.person}"
+    return lease_on(one.target, one.fact.person)
 
 
 def _is(account: Account, making: Account) -> bool:

@@ -18,6 +18,7 @@ from syncd.engine.matching import Matched
 from syncd.engine.planned import Planned, Shelf, Undoes
 from syncd.errors import EndpointError
 from syncd.store import Finding, JournalRow, Store
+from syncd.store.claims import CLAIM
 from syncd.store.devices import DEVICES
 from syncd.store.facts import LOCK
 from syncd.targets.target import Target
@@ -167,6 +168,8 @@ def undoable(store: Store, run: RunId) -> str:
         raise EndpointError(f"run {run}", "is still going on", "wait for it to end")
     if row.kind == LOCK:
         raise EndpointError(f"run {run}", "carried out a lock", "syncd unlock KEY gives the account back")
+    if row.kind == CLAIM:
+        raise EndpointError(f"run {run}", "carried out a claim", "syncd lock KEY takes the account away from whoever claimed it")
     if row.kind == DEVICES:
         raise EndpointError(f"run {run}", "was about devices", "correct the roster of devices: the next run makes them as it says")
     if not store.has_journal(run):

@@ -52,6 +52,7 @@ from syncd.store import (
     writing,
 )
 from syncd.store.audit import Audit
+from syncd.store.claims import Claims
 from syncd.store.database import connect, looking, snapshot, transaction
 from syncd.store.decisions import Decisions
 from syncd.store.devices import Devices
@@ -110,6 +111,7 @@ class Store:
         self.rotation = Rotation(engine, vault, self._work_under)
         self.releases = Releases(engine, vault)
         self.devices = Devices(engine, vault)
+        self.claims = Claims(engine, vault)
 
     @classmethod
     def open(cls, url: str, vault: Vault, *, migrate: bool = False) -> Store:
@@ -475,10 +477,7 @@ class Store:
     def has_journal(self, run: RunId) -> bool:
         """Whether a run intended any change."""
         with transaction(self._engine) as connection:
-            return (
-                connection.execute(select(tables.journal.c.seq).where(tables.journal.c.run == _number(run)).limit(1)).first()
-                is not None
-            )
+            return history.has_journal(connection, _number(run))
 
     def findings(self, kind: str | None = None) -> list[Finding]:
         """What the last accepted run found."""
@@ -565,10 +564,8 @@ class Store:
 
     def hand_out(self, ids: Collection[int], now: datetime) -> None:
         """These letters are written: their passwords are gone from here."""
-        table = tables.passwords
         with transaction(self._engine) as connection:
-            for piece in reading.chunks(ids):
-                connection.execute(update(table).where(table.c.seq.in_(piece)).values(handed_out=_utc(now), sealed=None))
+            history.hand_out(connection, ids, now.astimezone(UTC))
 
     def backup(self, path: Path) -> int:
         """Write a consistent, encrypted copy without passwords and leases (R25); how many rows it holds."""

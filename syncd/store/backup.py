@@ -1,8 +1,8 @@
 """A consistent, encrypted copy of the store, and the way back (R25).
 
 One format for both databases: sealed frames of rows, the last of which counts them all, so that a truncated copy is refused.
-First passwords and leases are left out: a copy that lies somewhere must open nothing. After a restore the next run is a reconcile,
-and claims are closed.
+Passwords, rights to choose one, and leases are left out: a copy that lies somewhere must open nothing. After a restore the next run
+is a reconcile, and claims are closed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from syncd.store import codec, migrations, statements, tables
 from syncd.vault import Vault
 
 MAGIC = b"syncd backup 2\n"
-LEFT_OUT = frozenset({"passwords", "leases"})
+LEFT_OUT = frozenset({"passwords", "leases", "claim_tickets", "claim_passwords"})
 NEEDS_RECONCILE = "needs_reconcile"
 _ID = 16  # bytes that tell one copy from another, so that frames of two cannot be mixed
 _ROWS = 500

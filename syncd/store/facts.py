@@ -18,6 +18,7 @@ from syncd.core.facts import LOCAL, Fact, FactKind
 from syncd.core.model import Account, Kind, Outcome, PersonId, Result, RunId, SourceKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.store import audit, codec, history, journal, reading, resolutions, statements, tables, writing
+from syncd.store.claims import CLAIM
 from syncd.store.database import looking, transaction
 from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Known
@@ -217,10 +218,10 @@ class Facts:
         with transaction(self._engine) as connection:
             writing.put_known(connection, self._vault, known)
 
-    def of_locks(self, runs: Collection[RunId]) -> set[RunId]:
-        """Those of the runs that carried out a lock, and nothing else."""
+    def beside_others(self, runs: Collection[RunId]) -> set[RunId]:
+        """Those of the runs that carried out a lock or a claim, and nothing else: beside all others, under a lease."""
         table = tables.runs
-        query = select(table.c.seq).where(table.c.seq.in_([int(run[1:]) for run in runs]), table.c.kind == LOCK)
+        query = select(table.c.seq).where(table.c.seq.in_([int(run[1:]) for run in runs]), table.c.kind.in_([LOCK, CLAIM]))
         with looking(self._engine) as connection:
             return {history.run_id(row) for row in connection.execute(query).scalars()}
 

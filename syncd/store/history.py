@@ -7,11 +7,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, select, update
 
 from syncd.core.model import Change, Failure, Kind, PersonId, Result, RunId, TargetName
 from syncd.store import codec, tables
-from syncd.store.reading import number, person_id
+from syncd.store.reading import chunks, number, person_id
 from syncd.store.rows import Finding, Intention, JournalRow, RunRow, SealedPassword
 from syncd.vault import Vault
 
@@ -80,6 +80,12 @@ def journal(connection: Connection, vault: Vault, run: int | None, person: Perso
     return _journalled(connection, vault, query)
 
 
+def has_journal(connection: Connection, run: int) -> bool:
+    """Whether a run intended any change."""
+    table = tables.journal
+    return connection.execute(select(table.c.seq).where(table.c.run == run).limit(1)).first() is not None
+
+
 def journal_of(connection: Connection, vault: Vault, target: TargetName, kinds: Collection[Kind]) -> list[JournalRow]:
     """The same of some kinds of change on one target."""
     table = tables.journal
@@ -130,6 +136,11 @@ def password_context(target: str, person: str) -> str:
     return f"password {target} {person}"
 
 
+def chosen_context(target: str, person: str) -> str:
+    """What a sealed password that its owner chose is bound to."""
+    return f"chosen password {target} {person}"
+
+
 def sealed_passwords(connection: Connection, target: TargetName | None, now: datetime) -> list[SealedPassword]:
     """First passwords of accounts that exist, not handed out and not expired."""
     table, done = tables.passwords, tables.outcomes
@@ -146,3 +157,10 @@ def sealed_passwords(connection: Connection, target: TargetName | None, now: dat
         SealedPassword(row.seq, TargetName(row.target), person_id(row.person), row.sealed, datetime.fromisoformat(row.expires))
         for row in connection.execute(query)
     ]
+
+
+def hand_out(connection: Connection, ids: Collection[int], now: datetime) -> None:
+    """The letters of these first passwords are written: the passwords are gone from here."""
+    table = tables.passwords
+    for piece in chunks(ids):
+        connection.execute(update(table).where(table.c.seq.in_(piece)).values(handed_out=now.isoformat(), sealed=None))

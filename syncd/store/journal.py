@@ -29,7 +29,7 @@ from syncd.core.model import (
     TargetName,
 )
 from syncd.core.release import CREATED
-from syncd.store import audit, codec, devices, history, quarantine, reading, statements, tables, writing
+from syncd.store import audit, claims, codec, devices, history, quarantine, reading, statements, tables, writing
 from syncd.store.reading import number
 from syncd.store.rows import Known
 from syncd.vault import Vault
@@ -121,6 +121,7 @@ def record(connection: Connection, vault: Vault, outcomes: Iterable[tuple[int, O
     for target, mine in by_target.items():
         _take_effect(connection, vault, target, mine)
     quarantine.take(connection, vault, [one for _, one in listed], now)
+    claims.landed(connection, vault, listed, now)
 
 
 def _take_effect(connection: Connection, vault: Vault, target: TargetName, outcomes: Sequence[Outcome]) -> None:

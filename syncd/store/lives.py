@@ -36,14 +36,14 @@ IMPERSONAL = frozenset(
     {
         "meta", "leases", "runs", "spent", "approvals", "freshness", "plans", "snapshots", "campuses", "classes",
         "persons", "ledger", "images", "outcomes", "resolutions", "releases",
-        "lost_devices", "disabled_devices",
+        "lost_devices", "disabled_devices", "claim_budgets",
     }
 )  # fmt: skip
 """Tables without a person's number in them: nobody is in those, or they are reached by way of another table, as told below."""
 UNOPENED = frozenset(
     {
-        ("passwords", "sealed"), ("digests", "digest"), ("digests", "before"), ("audit", "commitment"), ("audit", "link"),
-        ("journal", "commitment"),
+        ("passwords", "sealed"), ("claim_passwords", "sealed"), ("digests", "digest"), ("digests", "before"),
+        ("audit", "commitment"), ("audit", "link"), ("journal", "commitment"),
     }
 )  # fmt: skip
 """What is never opened: a secret, and what only a key could make sense of."""

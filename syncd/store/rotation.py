@@ -40,6 +40,7 @@ CONTEXTS: Mapping[tuple[str, str], Callable[[Row[Any]], str]] = {
     ("facts", "sealed_end"): lambda row: f"end of fact p{row.person} {row.kind}",
     ("resolutions", "sealed"): lambda row: f"resolution {row.subject} {row.candidate}",
     ("passwords", "sealed"): lambda row: history.password_context(row.target, f"p{row.person}"),
+    ("claim_passwords", "sealed"): lambda row: history.chosen_context(row.target, f"p{row.person}"),
 }
 """What each sealed column is bound to."""
 COMMITTED = frozenset({("images", "sealed"), ("outcomes", "sealed"), ("audit", "sealed")})

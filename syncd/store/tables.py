@@ -472,4 +472,50 @@ passwords = Table(
     sqlite_autoincrement=True,
 )
 
+# Wrong tries at claiming an account: of a name with a birth date, by a keyed digest and whether there is such a person or not; and
+# of a person, however their name was spelt. `person` is whom they meant, where they meant somebody.
+claim_tries = Table(
+    "claim_tries",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("person", _NUMBER, index=True),
+    Column("wrong", Integer, nullable=False),
+    Column("streak", Integer, nullable=False),
+    Column("until", String),
+    Column("last", String, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# The same of a network, by a keyed digest, and of the whole district, over a span of time.
+claim_budgets = Table(
+    "claim_budgets",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("since", String, nullable=False),
+    Column("wrong", Integer, nullable=False),
+    Column("right", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Who has proved who they are and has minutes to choose a password. Only a digest of what they hold is here.
+claim_tickets = Table(
+    "claim_tickets",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), nullable=False, index=True),
+    Column("expires", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Passwords that people chose and a further target could not take yet: for minutes, sealed.
+claim_passwords = Table(
+    "claim_passwords",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("person", _NUMBER, ForeignKey("persons.seq"), primary_key=True),
+    Column("expires", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 Index("findings_by_kind", findings.c.kind)

@@ -20,13 +20,17 @@ from syncd.core.model import Kind, PersonId, Result, RunId
 from syncd.core.naming import ledger_key
 from syncd.core.resolution import Resolution
 from syncd.errors import ChangeError
-from syncd.store import facts, history, resolutions, tables, writing
+from syncd.store import claims, facts, history, resolutions, tables, writing
 from syncd.store.database import looking, transaction
 from syncd.store.reading import number
 from syncd.vault import Vault
 
 _MADE_NOTHING_TRUE = ("planning", "planned", "held", "tried", "rejected", "failed")  # what a run is called that did not
 _NO_ACCOUNT = 2**62
+_SPEAKING_OF = (
+    *(tables.quarantine, tables.shelved, tables.rejections, tables.references),
+    *(tables.claim_tickets, tables.claim_passwords, tables.claim_tries),
+)
 
 
 class Uniting:
@@ -133,7 +137,7 @@ def _unite(connection: Connection, vault: Vault, goes: PersonId, stays: PersonId
     connection.execute(delete(names).where(names.c.person == number(goes)))
     connection.execute(update(persons).where(persons.c.seq == number(goes)).values(likeness="", given=""))
     # These speak of what was theirs, and are made anew where they are still so.
-    for table in (tables.quarantine, tables.shelved, tables.rejections, tables.references):
+    for table in _SPEAKING_OF:
         connection.execute(delete(table).where(table.c.person == number(goes)))
     writing.mark(connection, [goes, stays])
     return moved
@@ -185,6 +189,6 @@ def _moved(connection: Connection, vault: Vault, made: Resolution) -> Mapping[st
 
 def _applied_since(connection: Connection, moved: Mapping[str, Any]) -> RunId | None:
     table = tables.runs
-    later = table.c.seq > moved["run"], table.c.status.not_in(_MADE_NOTHING_TRUE), table.c.kind != facts.LOCK
+    later = table.c.seq > moved["run"], table.c.status.not_in(_MADE_NOTHING_TRUE), table.c.kind.not_in([facts.LOCK, claims.CLAIM])
     found = connection.execute(select(func.min(table.c.seq)).where(*later)).scalar()
     return history.run_id(found) if found is not None else None

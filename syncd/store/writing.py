@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from syncd.core.addresses import FormerAddress
-from syncd.core.lifecycle import PersonState
+from syncd.core.lifecycle import PersonState, State
 from syncd.core.model import PersonId, Record, RunId, SourceKey, SourceName, SubjectKey, TargetName
 from syncd.core.naming import IssuedName, ledger_key
 from syncd.errors import ChangeError
@@ -73,7 +73,9 @@ def attach(connection: Connection, keys: Iterable[KnownKey]) -> None:
 
 
 def set_states(connection: Connection, states: Iterable[PersonState]) -> None:
-    """What is remembered of each person."""
+    """What is remembered of each person. Who has claimed since they were read stays claimed, and must be looked at again (R6)."""
+    listed = list(states)
+    claimed = claimed_meanwhile(connection, [number(state.id) for state in listed if not state.claimed])
     upsert(
         connection,
         tables.persons,
@@ -87,11 +89,21 @@ def set_states(connection: Connection, states: Iterable[PersonState]) -> None:
                 "likeness": state.likeness,
                 "given": state.given,
                 "campus": state.campus,
-                "claimed": state.claimed,
+                "claimed": state.claimed or number(state.id) in claimed,
             }
-            for state in states
+            for state in listed
         ),
     )
+    mark(connection, map(person_id, claimed))
+
+
+def claimed_meanwhile(connection: Connection, persons: Collection[int]) -> set[int]:
+    """Those who are known to be unclaimed and have claimed since: a run that had read them before must not take that back."""
+    table, found = tables.persons, set[int]()
+    for piece in chunks(sorted(persons)):
+        query = select(table.c.seq).where(table.c.seq.in_(piece), table.c.claimed, table.c.state == str(State.UNCLAIMED))
+        found |= set(connection.execute(query).scalars())
+    return found
 
 
 def reserve(connection: Connection, vault: Vault, run: RunId | None, wanted: Mapping[str, PersonId], now: datetime) -> None:
@@ -367,7 +379,8 @@ def mark(connection: Connection, persons: Iterable[PersonId]) -> None:
 
 def settle(connection: Connection, persons: Collection[PersonId]) -> None:
     """Take the marks of these persons away: everything they caused has landed (R5)."""
-    for piece in chunks([number(person) for person in persons]):
+    numbers = {number(person) for person in persons}
+    for piece in chunks(sorted(numbers - claimed_meanwhile(connection, numbers))):
         connection.execute(delete(tables.dirty).where(tables.dirty.c.person.in_(piece)))
 
 

@@ -132,7 +132,7 @@ def test_an_answer_is_journalled_once_whoever_brings_it(people: Store) -> None:
     run = people.begin_run("(lock)", "lock", "lock", NOW)
     change = Change(AD, Kind.DISABLE, "x", P1, NativeId("n1"), OPEN, replace(OPEN, enabled=False))
     (seq,) = people.intend(run, [change], {}, NOW)
-    assert people.facts.of_locks([run, RunId("r1")]) == {run}
+    assert people.facts.beside_others([run, RunId("r1")]) == {run}
     for _ in range(2):
         people.facts.answered([(seq, Outcome(change, Result.DONE))], NOW)
     assert [row.result for row in people.journal(run)] == [Result.DONE]

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from syncd.errors import EndpointError
 
-HEAD = "0016"
+HEAD = "0017"
 """The revision this program works with: the newest file under `versions/`."""
 
 
