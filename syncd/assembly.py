@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,16 +15,20 @@ from tempfile import TemporaryDirectory
 from syncd import sources, targets
 from syncd.core.model import TargetName
 from syncd.engine import Engine
+from syncd.engine.claiming import Claiming
 from syncd.engine.devices import Devices
 from syncd.engine.rotation import Rotated, rotate
 from syncd.errors import EndpointError
-from syncd.settings import Config, load
+from syncd.settings import ClaimTarget, Config, TargetSettings, load
 from syncd.store import Store
 from syncd.store.rotation import is_under
 from syncd.targets.target import Target
 from syncd.vault import NEXT_KEY, STATE_KEY, Vault
 
 Clock = Callable[[], datetime]
+
+_RUNS_WAIT, _CLAIMS_WAIT = 30.0, 1.0
+"""The longest pause in seconds between two tries to reach a target: of a run, and of somebody who waits in front of a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +110,10 @@ class Watch:
 class _Targets(Mapping[TargetName, Target]):
     """The configured targets, each built when it is first asked for: a run that has nothing to do loads no protocol."""
 
-    def __init__(self, config: Config, closing: ExitStack, watch: Watch) -> None:
+    def __init__(self, config: Config, closing: ExitStack, watch: Watch, patience: float = _RUNS_WAIT) -> None:
         self._config = config
         self._watch = watch
+        self._patience = patience
         self._closing = closing
         self._built: dict[TargetName, Target] = {}
 
@@ -121,6 +126,7 @@ class _Targets(Mapping[TargetName, Target]):
                 connector,
                 rate=each.rate,
                 error_budget=each.error_budget,
+                patience=self._patience,
                 may_be_empty=each.may_be_empty,
                 on_state=self._watch.on_state,
                 on_call=self._watch.on_call,
@@ -145,6 +151,32 @@ def opened(config: Config, *, clock: Clock = utc_now, watch: Watch = Watch()) ->
         written = _Targets(config, closing, watch)
         engine = Engine(config, store, vault, clock, read, written)
         yield Running(config, store, vault, engine, Devices(config, store, engine, written))
+
+
+@contextmanager
+def opened_claims(config: Config, *, clock: Clock = utc_now) -> Iterator[Claiming]:
+    """The district's claims, on a store connection of their own and with the accounts that claims sign in with."""
+    claims = config.portal.claims.targets if config.portal is not None else {}
+    signed = {TargetName(name): _signed_in_as(one, config.targets[TargetName(name)]) for name, one in claims.items()}
+    with ExitStack() as closing:
+        store = closing.enter_context(opened_store(config))
+        written = _Targets(replace(config, targets=signed), closing, Watch(), patience=_CLAIMS_WAIT)
+        yield Claiming(config, store, vault_of(config), written, clock)
+
+
+def _signed_in_as(one: ClaimTarget, settings: TargetSettings) -> TargetSettings:
+    """The same target, signed in to with the account of claims, and asked by somebody who waits in front of a page.
+
+    What the runs sign in with is one more account that nothing is ever done to.
+    """
+    told: dict[str, object] = {"credential": one.credential, "connect_timeout": 3, "receive_timeout": 10}
+    if one.bind_dn:
+        told["bind_dn"] = one.bind_dn
+        told["privileged"] = (*getattr(settings.options, "privileged", ()), getattr(settings.options, "bind_dn", ""))
+    options = settings.options
+    if not is_dataclass(options) or isinstance(options, type):
+        return settings
+    return replace(settings, options=replace(options, **{name: each for name, each in told.items() if hasattr(options, name)}))
 
 
 def with_mappings(config: Config, mappings: Path) -> Config:

@@ -6,6 +6,7 @@ connect, as to the system's message bus: who is in no group is refused before a 
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 import threading
@@ -13,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from syncd import telemetry
@@ -37,9 +39,24 @@ Serve = Callable[[Peer, Question], Answer]
 RolesOf = Callable[[Peer], Collection[Role]]
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who gets as far as the socket: its file's mode and group (None: ours), what a stranger is told, how many of one at once."""
+
+    mode: int
+    stranger: str = "is in none of the groups that `control:` in config/syncd.yaml names"
+    group: int | None = None
+    most_of_one: int = MOST_OF_ONE
+
+    @property
+    def most(self) -> int:
+        """How many are served at once."""
+        return max(MOST, self.most_of_one)
+
+
 @contextmanager
-def listening(path: Path, mode: int, verbs: Verbs, roles_of: RolesOf, serve: Serve) -> Iterator[None]:
-    """Serve operators with these verbs at this path until the end; a file that a dead daemon left there is replaced.
+def listening(path: Path, door: Door, verbs: Verbs, roles_of: RolesOf, serve: Serve) -> Iterator[None]:
+    """Serve whoever may ask these verbs at this path until the end; a file that a dead daemon left there is replaced.
 
     Raises EndpointError where somebody serves there already, or the place cannot be had.
     """
@@ -48,13 +65,15 @@ def listening(path: Path, mode: int, verbs: Verbs, roles_of: RolesOf, serve: Ser
             "control", f"another daemon serves at {path}", "there is one at a time: look with `systemctl status syncd`"
         )
     try:
-        listener = _bound(path, mode)
+        listener = _bound(path, door)
     except OSError as error:
         raise EndpointError(
-            "control", f"cannot listen at {path}: {error.strerror}", "look at the folder, its owner and mode"
+            "control",
+            f"cannot listen at {path}: {error.strerror}",
+            "look at the folder, its owner and mode, and the groups of the daemon's user",
         ) from error
     mine = path.stat().st_ino
-    server = _Server(listener, verbs, roles_of, serve)
+    server = _Server(listener, door, verbs, roles_of, serve)
     thread = threading.Thread(target=server.accept, name="control", daemon=True)
     thread.start()
     try:
@@ -77,8 +96,8 @@ def _is_served(path: Path) -> bool:
     return False
 
 
-def _bound(path: Path, mode: int) -> socket.socket:
-    """A listening socket, put into its place with its mode already right."""
+def _bound(path: Path, door: Door) -> socket.socket:
+    """A listening socket, put into its place with mode and group already right."""
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise OSError(17, "there is something that is no socket")
@@ -88,8 +107,10 @@ def _bound(path: Path, mode: int) -> socket.socket:
     try:
         with named(partial) as name:
             listener.bind(name)
-        partial.chmod(mode)
-        listener.listen(MOST)
+        if door.group is not None:
+            os.chown(partial, -1, door.group)
+        partial.chmod(door.mode)
+        listener.listen(door.most)
         partial.rename(path)
     except BaseException:
         listener.close()
@@ -101,8 +122,9 @@ def _bound(path: Path, mode: int) -> socket.socket:
 class _Server:
     """The connections of one socket."""
 
-    def __init__(self, listener: socket.socket, verbs: Verbs, roles_of: RolesOf, serve: Serve) -> None:
+    def __init__(self, listener: socket.socket, door: Door, verbs: Verbs, roles_of: RolesOf, serve: Serve) -> None:
         self._listener = listener
+        self._door = door
         self._verbs = verbs
         self._roles_of = roles_of
         self._serve = serve
@@ -140,7 +162,7 @@ class _Server:
 
     def _enters(self, uid: int) -> bool:
         with self._counting:
-            if self._served.total() >= MOST or self._served[uid] >= MOST_OF_ONE:
+            if self._served.total() >= self._door.most or self._served[uid] >= self._door.most_of_one:
                 return False
             self._served[uid] += 1
             return True
@@ -164,7 +186,7 @@ class _Server:
         roles = self._roles_of(peer)
         if not roles:
             _log.warning("control.refused", kind="connection", subject=str(peer.uid))
-            return said(f"{peer.actor} is in none of the groups that `control:` in config/syncd.yaml names", NO_PERMISSION, "red")
+            return said(f"{peer.actor} {self._door.stranger}", NO_PERMISSION, "red")
         try:
             line = _line(connection, LONGEST_LIST if set(roles) - {Role.VIEW} else LONGEST_QUESTION)
             if line is None:

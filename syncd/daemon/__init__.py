@@ -31,6 +31,7 @@ from syncd.assembly import Clock, Running, Watch, migrate_store, opened, utc_now
 from syncd.control import Answer, Malformed, Question, Role, said
 from syncd.control.peers import Peer, roles
 from syncd.control.place import NAME
+from syncd.control.server import Door, Serve
 from syncd.control.server import listening as listening_to_operators
 from syncd.core.health import Freshness, Kind
 from syncd.core.schedule import Cron
@@ -39,6 +40,7 @@ from syncd.daemon.desk import BUG, Desk, Service
 from syncd.daemon.herald import Herald, is_heard
 from syncd.daemon.metrics import Metrics
 from syncd.daemon.notify import Notifier
+from syncd.daemon.portal import PortalDesk, portal
 from syncd.daemon.timing import next_runs
 from syncd.daemon.timing import trigger as trigger_of
 from syncd.engine import RECONCILE
@@ -92,6 +94,7 @@ class Daemon:
         self._service = service or Service()
         answered = self._service.answered
         self._desk = Desk(lambda: self._district, self.health, self._reload, self._run_now, answered, self._alone, self._apart)
+        self._portal = PortalDesk(lambda: self._district.config, clock)
         self._scheduler: BackgroundScheduler
 
     # --- from beginning to end ----------------------------------------------------------------------------------------
@@ -111,7 +114,7 @@ class Daemon:
             self._scheduler = BackgroundScheduler(
                 timezone=ZoneInfo(config.district.timezone),
                 # one run at a time, in the order of their times; messages and locks do not wait for them
-                executors={name: ThreadPoolExecutor(1) for name in ("default", "notices", "locks")},
+                executors={name: ThreadPoolExecutor(1) for name in ("default", "notices", "locks", "claims")},
                 job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE},
             )
             self._scheduler.add_listener(self._heard, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_ERROR)
@@ -120,7 +123,9 @@ class Daemon:
                 app = ops(self._how, self._not_ready, self._metrics.text)
                 port = whole.enter_context(listening(app, *address))
             socket = _socket(config)
-            whole.enter_context(listening_to_operators(*socket, self._service.verbs, self._roles, self._answered))
+            whole.enter_context(listening_to_operators(*socket, self._service.verbs, self._roles, self._answered(self._desk.serve)))
+            if config.portal is not None:
+                whole.enter_context(portal(config.portal, self._portal, self._answered(self._portal.serve)))
             self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
             started(self._district.store, files, self._clock())
             self._schedule()
@@ -185,6 +190,7 @@ class Daemon:
             return
         self._notifier.alive()
         self._pay_locks()
+        self._pay_claims()
         if not self._working.locked():  # a run's own transaction may last for minutes; its lock keeps others away as well
             try:
                 lease.renew()
@@ -358,6 +364,12 @@ class Daemon:
             if self._district.store.facts.owes():
                 self._scheduler.add_job(self._shut_out, id="locks", executor="locks", replace_existing=True)
 
+    def _pay_claims(self) -> None:
+        """See that passwords which people chose get where they could not yet, and are destroyed where that takes too long."""
+        with suppress(EndpointError):  # as above
+            if self._district.config.portal is not None and self._district.store.claims.waits():
+                self._scheduler.add_job(self._portal.pay, _at_once(), id="claims", executor="claims", replace_existing=True)
+
     def _shut_out(self) -> None:
         with self._shutting_out:
             if self._stopping.is_set():
@@ -414,14 +426,17 @@ class Daemon:
         """The district on connections of its own: a run's are the run's."""
         return opened(self._district.config, clock=self._clock)
 
-    def _answered(self, peer: Peer, question: Question) -> Answer:
-        try:
-            return self._desk.serve(peer, question)
-        except Malformed:
-            raise
-        except Exception:  # noqa: BLE001 — the daemon outlives a bug, and whoever asked is told of it
-            _log.exception("control.failed", kind=question.verb)
-            return said("this is a bug in syncd; the daemon's log has it", BUG)
+    def _answered(self, serve: Serve) -> Serve:
+        def answered(peer: Peer, question: Question) -> Answer:
+            try:
+                return serve(peer, question)
+            except Malformed:
+                raise
+            except Exception:  # noqa: BLE001 — the daemon outlives a bug, and whoever asked is told of it
+                _log.exception("control.failed", kind=question.verb)
+                return said("this is a bug in syncd; the daemon's log has it", BUG)
+
+        return answered
 
     # --- how it is ----------------------------------------------------------------------------------------------------
 
@@ -457,9 +472,12 @@ class Daemon:
 
 def _unmoved(before: Config, after: Config) -> Iterator[Problem]:
     """What a reload cannot change: where the state lies."""
-    for key, old, new in (("state", before.state, after.state), ("store", before.store, after.store)):
-        if old != new:
-            yield Problem("config/syncd.yaml:1:1", f"`{key}` has changed; that takes a restart: systemctl restart syncd")
+    places = [("config/syncd.yaml", "state", before.state, after.state), ("config/syncd.yaml", "store", before.store, after.store)]
+    old, new = ((each.socket, each.user) if each else None for each in (before.portal, after.portal))
+    places.append(("config/portal.yaml", "socket", old, new))
+    for file, key, was, now in places:
+        if was != now:
+            yield Problem(f"{file}:1:1", f"`{key}` has changed; that takes a restart: systemctl restart syncd")
 
 
 def _at_once() -> DateTrigger:
@@ -467,10 +485,10 @@ def _at_once() -> DateTrigger:
     return DateTrigger(timezone=UTC)
 
 
-def _socket(config: Config) -> tuple[Path, int]:
+def _socket(config: Config) -> tuple[Path, Door]:
     """Where operators are listened to, and with which mode: systemd's folder, open to all, or the state's, which is its owner's."""
     given = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    return (Path(given) / NAME, 0o666) if given else (config.state / NAME, 0o600)
+    return (Path(given) / NAME, Door(0o666)) if given else (config.state / NAME, Door(0o600))
 
 
 @contextmanager

@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, select, text, update
 
 from syncd.core.claiming import Budget, Counters, Limits, Tries, Verdict, judge
 from syncd.core.model import Kind, Outcome, PersonId, RunId, TargetName
@@ -162,13 +163,18 @@ class Claims:
 
     def waiting(self, now: datetime, persons: Collection[PersonId] | None = None) -> list[Chosen]:
         """The passwords that wait, of these persons or of everybody, where the account is claimed."""
-        table, people = tables.claim_passwords, tables.persons
-        query = select(table).join(people, people.c.seq == table.c.person).where(people.c.claimed, table.c.expires > _utc(now))
-        found: list[Chosen] = []
+        query = _unexpired(now).join(tables.persons, tables.persons.c.seq == tables.claim_passwords.c.person)
+        return self._opened(query.where(tables.persons.c.claimed), persons)
+
+    def kept(self, person: PersonId, now: datetime) -> list[Chosen]:
+        """The passwords that somebody chose whose account may not be open yet."""
+        return self._opened(_unexpired(now), [person])
+
+    def _opened(self, query: Select[Any], persons: Collection[PersonId] | None) -> list[Chosen]:
+        table, found = tables.claim_passwords, list[Chosen]()
         with looking(self._engine) as connection:
             for piece in chunks(sorted(map(number, persons))) if persons is not None else (None,):
-                rows = connection.execute(query if piece is None else query.where(table.c.person.in_(piece)))
-                for row in rows:
+                for row in connection.execute(query if piece is None else query.where(table.c.person.in_(piece))):
                     person, target = person_id(row.person), TargetName(row.target)
                     password = self._vault.open(row.sealed, history.chosen_context(target, person)).decode()
                     found.append(Chosen(target, person, datetime.fromisoformat(row.expires), password))
@@ -237,6 +243,10 @@ def _counters(connection: Connection, one: Try, now: datetime) -> Counters:
     )
     budgets = _budget(connection, f"network {one.network}", now), _budget(connection, _DISTRICT, now)
     return Counters(typed, *budgets, person if one.person is not None else Tries())
+
+
+def _unexpired(now: datetime) -> Select[Any]:
+    return select(tables.claim_passwords).where(tables.claim_passwords.c.expires > _utc(now))
 
 
 def _budget(connection: Connection, key: str, now: datetime) -> Budget:

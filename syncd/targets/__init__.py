@@ -220,6 +220,14 @@ class ManagesDevices(Protocol):
 
 
 @runtime_checkable
+class DemandsOfPasswords(Protocol):
+    """A target that says what a password must be."""
+
+    def password_demands(self) -> tuple[int, bool]:
+        """How many characters it has at least, and whether three kinds of them are demanded. Raises EndpointError."""
+
+
+@runtime_checkable
 class LimitsWrites(Protocol):
     """A target that knows of changes it must never be sent: outside the configured containers, or about privileged accounts."""
 
@@ -306,6 +314,7 @@ __all__ = [
     "Changes",
     "Connector",
     "Delegates",
+    "DemandsOfPasswords",
     "Examined",
     "Examines",
     "LimitsWrites",

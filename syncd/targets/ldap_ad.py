@@ -23,7 +23,7 @@ from syncd.targets.ldap import LdapDirectory
 from syncd.targets.ldap_ad_apply import DISABLED, EXPIRES, AdWriter
 from syncd.targets.ldap_ad_changes import Bookmark, outermost
 from syncd.targets.ldap_ad_config import LONGEST_SAM, NOT_IN_SAM, ActiveDirectoryConfig
-from syncd.targets.ldap_ad_policy import domain_of
+from syncd.targets.ldap_ad_policy import domain_of, rules_of
 from syncd.targets.ldap_ad_protection import protect
 from syncd.targets.ldap_ad_values import BINARY, native_id, sent, sid_text, told
 from syncd.targets.ldap_apply import Directory
@@ -86,6 +86,11 @@ class ActiveDirectory(LdapDirectory):
             remedy = "sign in as an ordinary one that is given rights on its containers"
             return [f"{self.config.bind_dn} is privileged ({', '.join(groups)}), and {why} (R40): {remedy}"]
         return list(rights.lacking(wire, rights.needed(self.config, needs)))
+
+    def password_demands(self) -> tuple[int, bool]:
+        """What the domain's own policy demands of passwords; one for some accounts only may demand more, and says so then."""
+        rules = rules_of(self._wires["ask"])
+        return rules.shortest, rules.complex
 
     def protect(self, containers: Collection[str]) -> Mapping[str, str]:
         """Protect containers that a run made and may not have protected before it ended; of each what could not be done.
