@@ -90,16 +90,20 @@ def are_four_digits(text: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 12)
+def _parted(name: str) -> tuple[str, ...]:
+    plain = anyascii(_NOTHING_BETWEEN.sub("", unicodedata.normalize("NFKC", name[:LONGEST_NAME]))).lower()
+    return tuple(word for word in _NOT_A_LETTER.split(_NOTHING_BETWEEN.sub("", plain)) if word)
+
+
 def words(name: str) -> tuple[str, ...]:
     """The words of a name in small letters without accents, without what stands behind it (`Jr.`, `III`).
 
-    O'Neil-García III becomes oneil, garcia. Words in front of nothing else stay: somebody may be called Junior.
+    O'Neil-García III becomes oneil, garcia. A word in front of which there is none stays: somebody may be called Junior.
     """
-    plain = anyascii(_NOTHING_BETWEEN.sub("", unicodedata.normalize("NFKC", name[:LONGEST_NAME]))).lower()
-    parted = [word for word in _NOT_A_LETTER.split(_NOTHING_BETWEEN.sub("", plain)) if word]
+    parted = _parted(name)
     while len(parted) > 1 and parted[-1] in _SUFFIXES:
-        parted.pop()
-    return tuple(parted)
+        parted = parted[:-1]
+    return parted
 
 
 def folded(given: str, family: str) -> str:
@@ -113,15 +117,20 @@ def is_same_name(typed: tuple[str, str], legal: tuple[str, str]) -> bool:
     Case, accents, hyphens, apostrophes, blanks and suffixes do not matter, and a second surname may be left out; a letter that is
     wrong, missing or too many does.
     """
-    (given, family), (legal_given, legal_family) = (tuple(map(words, typed)), tuple(map(words, legal)))
-    if not given or not family or "".join(given) != "".join(legal_given):
-        return False
-    joined = "".join(family)
-    return any(
-        joined == "".join(legal_family[:end])
-        for end in range(1, len(legal_family) + 1)
-        if end == len(legal_family) or legal_family[end - 1] not in _PARTICLES
-    )
+    given, told = "".join(words(typed[0])), _joined(typed[1])
+    family = words(legal[1])
+    firsts = {"".join(family[:end]) for end in range(1, len(family)) if family[end - 1] not in _PARTICLES}
+    return given != "" and given == "".join(words(legal[0])) and not told.isdisjoint(_joined(legal[1]) | firsts)
+
+
+def _joined(name: str) -> set[str]:
+    """The letters of a name, with what may stand behind it and without: of `Soto V` nobody knows which it is."""
+    parted = _parted(name)
+    found = {"".join(parted)} - {""}
+    while len(parted) > 1 and parted[-1] in _SUFFIXES:
+        parted = parted[:-1]
+        found.add("".join(parted))
+    return found
 
 
 # --- wrong tries ------------------------------------------------------------------------------------------------------

@@ -24,11 +24,12 @@ from syncd.demo.certificates import write_certificates
 from syncd.demo.packages import INSTALL, Binaries, find_binaries
 from syncd.errors import EndpointError
 
-__all__ = ["ADMIN_DN", "INSTALL", "SERVICE_DN", "SUFFIX", "Binaries", "PrivateSlapd", "find_binaries"]
+__all__ = ["ADMIN_DN", "CLAIMS_DN", "INSTALL", "SERVICE_DN", "SUFFIX", "Binaries", "PrivateSlapd", "find_binaries"]
 
 SUFFIX = "dc=district,dc=test"
 SERVICE_DN = f"cn=syncd,{SUFFIX}"
 ADMIN_DN = f"cn=admin,{SUFFIX}"
+CLAIMS_DN = f"cn=claims,{SUFFIX}"
 
 _PATIENCE = 20.0
 
@@ -37,7 +38,8 @@ _PATIENCE = 20.0
 class PrivateSlapd:
     """One slapd with its own configuration, certificates and data below `folder`. Starts empty but for the tree of `_tree()`.
 
-    Two secrets are made at random and lie in files with mode 0600: `service.password` (what syncd binds with) and `admin.password`.
+    Three secrets are made at random and lie in files with mode 0600: `service.password` (what syncd binds with), `claims.password`
+    (what it carries out claims with, and may set passwords and enable among the students only) and `admin.password`.
     """
 
     folder: Path
@@ -68,7 +70,7 @@ class PrivateSlapd:
         return self.folder
 
     def password(self, name: str = "service") -> str:
-        """The password of the `service` or `admin` account."""
+        """The password of the `service`, `claims` or `admin` account."""
         return (self.folder / f"{name}.password").read_text()
 
     @property
@@ -188,7 +190,7 @@ class PrivateSlapd:
         (self.folder / "db").mkdir(exist_ok=True)
         (self.folder / "conf").mkdir()
         write_certificates(self.folder, self.certificate_names)
-        for name in ("service", "admin"):
+        for name in ("service", "claims", "admin"):
             path = self.folder / f"{name}.password"
             path.touch(mode=0o600)
             path.write_text(secrets.token_urlsafe(18))
@@ -220,13 +222,15 @@ class PrivateSlapd:
             schemas=schemas,
             suffix=SUFFIX,
             service=SERVICE_DN,
+            claims=CLAIMS_DN,
             admin=ADMIN_DN,
             admin_hash=_hashed(self.password("admin")),
             nosync="TRUE" if self.nosync else "FALSE",
         )
 
     def _tree(self) -> str:
-        return _TREE.format(suffix=SUFFIX, service=SERVICE_DN, service_hash=_hashed(self.password("service")))
+        hashes = {f"{name}_hash": _hashed(self.password(name)) for name in ("service", "claims")}
+        return _TREE.format(suffix=SUFFIX, service=SERVICE_DN, claims=CLAIMS_DN, **hashes)
 
 
 def _free_port() -> int:
@@ -292,8 +296,13 @@ olcDbIndex: cn,sn,uid,mail,member,memberOf,employeeNumber eq
 olcAccess: {{0}}to dn.subtree="ou=policies,{suffix}" by dn.exact="{service}" read by * none
 olcAccess: {{1}}to dn.exact="{service}" attrs=userPassword by anonymous auth by * none
 olcAccess: {{2}}to dn.exact="{service}" by self read by * none
-olcAccess: {{3}}to attrs=userPassword by dn.exact="{service}" =w by self =w by anonymous auth by * none
-olcAccess: {{4}}to * by dn.exact="{service}" write by users read by * none
+olcAccess: {{3}}to dn.exact="{claims}" by anonymous auth by * none
+olcAccess: {{4}}to dn.subtree="ou=Students,{suffix}" attrs=userPassword
+  by dn.exact="{service}" =w by dn.exact="{claims}" =w by self =w by anonymous auth by * none
+olcAccess: {{5}}to dn.subtree="ou=Students,{suffix}" attrs=pwdAccountLockedTime
+  by dn.exact="{service}" write by dn.exact="{claims}" write by users read by * none
+olcAccess: {{6}}to attrs=userPassword by dn.exact="{service}" =w by self =w by anonymous auth by * none
+olcAccess: {{7}}to * by dn.exact="{service}" write by users read by * none
 
 dn: olcOverlay={{0}}memberof,olcDatabase={{1}}mdb,cn=config
 objectClass: olcOverlayConfig
@@ -370,5 +379,12 @@ objectClass: simpleSecurityObject
 cn: syncd
 description: what syncd binds as
 userPassword: {service_hash}
+
+dn: {claims}
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+cn: claims
+description: what syncd carries out claims as
+userPassword: {claims_hash}
 
 """

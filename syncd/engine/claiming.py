@@ -193,7 +193,8 @@ class Claiming:
     def _met(self, persons: Sequence[PersonId]) -> _Met:
         store = self._store
         locks = {fact.person for fact in store.facts.listed(persons) if fact.kind in _NOT_THEIRS and fact.is_in_force(self._today)}
-        barred = locks | store.resolutions.united().keys()
+        there = {one for one, keys in store.keys_of(persons).items() if any(key.missing_since is None for key in keys)}
+        barred = locks | store.resolutions.united().keys() | (set(persons) - there)
         return _Met(store.records(persons), store.persons(persons), store.known(self._names[0], persons), barred)
 
     def _proves(self, state: PersonState | None, records: Sequence[Record], last4: str) -> bool:

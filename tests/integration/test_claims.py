@@ -1,0 +1,331 @@
+"""Claims on the real engine and store: who is let in, what is counted, and what a claim makes true (R23, R41)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from syncd.core.facts import FactKind
+from syncd.core.lifecycle import State
+from syncd.core.model import Change, Observed, Outcome
+from syncd.engine.claiming import Accepted, Done, Expired, Later, Locked, Refused, Wanting
+from syncd.errors import EndpointError
+from syncd.targets import PasswordOf, Question, Scope
+from syncd.targets.memory import Memory
+from tests.fixtures.claims import (
+    BAO,
+    PASSWORD,
+    S_NUMBER,
+    SSN,
+    claiming,
+    claims_world,
+    passwords,
+    ticket,
+    tries,
+)
+from tests.fixtures.engine_world import LDAP, World, kinds, pupil
+
+WHO, WHY = "head (uid 1)", "asked for by the family"
+
+
+@pytest.fixture
+def district(tmp_path: Path) -> Iterator[World]:
+    """Six students whose accounts wait to be claimed."""
+    with claims_world(tmp_path) as made:
+        yield made
+
+
+def state_of(district: World, key: str) -> tuple[str, bool]:
+    """Where somebody stands, and whether their account is claimed."""
+    person = district.person(key)
+    found = district.store.persons([person])[person]
+    return found.state, found.claimed
+
+
+# --- a claim ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_proves_who_they_are_has_an_open_account_with_their_password(district: World) -> None:
+    """Username and mail address are told then and not before; the next runs leave the account alone, whatever they are."""
+    assert not district.account("s1").enabled
+    desk = claiming(district)
+    done = desk.set_password(ticket=ticket(desk), password=PASSWORD)
+    username = district.account("s1").rdn
+    assert done == Done(username, f"{username}@students.lonestar.example.org", (LDAP,))
+    assert district.account("s1").enabled
+    assert passwords(district)["s1"] == PASSWORD
+    assert state_of(district, "s1") == (State.UNCLAIMED, True)
+    for kind in ("delta", "reconcile", "delta"):
+        planned = district.day(kind=kind)
+        assert kinds(planned, district.person("s1")) == []
+    assert state_of(district, "s1") == (State.ACTIVE, True)
+    assert (district.account("s1").enabled, district.account("s3").enabled) == (True, False)
+    assert passwords(district)["s1"] == PASSWORD
+
+
+def test_the_audit_names_the_claim_and_none_of_its_facts(district: World) -> None:
+    """Nor does any file of the state folder: neither digits nor birth date, in any spelling, nor the password."""
+    desk = claiming(district)
+    desk.set_password(ticket=ticket(desk), password=PASSWORD)
+    tries(desk, given="Bao", family="Phan", birth_date="03/04/2011", last4="0938")
+    person = district.person("s1")
+    entries = [entry for entry in district.store.audit.entries(person) if entry.kind == "claim"]
+    assert [(entry.actor, entry.contents) for entry in entries] == [("portal", {"target": "ldap"})]
+    assert not district.store.audit.verify().problems
+    copy = district.folder / "state" / "a.backup"
+    district.store.backup(copy)
+    kept = {path: path.read_bytes() for path in district.state.rglob("*") if path.is_file()}
+    told = repr([district.store.audit.entries(), district.store.journal()])
+    for text in (SSN, S_NUMBER, "0938", "2012-07-23", "07/23/2012", "20120723", "2011-03-04", "03/04/2011", PASSWORD):
+        word = re.compile(rf"(?<![0-9A-Za-z]){re.escape(text)}(?![0-9A-Za-z])")
+        assert [path.name for path, content in kept.items() if word.search(content.decode("latin-1"))] == []
+        assert not word.search(told), text
+
+
+def test_who_has_no_social_security_number_claims_with_the_other_one(district: World) -> None:
+    """The first number on file is asked for, and no other one will do."""
+    desk = claiming(district)
+    bao = {"given": "Bao", "family": "Phan", "birth_date": f"{BAO.birth:%m/%d/%Y}"}
+    assert isinstance(tries(desk, **bao, last4="4471"), Accepted)
+    assert isinstance(tries(desk, last4=S_NUMBER), Refused)
+
+
+def test_a_ticket_is_good_for_one_account_and_some_minutes(district: World) -> None:
+    """A refused password leaves it good; once the account is open, or after ten minutes, it is good for nothing."""
+    desk = claiming(district)
+    held, second = ticket(desk), ticket(desk)
+    wanting = desk.set_password(ticket=held, password="maria 2012")
+    assert isinstance(wanting, Wanting)
+    assert [one.code for one in wanting.reasons] == ["min_length", "no_name", "no_birth_year"]
+    assert isinstance(desk.set_password(ticket=held, password=f"blue boats {SSN} sail"), Wanting)
+    assert isinstance(desk.set_password(ticket="x" * 43, password=PASSWORD), Expired)
+    district.clock.now += timedelta(minutes=10)
+    assert isinstance(desk.set_password(ticket=held, password=PASSWORD), Expired)
+    third, fourth = ticket(desk), ticket(desk)
+    assert isinstance(desk.set_password(ticket=third, password=PASSWORD), Done)
+    for one in (second, third, fourth):
+        assert isinstance(desk.set_password(ticket=one, password="another kayak 62"), Expired)
+    assert passwords(district)["s1"] == PASSWORD
+
+
+# --- who cannot claim (R41) -------------------------------------------------------------------------------------------
+
+
+def is_refused(district: World) -> bool:
+    """Whether s1, who types everything rightly, is refused and nothing of their account changes."""
+    before = district.everything()
+    found = tries(claiming(district))
+    return isinstance(found, Refused) and district.everything() == before
+
+
+def test_nobody_claims_twice(district: World) -> None:
+    """The facts never set the password of an enabled account."""
+    desk = claiming(district)
+    desk.set_password(ticket=ticket(desk), password=PASSWORD)
+    assert is_refused(district)
+    district.day()
+    assert is_refused(district)
+
+
+def test_an_account_that_somebody_else_opened_is_not_claimed(district: World) -> None:
+    """Neither when the store does not know of it yet, nor afterwards."""
+    desk = claiming(district)
+    held = ticket(desk)
+    district.alter("s1", enabled=True)
+    before = district.everything()
+    assert isinstance(desk.set_password(ticket=held, password=PASSWORD), Expired)
+    assert district.everything() == before
+    assert not district.store.claims.waits()
+    district.day(kind="reconcile")
+    assert is_refused(district)
+
+
+@pytest.mark.parametrize("kind", [FactKind.LOCK, FactKind.FREEZE])
+def test_who_is_locked_or_frozen_cannot_claim(district: World, kind: FactKind) -> None:
+    """Nor with a ticket from before (R33)."""
+    desk = claiming(district)
+    held, person = ticket(desk), district.person("s1")
+    if kind is FactKind.LOCK:
+        district.engine.facts.lock(person, WHO, WHY)
+    else:
+        district.engine.facts.freeze(person, district.clock.today, WHO, WHY)
+    assert isinstance(desk.set_password(ticket=held, password=PASSWORD), Expired)
+    assert is_refused(district)
+
+
+def test_an_account_waits_for_its_owner_only_so_long(tmp_path: Path) -> None:
+    """After the window somebody has to help."""
+    with claims_world(tmp_path, more="  window: 30 days") as district:
+        district.clock.advance(29)
+        assert isinstance(tries(claiming(district)), Accepted)
+        district.clock.advance()
+        assert is_refused(district)
+
+
+def test_staff_and_whoever_left_cannot_claim(district: World) -> None:
+    """Only populations that claim do, and only who is in the roster."""
+    assert isinstance(tries(claiming(district)), Accepted)
+    district.leave("s1")
+    district.day()
+    assert is_refused(district)
+    assert isinstance(tries(claiming(district), given="Noa", family="Nashson"), Refused)
+
+
+# --- wrong tries ------------------------------------------------------------------------------------------------------
+
+ABSENT = {"given": "Nobody", "family": "Atall", "birth_date": "07/24/2012", "last4": "0000"}
+WRONG: dict[str, dict[str, str]] = {
+    "there": {"last4": "0000"},
+    "not there": ABSENT,
+    "right digits, wrong day": {"birth_date": "07/24/2012"},
+    "right digits, wrong name": {"given": "Other"},
+}
+
+
+def test_the_fifth_wrong_try_locks_whether_there_is_such_a_person_or_not(district: World) -> None:
+    """The same five answers, the same lock, the same quarter of an hour; a new process remembers; ten close it for good."""
+    for minutes, told in ((0, [Refused()] * 5 + [Locked(15)]), (15, [Refused()] * 5 + [Locked(15)]), (15, [Refused()])):
+        district.clock.now += timedelta(minutes=minutes)
+        desk = claiming(district)
+        assert {what: [tries(desk, **typed) for _ in told] for what, typed in WRONG.items()} == dict.fromkeys(WRONG, told)
+
+
+def test_the_unlocked_try_after_fifteen_minutes_works(district: World) -> None:
+    """Not one second before."""
+    desk = claiming(district)
+    assert [tries(desk, last4="0000") for _ in range(5)] == [Refused()] * 5
+    district.clock.now += timedelta(minutes=14, seconds=59)
+    assert tries(desk) == Locked(1)
+    district.clock.now += timedelta(seconds=1)
+    assert isinstance(tries(desk), Accepted)
+
+
+def test_tolerated_spellings_do_not_dodge_the_counter_and_do_not_show_that_there_is_somebody(district: World) -> None:
+    """Another spelling is refused like a name nobody has, even with the right digits, and nothing was compared."""
+    desk = claiming(district)
+    for _ in range(5):
+        tries(desk, last4="0000")
+    spelt = {"family": "García López"}
+    assert tries(desk, **spelt) == Refused() == tries(desk, **ABSENT)
+    district.clock.now += timedelta(minutes=15)
+    assert isinstance(tries(desk, **spelt), Accepted)
+
+
+def test_playing_with_the_page_touches_no_account_that_is_claimed(district: World) -> None:
+    """A thousand wrong tries at somebody who has claimed change nothing of theirs."""
+    desk = claiming(district)
+    desk.set_password(ticket=ticket(desk), password=PASSWORD)
+    before = district.everything()
+    for number in range(30):
+        tries(desk, address=f"198.51.100.{number}", last4=f"{number:04}")
+    assert district.everything() == before
+    assert district.day(kind="reconcile").plans[LDAP].changes == ()
+
+
+def test_somebody_who_helps_takes_the_wrong_tries_back(district: World) -> None:
+    """That is on the chain, with who and why; the person can claim at once."""
+    desk, person = claiming(district), district.person("s1")
+    for minutes in (0, 15):
+        district.clock.now += timedelta(minutes=minutes)
+        for _ in range(5):
+            tries(desk, last4="0000")
+    district.clock.now += timedelta(minutes=15)
+    assert tries(desk) == Refused()
+    assert district.store.claims.release(person, WHO, WHY, district.clock()) == 11
+    assert isinstance(tries(desk), Accepted)
+    (entry,) = [entry for entry in district.store.audit.entries(person) if entry.kind == "claim released"]
+    assert (entry.actor, entry.contents) == (WHO, {"because": WHY, "wrong": 11})
+
+
+def test_a_network_and_the_district_run_out_and_open_again(tmp_path: Path) -> None:
+    """From another network the others go on; over all of them the day ends, until it is over or somebody looked."""
+    with claims_world(tmp_path, more="  limits: { network: 3, district: 5 }") as district:
+        desk = claiming(district)
+
+        def guess(number: int, address: str) -> object:
+            return tries(desk, address=address, given=f"Name{chr(97 + number)}")
+
+        assert [guess(number, "192.0.2.7") for number in range(4)] == [Refused()] * 3 + [Locked(60)]
+        assert isinstance(tries(desk, address="2001:db8:1:2::3"), Accepted)
+        assert [guess(number, "2001:db8:1:2::4") for number in (5, 6)] == [Refused()] * 2
+        assert guess(7, "203.0.113.9") == Locked(24 * 60)
+        district.store.claims.reopen(WHO, WHY, district.clock())
+        assert guess(7, "203.0.113.9") == Refused()
+
+
+NO_TRY: list[dict[str, str]] = [
+    *({"birth_date": "7/23/2012"}, {"last4": "831"}, {"given": " "}, {"family": "x" * 101}, {"given": "A\nB"}, {"address": "here"}),
+]
+
+
+def test_what_no_page_sends_on_is_no_try(district: World) -> None:
+    """It is told apart from a refusal, and not counted."""
+    desk = claiming(district)
+    for typed in NO_TRY * 11:
+        with pytest.raises(ValueError, match=r"no such claim|does not appear"):
+            tries(desk, **typed)
+    assert isinstance(tries(desk), Accepted)
+
+
+# --- runs beside claims -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_had_read_somebody_before_they_claimed_does_not_take_it_back(district: World) -> None:
+    """Planned before, applied after: they stay claimed, and the next run makes them active."""
+    district.students(pupil(4, given="Else"))
+    for kind in ("delta", "reconcile"):
+        planned = district.engine.plan("main", kind)
+        if kind == "delta":
+            desk = claiming(district)
+            desk.set_password(ticket=ticket(desk), password=PASSWORD)
+        applied = district.engine.apply(planned)
+        assert applied is not None
+        assert not applied.failed
+        assert state_of(district, "s1")[1]
+    district.day()
+    assert state_of(district, "s1") == (State.ACTIVE, True)
+    assert district.account("s1").enabled
+
+
+# --- a target that is away --------------------------------------------------------------------------------------------
+
+
+class Mortal(Memory):
+    """The memory directory, which can be away."""
+
+    away = False
+
+    def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
+        """As the directory does, if it is there."""
+        if self.away:
+            raise EndpointError("ldap", "connection refused")
+        return super().lookup(questions, scope)
+
+    def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
+        """As the directory does, if it is there."""
+        if self.away:
+            raise EndpointError("ldap", "connection refused")
+        return super().apply(changes, password)
+
+
+def mortal(district: World) -> Mortal:
+    """The same directory from now on, but one that can be away."""
+    district.memory.__class__ = Mortal
+    assert isinstance(district.connector, Mortal)
+    return district.connector
+
+
+def test_a_directory_that_is_away_leaves_the_ticket_good(district: World) -> None:
+    """Once it is back, the same ticket opens the account; nothing of the password is kept meanwhile."""
+    memory, desk = mortal(district), claiming(district)
+    held = ticket(desk)
+    memory.away = True
+    assert isinstance(desk.set_password(ticket=held, password=PASSWORD), Later)
+    memory.away = False
+    assert isinstance(desk.set_password(ticket=held, password=PASSWORD), Done)
+    assert passwords(district)["s1"] == PASSWORD
+    assert not district.store.claims.waits()
