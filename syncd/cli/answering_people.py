@@ -1,4 +1,4 @@
-"""What is answered where people decide what no source tells: lock, unlock, override, freeze, sponsor, rename, facts."""
+"""What is answered where people decide what no source tells: lock, unlock, override, freeze, sponsor, rename, facts, claims."""
 
 from __future__ import annotations
 
@@ -44,6 +44,19 @@ def unlock(visit: Visit, *, key: str, because: str) -> Answer:
             ),
         )
     )
+
+
+def release_claim(visit: Visit, *, key: str, because: str) -> Answer:
+    """Forget the wrong tries at claiming somebody's account."""
+    person = whom(visit.district.store, key)
+    wrong = visit.district.store.claims.release(person, visit.who, because, visit.district.engine.now())
+    return said(f"{visit.who} takes back {wrong} wrong tries at the account of {person}: it can be claimed at once, if it waits")
+
+
+def reopen_claims(visit: Visit, *, because: str) -> Answer:
+    """Forget the wrong tries of all networks and of the district together; those of single people stay."""
+    wrong = visit.district.store.claims.reopen(visit.who, because, visit.district.engine.now())
+    return said(f"{visit.who} takes back {wrong} wrong tries of today: everybody can claim again")
 
 
 def override(

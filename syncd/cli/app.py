@@ -108,6 +108,8 @@ for _verb in (
     facts.sponsor,
     facts.rename,
     facts.facts,
+    facts.release_claim,
+    facts.reopen_claims,
     watch.daemon,
     watch.reload,
     watch.run_now,

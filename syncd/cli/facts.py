@@ -71,6 +71,20 @@ def unlock(context: typer.Context, key: Key, *, because: Because) -> None:
     perform(context.obj, "unlock", key=key, because=because)
 
 
+def release_claim(context: typer.Context, key: Key, *, because: Because) -> None:
+    """Let somebody try again to claim their account who had too many wrong tries; make sure first who they are."""
+    from syncd.cli.reach import perform
+
+    perform(context.obj, "release-claim", key=key, because=because)
+
+
+def reopen_claims(context: typer.Context, *, because: Because) -> None:
+    """Let everybody claim again after too many wrong tries of a network, or of the district in one day."""
+    from syncd.cli.reach import perform
+
+    perform(context.obj, "reopen-claims", because=because)
+
+
 def sponsor(  # noqa: PLR0913 — a verb's options are its arguments
     context: typer.Context,
     given: Annotated[str | None, typer.Argument(metavar="GIVEN", help="Legal given name.", show_default=False)] = None,

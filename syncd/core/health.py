@@ -169,6 +169,16 @@ class Facts:
     devices: Mapping[str, Freshness] = field(default_factory=dict)  # by target: the last run about devices
     held_devices: Mapping[str, Freshness] = field(default_factory=dict)  # by target: what of it waits for somebody
     seats: Mapping[tuple[str, str], Freshness] = field(default_factory=dict)  # by target and licence, as last looked at
+    claims: Claims | None = None  # what was tried at the portal, where there is one
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Tries at claiming accounts in the present day: wrong and right ones, and how many wrong ones it takes."""
+
+    wrong: int
+    right: int
+    allowed: int
 
 
 CROWD = 25
@@ -220,6 +230,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_backup(facts, bounds, now),
         *_notices(facts),
         *_locks(facts),
+        *_claims(facts),
         *_rollovers(facts, today),
         *_rotation(facts),
         *_observed(facts),
@@ -358,6 +369,19 @@ def _locks(facts: Facts) -> Iterator[Reason]:
         yield Reason(
             Level.CRITICAL, f"target {name}", f"{what} still open; it is tried again and again. Close it by hand if it cannot wait"
         )
+
+
+def _claims(facts: Facts) -> Iterator[Reason]:
+    """Somebody who guesses a little at each of many people locks none of them; all together they show."""
+    claims = facts.claims
+    if claims is None or 2 * claims.wrong < claims.allowed:
+        return
+    told = f"{claims.wrong:,} wrong tries at claiming in a day, and {claims.right:,} right ones: somebody guesses, or many mistype"
+    if claims.wrong < claims.allowed:
+        yield Reason(Level.WARNING, "portal", f"{told}. At {claims.allowed:,} nobody can claim")
+    else:
+        look = "Look at the portal's log; then: `syncd reopen-claims`"
+        yield Reason(Level.CRITICAL, "portal", f"{told}. Nobody can claim until the day is over. {look}")
 
 
 def _rotation(facts: Facts) -> Iterator[Reason]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from syncd import telemetry
-from syncd.core.health import Bounds, Facts, Freshness, Kind, Level, PipelineFacts, Reason, RunFacts, age, judge, level_of
+from syncd.core.health import Bounds, Claims, Facts, Freshness, Kind, Level, PipelineFacts, Reason, RunFacts, age, judge, level_of
 from syncd.core.model import Kind as ModelKind
 from syncd.core.rollover import Rolling
 from syncd.engine.planned import Applied, Planned, observed_key
@@ -133,6 +133,9 @@ def health(
     facts = _facts(config, found, next_runs, breakers or {}, going(config, found.rollover, today), alive=alive)
     owed = Counter(one.target for one in store.facts.owed())
     facts = replace(facts, decided=store.facts.counts(today), owed_locks=dict(sorted(owed.items())), broken=broken or {})
+    if config.portal is not None:
+        budget, free = store.claims.district(now), config.portal.claims.limits.district
+        facts = replace(facts, claims=Claims(budget.wrong, budget.right, budget.allowed(free)))
     bounds = Bounds(config.health.stale_after, config.health.backup_after)
     return Health(now, version, facts, judge(facts, bounds, config.calendar, now, today), found.accounts)
 
@@ -256,6 +259,7 @@ def as_json(health: Health) -> dict[str, object]:
         "facts_under_earlier_keys": sum(sum(keys.values()) for keys in facts.rekeying.values()),
         "findings": dict(sorted(facts.findings.items())),
         "local_facts": {**facts.decided, "locks_owed": sum(facts.owed_locks.values())},
+        "claims": asdict(facts.claims) if facts.claims else None,
         "backup": _fresh_json(facts.backup, now) if facts.backup else None,
         "configuration": _fresh_json(facts.configuration, now) if facts.configuration else None,
         "daemon": "running" if facts.alive else "not running",

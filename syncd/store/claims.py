@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, delete, func, select, text, update
 
-from syncd.core.claiming import Budget, Counters, Limits, Tries, Verdict, judge
+from syncd.core.claiming import DISTRICT_SPAN, Budget, Counters, Limits, Tries, Verdict, judge
 from syncd.core.model import Kind, Outcome, PersonId, RunId, TargetName
 from syncd.store import audit, history, statements, tables, writing
 from syncd.store.database import looking, overwriting, transaction
@@ -101,7 +101,7 @@ class Claims:
     def district(self, now: datetime) -> Budget:
         """The tries of the whole district. Waits for no writer."""
         with looking(self._engine) as connection:
-            return _budget(connection, _DISTRICT, now)
+            return _budget(connection, _DISTRICT, now).at(now, DISTRICT_SPAN)
 
     def release(self, person: PersonId, actor: str, because: str, now: datetime) -> int:
         """Forget the wrong tries that meant this person, however they were spelt; how many there were."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from syncd.core.facts import FactKind
+from syncd.core.health import Level
 from syncd.core.lifecycle import State
 from syncd.core.model import Change, Observed, Outcome
 from syncd.engine.claiming import Accepted, Done, Expired, Later, Locked, Refused, Wanting
@@ -28,6 +29,7 @@ from tests.fixtures.claims import (
     tries,
 )
 from tests.fixtures.engine_world import LDAP, World, kinds, pupil
+from tests.fixtures.health_states import health_of
 
 WHO, WHY = "head (uid 1)", "asked for by the family"
 
@@ -253,8 +255,14 @@ def test_a_network_and_the_district_run_out_and_open_again(tmp_path: Path) -> No
         assert isinstance(tries(desk, address="2001:db8:1:2::3"), Accepted)
         assert [guess(number, "2001:db8:1:2::4") for number in (5, 6)] == [Refused()] * 2
         assert guess(7, "203.0.113.9") == Locked(24 * 60)
+        reason = next(one for one in health_of(district).reasons if one.where == "portal")
+        assert (reason.level, reason.why.partition(":")[0]) == (
+            Level.CRITICAL,
+            "5 wrong tries at claiming in a day, and 1 right ones",
+        )
         district.store.claims.reopen(WHO, WHY, district.clock())
         assert guess(7, "203.0.113.9") == Refused()
+        assert [one for one in health_of(district).reasons if one.where == "portal"] == []
 
 
 NO_TRY: list[dict[str, str]] = [
