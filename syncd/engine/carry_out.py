@@ -313,11 +313,15 @@ class CarryOut:
     ) -> dict[int, tuple[bytes, datetime]]:
         """New passwords for the creates and returners of a batch, sealed; in the clear they are only in `secrets`.
 
-        Whoever is locked gets one that nobody is ever told.
+        Whoever is locked gets one that nobody is ever told; whoever has claimed an account has chosen one, which may wait for this.
         """
         sealed: dict[int, tuple[bytes, datetime]] = {}
+        chosen = self._chosen(batch)
         for index, change in enumerate(batch):
             if change.person is None:
+                continue
+            if change.kind is Kind.ENABLE and change.person in chosen:
+                secrets[id(change)] = chosen[change.person]
                 continue
             if change.kind is Kind.DISABLE and change.person in wants and wants[change.person].locked:
                 secrets[id(change)] = passwords.random()
@@ -331,6 +335,12 @@ class CarryOut:
                 context = password_context(change.target, change.person)
                 sealed[index] = (self._vault.seal(password.encode(), context), self._clock() + timedelta(days=PASSWORD_DAYS))
         return sealed
+
+    def _chosen(self, batch: Sequence[Change]) -> dict[PersonId, str]:
+        """The passwords that wait for accounts which are opened now."""
+        opened = [change.person for change in batch if change.kind is Kind.ENABLE and change.person is not None]
+        waiting = self._store.claims.waiting(self._clock(), opened) if opened else ()
+        return {one.person: one.password for one in waiting if one.target == self._target.name}
 
     def _replaced(self, change: Change, wanted: Mapping[PersonId, Wanted]) -> Iterator[FormerAddress]:
         """The addresses that go with this change and go on as aliases for a while."""

@@ -8,17 +8,23 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
+from syncd.control import Answer, answer_line
 from syncd.core.facts import FactKind
 from syncd.core.health import Level
 from syncd.core.lifecycle import State
-from syncd.core.model import Change, Observed, Outcome
-from syncd.engine.claiming import Accepted, Done, Expired, Later, Locked, Refused, Wanting
+from syncd.core.model import Change, Observed, Outcome, TargetName
+from syncd.daemon.portal import claim
+from syncd.engine.claiming import Accepted, Claiming, Done, Expired, Later, Locked, Refused, Wanting
 from syncd.errors import EndpointError
+from syncd.settings import load
 from syncd.targets import PasswordOf, Question, Scope
-from syncd.targets.memory import Memory
+from syncd.targets.memory import Memory, MemoryConfig
 from tests.fixtures.claims import (
+    ADDRESS,
     BAO,
+    FACTS,
     PASSWORD,
     S_NUMBER,
     SSN,
@@ -28,7 +34,7 @@ from tests.fixtures.claims import (
     ticket,
     tries,
 )
-from tests.fixtures.engine_world import LDAP, World, kinds, pupil
+from tests.fixtures.engine_world import LDAP, PLACES, World, kinds, pupil
 from tests.fixtures.health_states import health_of
 
 WHO, WHY = "head (uid 1)", "asked for by the family"
@@ -279,6 +285,47 @@ def test_what_no_page_sends_on_is_no_try(district: World) -> None:
     assert isinstance(tries(desk), Accepted)
 
 
+# --- nobody learns whether there is somebody ----------------------------------------------------------------------------
+
+
+def test_whoever_is_refused_is_refused_in_the_same_bytes_after_the_same_questions(district: World) -> None:
+    """There or not, claimed or not, right name with a wrong date, right digits of somebody else: what is asked of the store too."""
+    desk = claiming(district)
+    bao = {"given": "Bao", "family": "Phan", "birth_date": "03/04/2011", "last4": "4471"}
+    found = tries(desk, **bao)
+    assert isinstance(found, Accepted)
+    desk.set_password(ticket=found.ticket, password=PASSWORD)
+    for _ in range(5):
+        tries(desk, last4="0000")
+    cleo = {"given": "Cleo", "family": "Cruz", "birth_date": f"{district.roster.students['s3'].birth:%m/%d/%Y}"}
+    cases: dict[str, dict[str, str]] = {
+        "claimed, right": bao,
+        "claimed, wrong": {**bao, "last4": "0000"},
+        "locked as a person, another spelling, right": {"family": "García López"},
+        "waits, wrong": {**cleo, "last4": "0000"},
+        "waits, another's digits": cleo,
+        "nobody": ABSENT,
+        "a day nobody was born on": {**ABSENT, "birth_date": "02/29/2012"},
+        "staff": {"given": "Noa", "family": "Nashson", "birth_date": "01/05/1980"},
+    }
+    told: dict[str, bytes] = {}
+    asked: dict[str, list[str]] = {}
+
+    def note(*arguments: object) -> None:
+        asked[case].append(str(arguments[2]))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for case, typed in cases.items():
+            asked[case] = []
+            told[case] = answer_line(claim(desk, **{**FACTS, "address": ADDRESS, **typed}))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert set(told.values()) == {answer_line(Answer(value={"outcome": "refused"}))}, told
+    assert len(asked["nobody"]) > 20
+    assert {case: lines for case, lines in asked.items() if lines != asked["nobody"]} == {}
+
+
 # --- runs beside claims -----------------------------------------------------------------------------------------------
 
 
@@ -337,3 +384,84 @@ def test_a_directory_that_is_away_leaves_the_ticket_good(district: World) -> Non
     assert isinstance(desk.set_password(ticket=held, password=PASSWORD), Done)
     assert passwords(district)["s1"] == PASSWORD
     assert not district.store.claims.waits()
+
+
+# --- further targets --------------------------------------------------------------------------------------------------
+
+MAIL = TargetName("mail")
+
+
+@pytest.fixture
+def both(district: World) -> World:
+    """A second directory of the same people behind the first one, with an account of s1 that waits as well, and is away."""
+    folder = district.folder
+    settings, portal = folder / "config" / "syncd.yaml", folder / "config" / "portal.yaml"
+    text = settings.read_text(encoding="utf-8")
+    start, end = text.index("  ldap:\n    kind: memory"), text.index("pipelines:")
+    mail = text[start:end].replace("  ldap:", "  mail:").replace("directory.json", "mail.json")
+    settings.write_text(text[:end] + mail + text[end:].replace("[ldap]", "[ldap, mail]"), encoding="utf-8")
+    mapping = (folder / "mappings" / "ldap.yaml").read_text(encoding="utf-8")
+    (folder / "mappings" / "mail.yaml").write_text(mapping.replace("target: ldap", "target: mail"), encoding="utf-8")
+    claims = portal.read_text(encoding="utf-8")
+    portal.write_text(claims.rstrip("\n") + '\n    mail: { credential: claims, bind_dn: "cn=claims,dc=test" }\n', encoding="utf-8")
+    district.others[MAIL] = Mortal("mail", MemoryConfig(containers=PLACES))
+    district.reopen(load(folder))
+    district.clock.advance()
+    district.sync("reconcile", first=True)
+    mail_of(district).away = True
+    return district
+
+
+def mail_of(district: World) -> Mortal:
+    """The second directory."""
+    found = district.others[MAIL]
+    assert isinstance(found, Mortal)
+    return found
+
+
+def mailbox(district: World) -> tuple[bool, str]:
+    """Whether the account of s1 there is open, and its password."""
+    native = district.store.known(MAIL)[district.person("s1")].native_id
+    memory = mail_of(district)
+    return memory.accounts[native].enabled, memory.passwords.get(native, "")
+
+
+def claims_where_one_is_away(district: World) -> Claiming:
+    """s1 claims; the answer says where their password works."""
+    desk = claiming(district, district.others)
+    done = desk.set_password(ticket=ticket(desk), password=PASSWORD)
+    assert isinstance(done, Done)
+    assert (done.works, done.later) == ((LDAP,), (MAIL,))
+    assert (passwords(district)["s1"], mailbox(district)[0]) == (PASSWORD, False)
+    kept = {path.name: path.read_bytes() for path in district.state.rglob("*") if path.is_file()}
+    assert [name for name, content in kept.items() if PASSWORD.encode() in content] == []
+    return desk
+
+
+def test_a_further_target_that_is_away_gets_the_password_when_it_is_back(both: World) -> None:
+    """It waits sealed; the claim is done where people sign in; paid, nothing waits any more."""
+    desk = claims_where_one_is_away(both)
+    assert desk.pay() == 1
+    mail_of(both).away = False
+    assert desk.pay() == 0
+    assert mailbox(both) == (True, PASSWORD)
+    assert not both.store.claims.waits()
+
+
+def test_a_password_that_waits_for_too_long_is_destroyed(both: World) -> None:
+    """After half an hour the target may come back as it likes."""
+    desk = claims_where_one_is_away(both)
+    mail_of(both).away = False
+    both.clock.now += timedelta(minutes=30)
+    assert desk.pay() == 0
+    assert not both.store.claims.waits()
+    assert mailbox(both)[1] != PASSWORD
+
+
+def test_a_run_that_opens_the_further_account_takes_the_password_along(both: World) -> None:
+    """Whoever comes first: there is no moment at which it is open to a password that nobody chose."""
+    claims_where_one_is_away(both)
+    mail_of(both).away = False
+    both.sync()
+    assert mailbox(both) == (True, PASSWORD)
+    assert not both.store.claims.waits()

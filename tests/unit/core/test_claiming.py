@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import string
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -26,6 +26,7 @@ from syncd.core.claiming import (
     judge,
     words,
 )
+from tests.conftest import NIGHTLY
 
 NOW = datetime(2026, 8, 20, 14, tzinfo=UTC)
 TODAY = NOW.date()
@@ -257,3 +258,54 @@ def test_never_are_more_than_ten_wrong_tries_compared_nor_five_within_a_lock(ste
             compared.append(now)
     assert len(compared) <= LIMITS.close_after
     assert all(after - before >= LIMITS.lock for before, after in zip(compared, compared[LIMITS.tries :], strict=False))
+
+
+# --- somebody who guesses ---------------------------------------------------------------------------------------------
+
+SEEDS, TRIES, STUDENTS = (100, 10_000, 25_000) if NIGHTLY else (4, 1_500, 25_000)
+
+
+@dataclass
+class Page:
+    """The counters behind one page, all in one place, and digits drawn for each student."""
+
+    chance: random.Random
+    typed: dict[int, Tries] = field(default_factory=dict)
+    networks: dict[int, Budget] = field(default_factory=dict)
+    district: Budget = field(default_factory=lambda: Budget(NOW))
+    digits: dict[int, int] = field(default_factory=dict)
+    evaluated: int = 0
+    opened: set[int] = field(default_factory=set)
+
+    def tries(self, student: int, guess: int, network: int) -> bool:
+        """One try with the name and birth date of a student; whether it was evaluated."""
+        typed = self.typed.get(student, Tries())
+        counters = Counters(typed, self.networks.get(network, Budget(NOW)), self.district, typed)
+        verdict = judge(counters, LIMITS, NOW)
+        if verdict.locked:
+            return False
+        counters = counters.tried(LIMITS, NOW)
+        if verdict.compared and student not in self.opened:
+            self.evaluated += 1
+            if self.digits.setdefault(student, self.chance.randrange(10_000)) == guess:
+                self.opened.add(student)
+                counters = counters.were_right(LIMITS)
+        self.typed[student], self.networks[network], self.district = counters.typed, counters.network, counters.district
+        return verdict.compared
+
+
+@pytest.mark.parametrize("addresses", [1, 500])
+def test_whoever_knows_every_name_and_birth_date_guesses_a_few_hundred_times_a_day(addresses: int) -> None:
+    """However they spread it: at most 500 guesses are evaluated, one in ten thousand of them is right, and health tells of it."""
+    evaluated = opened = 0
+    for seed in range(SEEDS):
+        chance = random.Random(seed)
+        page = Page(chance)
+        for number in range(TRIES):
+            page.tries(chance.randrange(STUDENTS), chance.randrange(10_000), number % addresses)
+        assert page.evaluated <= 500
+        assert 2 * page.district.wrong >= (LIMITS.district if addresses > 1 else LIMITS.network)
+        evaluated, opened = evaluated + page.evaluated, opened + len(page.opened)
+    expected = evaluated / 10_000
+    assert evaluated >= SEEDS * min(LIMITS.network, TRIES)
+    assert opened <= expected + 4 * max(expected, 1) ** 0.5, (opened, evaluated)
