@@ -23,7 +23,7 @@ from syncd.engine.resolve import asked_for, moves, resolve
 from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.store.history import password_context
-from syncd.targets import ById, OneTime, Scope
+from syncd.targets import ById, Chosen, OneTime, Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
 
@@ -321,7 +321,7 @@ class CarryOut:
             if change.person is None:
                 continue
             if change.kind is Kind.ENABLE and change.person in chosen:
-                secrets[id(change)] = chosen[change.person]
+                secrets[id(change)] = Chosen(chosen[change.person])
                 continue
             if change.kind is Kind.DISABLE and change.person in wants and wants[change.person].locked:
                 secrets[id(change)] = passwords.random()

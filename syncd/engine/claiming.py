@@ -30,7 +30,7 @@ from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.settings import Config, Proofs
 from syncd.store import Intention, Known, Store
 from syncd.store.claims import CLAIM, Try
-from syncd.targets import ById, DemandsOfPasswords, Scope
+from syncd.targets import ById, Chosen, DemandsOfPasswords, Scope
 from syncd.targets.target import Target
 from syncd.vault import Vault
 
@@ -384,7 +384,7 @@ class Claiming:
         if change.person in self._store.facts.locked():  # not before: whoever locks them now sees what is journalled (R33)
             return Outcome(change, Result.FAILED, failure=Failure.OUT_OF_SCOPE, why="not sent: somebody locked this person")
         try:
-            (outcome,) = target.apply(iter([change]), lambda _: password)
+            (outcome,) = target.apply(iter([change]), lambda _: Chosen(password))
         except (EndpointError, TransientError) as error:
             return Outcome(change, Result.FAILED, failure=Failure.WAITS, why=f"not sent: {error}")
         if outcome.result is Result.UNKNOWN:

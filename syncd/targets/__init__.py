@@ -58,6 +58,12 @@ class OneTime(str):
     __slots__ = ()
 
 
+class Chosen(str):
+    """A password that its owner chose: where a target takes it salted and hashed, it is told no more than that."""
+
+    __slots__ = ()
+
+
 PasswordOf = Callable[[Change], str | None]
 """The password a create or an enable is to set, or None. A callable, so that it is in no change, plan or journal (R21)."""
 
@@ -312,6 +318,7 @@ __all__ = [
     "ById",
     "ByLocation",
     "Changes",
+    "Chosen",
     "Connector",
     "Delegates",
     "DemandsOfPasswords",

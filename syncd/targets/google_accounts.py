@@ -12,9 +12,10 @@ from typing import Any
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId
 from syncd.errors import ChangeError
-from syncd.targets import OneTime
+from syncd.targets import Chosen, OneTime
 from syncd.targets.google_errors import Meaning, Refused
 from syncd.targets.google_fields import ALIASES, NAMING, Body, User, field_of, mark_of
+from syncd.targets.google_hash import crypted
 from syncd.targets.google_people import People
 from syncd.targets.google_units import Units
 from syncd.targets.google_users import Spelling, address, is_open, place_of, tops
@@ -273,7 +274,9 @@ def _switch(after: Account, user: User, secret: str | None) -> Body:
     body: Body = {"suspended": not after.enabled}
     if after.enabled and user.get("archived"):
         body["archived"] = False
-    if secret is not None:
+    if isinstance(secret, Chosen):
+        body |= {"password": crypted(secret), "hashFunction": "crypt", "changePasswordAtNextLogin": False}
+    elif secret is not None:
         body |= {"password": secret, "changePasswordAtNextLogin": isinstance(secret, OneTime)}
     return body
 
