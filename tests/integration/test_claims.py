@@ -20,7 +20,7 @@ from syncd.daemon.portal import claim
 from syncd.engine.claiming import Accepted, Claiming, Done, Expired, Later, Locked, Refused, Wanting
 from syncd.errors import EndpointError
 from syncd.settings import load
-from syncd.targets import PasswordOf, Question, Scope
+from syncd.targets import Chosen, PasswordOf, Question, Scope
 from syncd.targets.memory import Memory, MemoryConfig
 from tests.fixtures.claims import (
     ADDRESS,
@@ -67,6 +67,7 @@ def test_who_proves_who_they_are_has_an_open_account_with_their_password(distric
     assert done == Done(username, f"{username}@students.lonestar.example.org", (LDAP,))
     assert district.account("s1").enabled
     assert passwords(district)["s1"] == PASSWORD
+    assert isinstance(district.memory.passwords[district.native("s1")], Chosen)  # which a target may take hashed
     assert state_of(district, "s1") == (State.UNCLAIMED, True)
     for kind in ("delta", "reconcile", "delta"):
         planned = district.day(kind=kind)

@@ -9,9 +9,10 @@ import pytest
 
 from syncd.core.model import Account, Change, Failure, Kind, NativeId, Outcome, PersonId, Result, TargetName
 from syncd.errors import EndpointError
-from syncd.targets import ById, OneTime, Scope, Seats
+from syncd.targets import ById, Chosen, OneTime, Scope, Seats
 from syncd.targets.google import Google
 from syncd.targets.google_config import Licence
+from syncd.targets.google_hash import crypted
 from tests.doubles.google import Quirks, SimulatedClock, refusals
 from tests.integration.google_customer import DOMAIN, Customer, customer
 
@@ -300,6 +301,23 @@ def test_a_leaver_is_suspended_then_archived_and_comes_back_the_same(there: Cust
     assert (user["suspended"], user["archived"], user["changePasswordAtNextLogin"]) == (False, False, True)
     assert there.google.account(native_id).password == "correct horse"
     assert not there.google.journal.ever_sent("directory.users.delete")
+
+
+def test_google_is_told_a_salted_hash_of_a_password_that_its_owner_chose(there: Customer, google: Google) -> None:
+    """Which is that of this password and of no other, and is nobody's to change at the first sign-in."""
+    native_id = made(google, replace(account(), enabled=False))
+    here = replace(place(account()), enabled=False)
+    opened = change(Kind.ENABLE, native_id=native_id, before=here, after=replace(here, enabled=True))
+    assert done(google, opened, password=Chosen("ñandú y 47 colibríes"))[0].result is Result.DONE
+    kept = there.google.account(native_id)
+    _, kind, salt, _ = kept.password.split("$")
+    assert (kind, kept.hash_function) == ("6", "crypt")
+    assert (crypted("ñandú y 47 colibríes", salt) == kept.password, crypted("ñandu y 47 colibríes", salt) == kept.password) == (
+        True,
+        False,
+    )
+    user = there.google.user(native_id)
+    assert (user["suspended"], user["changePasswordAtNextLogin"]) == (False, False)
 
 
 # --- licences -------------------------------------------------------------------------------------------------------------
