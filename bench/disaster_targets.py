@@ -13,7 +13,7 @@ from syncd.demo.slapd import SERVICE_DN, SUFFIX
 from syncd.engine import RECONCILE
 from syncd.errors import EndpointError
 
-_WRITE = f'{{4}}to * by dn.exact="{SERVICE_DN}" write by users read by * none'
+_WRITE = f'{{7}}to * by dn.exact="{SERVICE_DN}" write by users read by * none'
 _OTHERS = "ou=Others"
 
 
@@ -29,12 +29,12 @@ class ReadRightLost(_Target):
 
     def strike(self, ground: Ground) -> None:
         """The containers answer, what is below them does not."""
-        ground.reconfigure_server(_WRITE, f'{{4}}to dn.regex="^uid=.*" by dn.exact="{SERVICE_DN}" search by * none')
+        ground.reconfigure_server(_WRITE, f'{{7}}to dn.regex="^uid=.*" by dn.exact="{SERVICE_DN}" search by * none')
 
     def benign(self, ground: Ground) -> None:
         """A rule more that takes nothing away."""
         ground.reconfigure_server(
-            _WRITE, f'{{4}}to dn.base="cn=nobody,{SUFFIX}" by * none\nolcAccess: {_WRITE.replace("{4}", "{5}")}'
+            _WRITE, f'{{7}}to dn.base="cn=nobody,{SUFFIX}" by * none\nolcAccess: {_WRITE.replace("{7}", "{8}")}'
         )
 
 
@@ -61,15 +61,15 @@ class HalfUnreadable(_Target):
         """What is below ou=Students cannot be read."""
         ground.reconfigure_server(
             _WRITE,
-            f'{{4}}to dn.children="ou=Students,{SUFFIX}" by dn.exact="{SERVICE_DN}" search by * none\n'
-            f"olcAccess: {_WRITE.replace('{4}', '{5}')}",
+            f'{{7}}to dn.children="ou=Students,{SUFFIX}" by dn.exact="{SERVICE_DN}" search by * none\n'
+            f"olcAccess: {_WRITE.replace('{7}', '{8}')}",
         )
 
     def benign(self, ground: Ground) -> None:
         """A branch of others becomes confidential."""
         ground.as_admin("ldapadd", ldif=f"dn: {_OTHERS},{SUFFIX}\nobjectClass: organizationalUnit\n\n")
         ground.reconfigure_server(
-            _WRITE, f'{{4}}to dn.subtree="{_OTHERS},{SUFFIX}" by * none\nolcAccess: {_WRITE.replace("{4}", "{5}")}'
+            _WRITE, f'{{7}}to dn.subtree="{_OTHERS},{SUFFIX}" by * none\nolcAccess: {_WRITE.replace("{7}", "{8}")}'
         )
 
 

@@ -36,7 +36,7 @@ from syncd.control import (
 from syncd.control.client import ask
 from syncd.control.peers import Peer, peer_of, roles, this_process
 from syncd.control.place import named
-from syncd.control.server import MOST_OF_ONE, listening
+from syncd.control.server import MOST_OF_ONE, Door, listening
 from syncd.control.verbs import meant
 from syncd.core.rendering import Line
 from syncd.errors import EndpointError
@@ -54,7 +54,7 @@ def echo(peer: Peer, question: Question) -> Answer:
 @contextmanager
 def served(path: Path, serve: Serve = echo, *, may: frozenset[Role] = frozenset(Role)) -> Iterator[Path]:
     """A socket at this path, on which everybody has these roles."""
-    with listening(path, 0o600, VERBS, lambda _: may, serve):
+    with listening(path, Door(0o600), VERBS, lambda _: may, serve):
         yield path
 
 

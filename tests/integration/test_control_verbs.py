@@ -20,7 +20,7 @@ from syncd.cli.verbs import VERBS, answered
 from syncd.control import Answer, Question, Role
 from syncd.control.peers import Peer
 from syncd.control.place import NAME
-from syncd.control.server import listening
+from syncd.control.server import Door, listening
 from syncd.control.visit import Visit
 from syncd.engine.devices import Devices
 from tests.fixtures.engine_world import World, pupil, world
@@ -50,7 +50,7 @@ def asked(district: World) -> Iterator[list[Question]]:
         questions.append(question)
         return answers(peer, question)
 
-    with listening(district.state / NAME, 0o600, VERBS, lambda _: frozenset(Role), serve):
+    with listening(district.state / NAME, Door(0o600), VERBS, lambda _: frozenset(Role), serve):
         yield questions
 
 
@@ -116,7 +116,7 @@ def test_a_daemon_that_hangs_keeps_nobody_from_being_locked(district: World, cap
         raise OSError
 
     monkeypatch.setattr(reach, "LOCKED_WITHIN", 1.0)
-    with listening(district.state / NAME, 0o600, VERBS, lambda _: frozenset(Role), hang):
+    with listening(district.state / NAME, Door(0o600), VERBS, lambda _: frozenset(Role), hang):
         assert syncd(district, "lock", "s1", "--because", "a stolen phone") == Exit.DONE
         go_on.set()
     assert "locks p" in capsys.readouterr().out
@@ -133,7 +133,7 @@ def test_two_persons_become_one_only_while_no_run_is_under_way(district: World, 
         return held
 
     serve = serving(district, alone)
-    with listening(district.state / NAME, 0o600, VERBS, lambda _: frozenset(Role), serve):
+    with listening(district.state / NAME, Door(0o600), VERBS, lambda _: frozenset(Role), serve):
         assert syncd(district, "resolve", "n1", "--ignore", "--because", "two children") == Exit.DONE
         assert waited == []
         district.sync()

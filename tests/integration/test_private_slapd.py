@@ -33,8 +33,8 @@ def test_two_servers_live_side_by_side(slapd: PrivateSlapd, own_slapd: PrivateSl
 
 
 def test_secrets_are_for_the_owner_only(slapd: PrivateSlapd) -> None:
-    """The folder, both passwords and the key."""
-    names = ("", "service.password", "admin.password", "server.key", "0.ldif", "1.ldif")
+    """The folder, the passwords and the key."""
+    names = ("", "service.password", "claims.password", "admin.password", "server.key", "0.ldif", "1.ldif")
     assert [name for name in names if stat.S_IMODE((slapd.folder / name).stat().st_mode) & 0o077] == []
 
 
