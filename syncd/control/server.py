@@ -107,7 +107,7 @@ def _bound(path: Path, door: Door) -> socket.socket:
     try:
         with named(partial) as name:
             listener.bind(name)
-        if door.group is not None:
+        if door.group is not None and partial.stat().st_gid != door.group:  # the unit lets nobody change owners: its folder does
             os.chown(partial, -1, door.group)
         partial.chmod(door.mode)
         listener.listen(door.most)

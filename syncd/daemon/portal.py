@@ -30,7 +30,7 @@ AT_ONCE = 64
 """How many of the pages' questions are answered at once; a first day of school has fifty browsers at a time."""
 FACTS = ("name", "birth_date", "last4")
 """What proves a claim, in the order in which pages ask for it."""
-_LOCKED_LATER = "the district's store or directory does not answer"
+_LATER = "the district's store or directory does not answer"
 
 _log = telemetry.logger("portal")
 
@@ -40,7 +40,7 @@ def terms(claiming: Claiming) -> Answer:
     told = claiming.terms()
     claims = {name: {"facts": list(FACTS), "last4": list(each.last4)} for name, each in told.populations.items()}
     lock = {"tries": told.tries, "minutes": told.minutes}
-    return Answer(value={"claims": claims, "password": {"words": _reasons(told.password)}, "lock": lock})
+    return Answer(value={"district": told.district, "claims": claims, "password": {"words": _reasons(told.password)}, "lock": lock})
 
 
 def claim(claiming: Claiming, *, given: str, family: str, birth_date: str, last4: str, address: str, device: str = "") -> Answer:
@@ -112,7 +112,7 @@ class PortalDesk:
                 answer: Answer = verb.handler(claiming, **verb.told(question))
         except EndpointError as error:
             _log.warning("portal.later", endpoint=error.endpoint, kind=question.verb)
-            return said(_LOCKED_LATER, TRY_LATER)
+            return said(_LATER, TRY_LATER)
         _log.info("portal.answered", kind=question.verb)
         return answer
 

@@ -101,8 +101,9 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What pages say beforehand: which digits prove a claim, by population, what a password must be, what wrong tries do."""
+    """What pages say beforehand: whose they are, which digits prove a claim, what a password must be, what wrong tries do."""
 
+    district: str
     populations: Mapping[str, Proofs]
     password: tuple[Fault, ...]
     tries: int
@@ -143,7 +144,7 @@ class Claiming:
         """What pages say beforehand. There is nobody in it."""
         limits = self._claims.limits
         minutes = int(limits.lock.total_seconds()) // 60
-        return Terms(self._claims.populations, self._rules().told, limits.tries, minutes)
+        return Terms(self._config.district.name, self._claims.populations, self._rules().told, limits.tries, minutes)
 
     def _rules(self) -> Rules:
         """What is demanded of passwords, by us and by the directories that say so; one that is away is asked another time."""

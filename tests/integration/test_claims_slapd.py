@@ -100,6 +100,7 @@ def test_a_claim_from_the_socket_to_the_directory(district: Running) -> None:
     folder, own_slapd = district.folder, district.server
     one, other, _ = students()
     terms = value(folder, "terms")
+    assert terms["district"] == "Lone Star Charter Network"
     assert terms["claims"] == {"students": {"facts": ["name", "birth_date", "last4"], "last4": ["ssn4", "s_number4"]}}
     assert not [word for word in (one.family, one.given) if word in json.dumps(terms)]
     accepted = value(folder, "claim", **facts(one, given=one.given.upper()))
