@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,16 +12,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from syncd.control import Answer, answer_line
+from syncd.control import Answer, Question, answer_line
+from syncd.control.client import ask
+from syncd.control.peers import Peer
 from syncd.core.facts import FactKind
 from syncd.core.health import Level
 from syncd.core.lifecycle import State
 from syncd.core.model import Change, Observed, Outcome, TargetName
-from syncd.daemon.portal import claim
+from syncd.daemon.portal import PortalDesk, claim, portal
 from syncd.engine.claiming import Accepted, Claiming, Done, Expired, Later, Locked, Refused, Wanting
 from syncd.errors import EndpointError
 from syncd.settings import load
-from syncd.targets import Chosen, PasswordOf, Question, Scope
+from syncd.targets import Chosen, PasswordOf, Scope
+from syncd.targets import Question as Asked
 from syncd.targets.memory import Memory, MemoryConfig
 from tests.fixtures.claims import (
     ADDRESS,
@@ -133,9 +137,13 @@ def is_refused(district: World) -> bool:
 
 
 def test_nobody_claims_twice(district: World) -> None:
-    """The facts never set the password of an enabled account."""
-    desk = claiming(district)
+    """The facts never set the password of an enabled account, nor of a claimed one that we have closed since."""
+    desk, person = claiming(district), district.person("s1")
     desk.set_password(ticket=ticket(desk), password=PASSWORD)
+    assert is_refused(district)
+    district.engine.facts.lock(person, WHO, WHY)
+    district.engine.facts.end(person, FactKind.LOCK, WHO, WHY)
+    assert not district.account("s1").enabled
     assert is_refused(district)
     district.day()
     assert is_refused(district)
@@ -228,11 +236,11 @@ def test_tolerated_spellings_do_not_dodge_the_counter_and_do_not_show_that_there
 
 
 def test_playing_with_the_page_touches_no_account_that_is_claimed(district: World) -> None:
-    """A thousand wrong tries at somebody who has claimed change nothing of theirs."""
+    """Wrong tries from many addresses at somebody who has claimed change nothing of theirs."""
     desk = claiming(district)
     desk.set_password(ticket=ticket(desk), password=PASSWORD)
     before = district.everything()
-    for number in range(30):
+    for number in range(11):
         tries(desk, address=f"198.51.100.{number}", last4=f"{number:04}")
     assert district.everything() == before
     assert district.day(kind="reconcile").plans[LDAP].changes == ()
@@ -289,6 +297,23 @@ def test_what_no_page_sends_on_is_no_try(district: World) -> None:
     assert isinstance(tries(desk), Accepted)
 
 
+def test_nobody_but_the_portal_s_user_is_answered_at_its_socket(district: World) -> None:
+    """Not even the daemon's own user, where there is one for the portal: before a byte of the question is read."""
+    path = district.folder / "portal.sock"
+    settings = district.config.portal
+    assert settings is not None
+
+    def serve(_peer: Peer, question: Question) -> Answer:
+        raise AssertionError(question.verb)
+
+    with portal(replace(settings, socket=path, user="nobody"), PortalDesk(lambda: district.config, district.clock), serve):
+        answer = ask(path, Question("terms"))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    assert answer is not None
+    assert (answer.code, answer.value) == (77, None)
+    assert "is not the user that `user` in config/portal.yaml names" in answer.lines[0].text
+
+
 # --- nobody learns whether there is somebody ----------------------------------------------------------------------------
 
 
@@ -316,7 +341,7 @@ def test_whoever_is_refused_is_refused_in_the_same_bytes_after_the_same_question
     asked: dict[str, list[str]] = {}
 
     def note(*arguments: object) -> None:
-        asked[case].append(str(arguments[2]))
+        asked[case].append(f"{arguments[2]} {len(arguments[3])}")  # type: ignore[arg-type]  # its parameters, of one row or many
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
@@ -357,7 +382,7 @@ class Mortal(Memory):
 
     away = False
 
-    def lookup(self, questions: Collection[Question], scope: Scope) -> Iterator[tuple[Question, Observed]]:
+    def lookup(self, questions: Collection[Asked], scope: Scope) -> Iterator[tuple[Asked, Observed]]:
         """As the directory does, if it is there."""
         if self.away:
             raise EndpointError("ldap", "connection refused")
@@ -467,4 +492,5 @@ def test_a_run_that_opens_the_further_account_takes_the_password_along(both: Wor
     mail_of(both).away = False
     both.sync()
     assert mailbox(both) == (True, PASSWORD)
+    assert isinstance(mail_of(both).passwords[both.store.known(MAIL)[both.person("s1")].native_id], Chosen)
     assert not both.store.claims.waits()

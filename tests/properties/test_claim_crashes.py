@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 """What a dead process leaves half-done dies once more when it is collected."""
 
 AGAIN = "another kayak 62"
-EVERY = 1 if NIGHTLY else 9
+EVERY = 1 if NIGHTLY else 13
 """Of so many boundaries one is died at, and the first and last of what goes to the directory."""
 WIRE = frozenset({"target: send", "target: answer"})
 
