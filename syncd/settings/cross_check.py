@@ -110,11 +110,15 @@ def kept_nowhere(people: PeopleSpec, targets: Collection[str]) -> Iterator[Troub
                     yield steps, f"no target '{target}'{suggestion(target, sorted(targets))}"
 
 
-def misfits(portal: PortalFile, people: PeopleSpec | None, targets: Collection[str]) -> Iterator[Trouble]:
+def misfits(portal: PortalFile, people: PeopleSpec | None, parts: Parts) -> Iterator[Trouble]:
     """What config/portal.yaml says of targets and populations that the other files do not have; the steps are those of it."""
-    for name in portal.claims.targets:
-        if targets and name not in targets:
-            yield ("claims", "targets", name), f"no target '{name}'{suggestion(name, sorted(targets))}"
+    known = parts.names["targets"]
+    for name, one in portal.claims.targets.items():
+        where = ("claims", "targets", name)
+        if known and name not in known:
+            yield where, f"no target '{name}'{suggestion(name, sorted(known))}"
+        elif not one.bind_dn and name in parts.targets and hasattr(parts.targets[name].options, "bind_dn"):
+            yield where, "`bind_dn` is needed for a directory: the account that claims are carried out with"
     if people is None:
         return
     for name in portal.claims.populations:

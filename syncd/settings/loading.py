@@ -81,7 +81,7 @@ def load(folder: Path) -> Config:
     if SYNCD in documents:
         for steps, what in (*cross_check(parts), *_unmapped(parts.names["targets"], folder), *unfit_devices(parts, specs)):
             builder.problem(documents[SYNCD].mark(*steps), what)
-    for steps, what in misfits(portal, people, parts.names["targets"]) if portal else ():
+    for steps, what in misfits(portal, people, parts) if portal else ():
         builder.problem(documents[PORTAL].mark(*steps), what)
     if PEOPLE in documents:
         _judge(documents[PEOPLE], people, judged, parts, builder)
