@@ -158,7 +158,11 @@ class _Server:
                     connection.settimeout(0)
                     connection.send(answer_line(said("too many are being served; try again", TRY_LATER)))
                 continue
-            threading.Thread(target=self._attend, args=(connection, peer), name="operator", daemon=True).start()
+            try:
+                threading.Thread(target=self._attend, args=(connection, peer), name="operator", daemon=True).start()
+            except RuntimeError:  # the host has no thread left for this one: the next may find one
+                self._leaves(peer.uid)
+                connection.close()
 
     def _enters(self, uid: int) -> bool:
         with self._counting:

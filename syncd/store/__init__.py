@@ -34,6 +34,7 @@ from syncd.core.model import (
 from syncd.core.naming import IssuedName
 from syncd.store import (
     backup,
+    claims,
     codec,
     decisions,
     history,
@@ -458,6 +459,7 @@ class Store:
         with transaction(self._engine) as connection:
             holding.expire(connection, now.astimezone(UTC))
             decisions.expire(connection, now.astimezone(UTC))
+            claims.expire(connection, now)
             gone = journal.expire(
                 connection, self._vault, now.astimezone(UTC), plans_before.astimezone(UTC), images_before.astimezone(UTC)
             )

@@ -182,11 +182,17 @@ class Claims:
 
     def expire(self, now: datetime) -> int:
         """Destroy passwords that have waited for too long, and tries that nobody has repeated for a year; how many passwords."""
-        late, tries = tables.claim_passwords, tables.claim_tries
-        with transaction(self._engine) as connection, overwriting(connection):
-            gone = connection.execute(delete(late).where(late.c.expires <= _utc(now))).rowcount
-            connection.execute(delete(tries).where(tries.c.last <= _utc(now - _KEPT)))
-            return int(gone)
+        with transaction(self._engine) as connection:
+            return expire(connection, now)
+
+
+def expire(connection: Connection, now: datetime) -> int:
+    """As `Claims.expire`, in this transaction."""
+    late, tries = tables.claim_passwords, tables.claim_tries
+    with overwriting(connection):
+        gone = connection.execute(delete(late).where(late.c.expires <= _utc(now))).rowcount
+    connection.execute(delete(tries).where(tries.c.last <= _utc(now - _KEPT)))
+    return int(gone)
 
 
 # --- what a claim makes true ------------------------------------------------------------------------------------------

@@ -67,3 +67,14 @@ def test_a_password_waits_sealed_for_whoever_has_claimed_and_goes_in_time(store:
     assert store.claims.waits()
     assert store.claims.waiting(NOW + timedelta(minutes=30)) == []
     assert (store.claims.expire(NOW + timedelta(minutes=30)), store.claims.waits()) == (1, False)
+
+
+def test_a_run_s_own_expiry_destroys_what_waited_for_too_long_as_well(store: Store) -> None:
+    """Where no portal is configured any more nobody else would; tries that nobody repeats are forgotten after a year."""
+    person = people(store)["ab|alpha"]
+    store.claims.keep(person, [AD], "first kayak", NOW)
+    store.claims.count(Try("typed", "net", person), LIMITS, NOW)
+    store.expire(NOW, NOW, NOW)
+    assert not store.claims.waits()
+    store.expire(NOW + timedelta(days=367), NOW, NOW)
+    assert store.claims.release(person, "head", "came in", NOW) == 0
