@@ -6,7 +6,7 @@ The one place that knows every part; what a program does with the engine is the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from syncd.errors import EndpointError
 from syncd.settings import ClaimTarget, Config, TargetSettings, load
 from syncd.store import Store
 from syncd.store.rotation import is_under
+from syncd.targets.ldap_dn import NotADn, parse
 from syncd.targets.target import Target
 from syncd.vault import NEXT_KEY, STATE_KEY, Vault
 
@@ -167,12 +168,16 @@ def opened_claims(config: Config, *, clock: Clock = utc_now) -> Iterator[Claimin
 def _signed_in_as(one: ClaimTarget, settings: TargetSettings) -> TargetSettings:
     """The same target, signed in to with the account of claims, and asked by somebody who waits in front of a page.
 
-    What the runs sign in with is one more account that nothing is ever done to.
+    What the runs sign in with is one more account that nothing is ever done to; where it is not told by its place, as a domain may
+    have it, the containers alone keep it.
     """
     told: dict[str, object] = {"credential": one.credential, "connect_timeout": 3, "receive_timeout": 10}
     if one.bind_dn:
         told["bind_dn"] = one.bind_dn
-        told["privileged"] = (*getattr(settings.options, "privileged", ()), getattr(settings.options, "bind_dn", ""))
+        with suppress(NotADn):
+            runs = str(getattr(settings.options, "bind_dn", ""))
+            parse(runs)
+            told["privileged"] = (*getattr(settings.options, "privileged", ()), runs)
     options = settings.options
     if not is_dataclass(options) or isinstance(options, type):
         return settings

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
+from syncd.assembly import opened_claims
 from syncd.control import Answer, Question, answer_line
 from syncd.control.client import ask
 from syncd.control.peers import Peer
@@ -25,6 +26,7 @@ from syncd.errors import EndpointError
 from syncd.settings import load
 from syncd.targets import Chosen, PasswordOf, Scope
 from syncd.targets import Question as Asked
+from syncd.targets.ldap_ad_config import ActiveDirectoryConfig
 from syncd.targets.memory import Memory, MemoryConfig
 from tests.fixtures.claims import (
     ADDRESS,
@@ -312,6 +314,15 @@ def test_nobody_but_the_portal_s_user_is_answered_at_its_socket(district: World)
     assert answer is not None
     assert (answer.code, answer.value) == (77, None)
     assert "is not the user that `user` in config/portal.yaml names" in answer.lines[0].text
+
+
+@pytest.mark.parametrize("name", ["syncd@district.test", "CN=syncd,OU=Service,DC=district,DC=test"])
+def test_claims_are_signed_in_for_whichever_way_the_runs_account_is_named(district: World, name: str) -> None:
+    """A domain takes a principal name as well as a place."""
+    options = ActiveDirectoryConfig(urls=("ldaps://127.0.0.1:1",), bind_dn=name, credential="runs", base="DC=district,DC=test")
+    targets = {LDAP: replace(district.config.targets[LDAP], kind="active_directory", options=options)}
+    with opened_claims(replace(district.config, targets=targets), clock=district.clock) as desk:
+        assert isinstance(tries(desk), Accepted)
 
 
 # --- nobody learns whether there is somebody ----------------------------------------------------------------------------
