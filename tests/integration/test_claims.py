@@ -128,6 +128,25 @@ def test_a_ticket_is_good_for_one_account_and_some_minutes(district: World) -> N
     assert passwords(district)["s1"] == PASSWORD
 
 
+def test_who_returns_after_a_long_absence_claims_again(district: World) -> None:
+    """The account that was closed and parked waits for them at its old place, under its old name, closed to the old password."""
+    desk = claiming(district)
+    desk.set_password(ticket=ticket(desk), password=PASSWORD)
+    before, student = district.account("s1").rdn, district.roster.students["s1"]
+    district.day()
+    district.leave("s1")
+    for days in (1, 6, 6, 31):
+        district.day(days)
+        district.students(replace(district.roster.students["s3"], given=f"Cleo{days}"))  # another roster, without them
+    assert (district.account("s1").enabled, isinstance(tries(desk), Refused)) == (False, True)
+    district.students(student)
+    district.day()
+    assert (state_of(district, "s1"), district.account("s1").enabled) == ((State.UNCLAIMED, False), False)
+    done = desk.set_password(ticket=ticket(desk), password="another kayak 62")
+    assert isinstance(done, Done)
+    assert (done.username, passwords(district)["s1"], district.account("s1").enabled) == (before, "another kayak 62", True)
+
+
 # --- who cannot claim (R41) -------------------------------------------------------------------------------------------
 
 
