@@ -324,7 +324,7 @@ def logged(stream: io.StringIO) -> Iterator[None]:
 
 # --- killed ---------------------------------------------------------------------------------------------------------------
 
-EVERY = 1 if NIGHTLY else 131
+EVERY = 1 if NIGHTLY else 211
 """Of so many boundaries one is died at, and the first and the last of each kind that changes what is there."""
 TELLING = frozenset({"os.link", "os.rename", "commit: before", "commit: after", "shutil.rmtree"})
 
