@@ -117,8 +117,8 @@ def _documents(folder: Path, builder: Builder) -> dict[str, Document]:
     files = {SYNCD: folder / SYNCD, PEOPLE: folder / PEOPLE}
     if (folder / CALENDAR).exists():
         files[CALENDAR] = folder / CALENDAR
-    files |= {f"{MAPPINGS}/{path.name}": path for path in sorted((folder / MAPPINGS).glob("*.yaml"))}
-    for path in sorted((folder / MAPPINGS).glob("*.yml")):
+    files |= {f"{MAPPINGS}/{path.name}": path for path in _shown(folder / MAPPINGS, "*.yaml")}
+    for path in _shown(folder / MAPPINGS, "*.yml"):
         builder.problem(Mark(f"{MAPPINGS}/{path.name}", 1, 1), "this file is not read; give its name the ending .yaml")
     documents = {}
     for file, path in files.items():
@@ -127,6 +127,11 @@ def _documents(folder: Path, builder: Builder) -> dict[str, Document]:
         if document:
             documents[file] = document
     return documents
+
+
+def _shown(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder but for hidden ones: those are an editor's, such as the lock of one that is being written."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def _built(owner: type[_Made], document: Document | None, builder: Builder) -> _Made | None:
