@@ -37,7 +37,7 @@ def digest(folder: Path) -> str:
 def loaded(folder: Path) -> tuple[Config, str]:
     """The settings, and what their files are known by; files edited meanwhile are read again.
 
-    Raises ConfigError as load() does, and where a folder cannot be looked into. Raises OSError where the host has no descriptor left.
+    Raises ConfigError as load() does, and where a folder cannot be looked into, and OSError where the host has no descriptor left.
     """
     try:
         before = digest(folder)

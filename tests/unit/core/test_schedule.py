@@ -128,6 +128,6 @@ def test_the_next_run_that_is_told_is_one_that_begins() -> None:
 
 def test_a_schedule_that_never_begins_is_refused() -> None:
     """A pipeline all of whose times are quiet would never run, and nobody would know why."""
-    with pytest.raises(ValueError, match="reconcile: every time of '30 2 [*] [*] [*]' lies in the quiet hours"):
+    with pytest.raises(ValueError, match=r"reconcile: every time of '30 2 [*] [*] [*]' lies in the quiet hours"):
         Schedule(reconcile="30 2 * * *", quiet=("22:00-02:00", "02:00-05:00"))
     assert Schedule(reconcile="30 2,5 * * *", quiet=("02:00-05:00",)).crons
