@@ -62,7 +62,7 @@ def test_where_others_stand_behind_the_name_a_lost_server_ends_the_run(own_slapd
         wire.open()
         own_slapd.stop()
         wire.close()
-        with pytest.raises(EndpointError, match="went away in the middle.*the next run begins with another server"):
+        with pytest.raises(EndpointError, match=r"went away in the middle.*the next run begins with another server"):
             wire.open()
         with pytest.raises(TransientError):
             wire.open()  # the next run: each of them is tried, and there is none
