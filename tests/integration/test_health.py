@@ -67,9 +67,9 @@ def test_a_campus_that_falls_out_of_the_roster_is_told_and_no_other(district: Wo
 
 
 def test_a_campus_is_as_fresh_as_the_last_roster_that_told_of_somebody_there(district: World) -> None:
-    """Where a campus falls out of the roster, and that is approved, its age grows until its last people have left; the others stay fresh.
+    """Where a campus falls out of the roster, and that is approved, its age grows until its last people have left.
 
-    A campus that has closed is not told of for ever after: what is always critical hides what becomes so.
+    The others stay fresh. A campus that has closed is not told of for ever after: what is always critical hides what becomes so.
     """
     at_south = [key for key, one in district.roster.students.items() if one.schools == ("o2",)]
     staff = [key for key, one in district.roster.staff.items() if one.schools == ("o2",)]
