@@ -43,12 +43,10 @@ def test_a_reason_is_told_once_whatever_its_numbers_become() -> None:
 def test_another_campus_is_news_also_where_a_pipeline_tells_of_it() -> None:
     """Whoever would become staff at a second campus is told of at once: that reason is told of the pipeline alone."""
     here, there = (
-        Reason(
-            Level.CRITICAL, "pipeline main", f"run {run} is held: campus {campus}, source sis: {count} people would become staff"
-        )
+        Reason(Level.CRITICAL, "pipeline main", f"run {run} is held: campus {campus}, source sis: {count} would become staff")
         for run, campus, count in (("r12", "A12", 2), ("r13", "A34", 3))
     )
-    again = Reason(Level.CRITICAL, "pipeline main", here.why.replace("r12", "r14").replace("2 people", "1,204 people"))
+    again = Reason(Level.CRITICAL, "pipeline main", here.why.replace("r12", "r14").replace("2 would", "1,204 would"))
     first, second, third = through([here], [here, there], [again, there])
     assert first is not None
     assert second is not None
