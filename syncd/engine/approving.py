@@ -105,7 +105,7 @@ class Approving:
         return Approved(subjects, len(digests), given, rule.approvers, approval.expires)
 
     def tighten(self) -> None:
-        """Where two humans must agree by now, what was let go by one waits for the other: to be called under a new configuration."""
+        """Where two humans must agree by now, what one let go waits for the other. To be called under a new configuration."""
         if self._config.approvals.approvers == TWO:
             author = human_in(self._store.meta(AUTHOR))
             self._store.decisions.count_again(TWO, () if author is None else (author,))
