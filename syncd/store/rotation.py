@@ -171,7 +171,7 @@ def watch_key(engine: Engine, expected: Callable[[], str]) -> None:
 
     def same(connection: Connection) -> None:
         if connection.dialect.name == "postgresql" and not only_looks(connection):  # SQLite has one writer in any case
-            connection.execute(text(f"SELECT pg_advisory_xact_lock_shared({_KEY_LOCK})"))
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_KEY_LOCK})")
         if witness(connection) != expected():
             why = "is under another state key since this process began"
             raise StoreError(why, "start it again: a rotation has taken place, or a restore")
@@ -182,7 +182,7 @@ def watch_key(engine: Engine, expected: Callable[[], str]) -> None:
 def _alone(connection: Connection) -> None:
     """Wait for whoever writes under the present key, and keep everybody else from beginning to: they find another one."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_KEY_LOCK})"))
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_KEY_LOCK})")
 
 
 def _meta(connection: Connection, key: str) -> str:
