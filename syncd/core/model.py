@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NewType
+from typing import NamedTuple, NewType
 
 SourceName = NewType("SourceName", str)
 SourceKey = NewType("SourceKey", str)  # a source's own permanent key for one person, campus or class
@@ -301,15 +301,26 @@ class Failure(StrEnum):
     OTHER = "other"
 
 
+class OutOfReach(NamedTuple):
+    """A part of a target that cannot be used now, while the rest of it can: what it is called, why, and what to do about it."""
+
+    part: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one change. `native_id` is set for a create that landed. `why` is the target's exact words where it refused."""
+    """What came of one change. `native_id` is set for a create that landed. `why` is the target's exact words where it refused.
+
+    `beyond` is set where nothing was sent because the part of the target that it takes is out of reach.
+    """
 
     change: Change
     result: Result
     native_id: NativeId | None = None
     failure: Failure | None = None
     why: str = ""
+    beyond: OutOfReach | None = None
 
     @property
     def landed(self) -> bool:

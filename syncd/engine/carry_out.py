@@ -56,6 +56,7 @@ class Report:
     waiting: int = 0  # people whose outcome on another target comes first, and is not there
     left_alone: int = 0  # after so many refusals, the error budget, nothing more was sent; 0 while it lasted
     seats: dict[str, str] = field(default_factory=dict)  # licences of which none was left in the middle, and what that means
+    beyond: dict[str, str] = field(default_factory=dict)  # parts of the target that could not be used, and why
 
     @property
     def complete(self) -> bool:
@@ -106,6 +107,7 @@ class CarryOut:
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
         self._moves: dict[PersonId, Change] = {}  # as they are meant: one of a ring is sent in two steps
+        self._unmade: set[str] = set()  # groups that were not even asked for: nobody is sent into one
         self._missing: dict[PersonId, list[Change]] = {}  # what has not landed of somebody: what depends on it is not sent
         self.report = Report()
 
@@ -196,6 +198,9 @@ class CarryOut:
             return True
         if change.person in self._stale:
             return False
+        if change.kind is Kind.ADD_MEMBER and change.group in self._unmade:
+            self._miss(change)
+            return False
         if any(quarantine.depends(change, other) for other in self._missing.get(change.person, ())):
             self._miss(change)
             return False
@@ -270,11 +275,19 @@ class CarryOut:
                     flush()
         finally:
             flush()
+        done += self._found_out(unknown, told)
+        flush()
+
+    def _found_out(self, unknown: Sequence[Intention], told: Callable[[Outcome], None]) -> Iterator[tuple[int, Outcome]]:
+        """What came of changes without an answer, as far as the target can be asked; the others stay open, and wait."""
+        left = {one.seq: one.change for one in unknown}
         for seq, outcome in resolve(self._target, self._scope, unknown, self._store):
-            done.append((seq, self._as_meant(outcome)))
+            del left[seq]
+            yield seq, self._as_meant(outcome)
             self._note(outcome)
             told(outcome)
-        flush()
+        for change in left.values():
+            self._miss(change)
 
     def _unsent(self, change: Change, locked: Collection[PersonId]) -> Outcome | None:
         """What came of a change that was journalled and must not be sent now; None where it may."""
@@ -367,6 +380,10 @@ class CarryOut:
         else:
             report.failures.append(outcome)
             self._miss(outcome.change)
+            if outcome.failure is Failure.WAITS and outcome.change.kind is Kind.CREATE_GROUP:
+                self._unmade.add(outcome.change.group or "")
+            if outcome.beyond is not None:
+                report.beyond[outcome.beyond.part] = outcome.beyond.why
 
     def _spend(self, change: Change, person: PersonId) -> None:
         """Count a change that was made: a person once in each cell, a membership each time."""

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from syncd.core.devices import Device
-from syncd.core.model import Account, Change, NativeId, Observed, ObservedGroup, Outcome
+from syncd.core.model import Account, Change, NativeId, Observed, ObservedGroup, Outcome, OutOfReach
 from syncd.errors import EndpointError
 from syncd.vault import Credentials
 
@@ -186,6 +186,17 @@ class TellsSeats(Protocol):
 
     def seats_left(self, names: Collection[str]) -> Mapping[str, Seats]:
         """How many more members each of these groups can have; those that know no bound are missing."""
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A target of which a part may be out of reach while the rest can be used: each takes a right of its own."""
+
+    def out_of_reach(self, names: Collection[str]) -> Mapping[str, OutOfReach]:
+        """Those of these groups and containers, canonical, that can be neither asked about nor written now; cheap to ask.
+
+        Raises EndpointError or TransientError where nothing of the target can be used.
+        """
 
 
 @dataclass(frozen=True, slots=True)

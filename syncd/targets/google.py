@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from syncd.core.devices import Device
-from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
+from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome, OutOfReach
 from syncd.core.spelling import STEP, lies_in
 from syncd.errors import ChangeError
 from syncd.targets import ByAttribute, ById, ByLocation, Examined, Needs, PasswordOf, Question, Scope, Seats, Use
@@ -28,6 +28,7 @@ from syncd.targets.google_people import People
 from syncd.targets.google_places import canonical_place
 from syncd.targets.google_units import Units
 from syncd.targets.google_users import Spelling, address, is_address, tops
+from syncd.targets.google_wire import Scope as Right
 from syncd.targets.google_wire import Wire
 from syncd.vault import Credentials
 
@@ -114,7 +115,7 @@ class Google:
                 try:
                     told[key.lower()] = self.people.get(key)
                 except Refused as refused:
-                    raise self.wire.unread(refused, "asking for an account") from refused
+                    raise self.wire.unread(Right.USERS, refused, "asking for an account") from refused
             user = told[key.lower()]
             if user is None and isinstance(question, ById) and self.people.is_fresh(question.native_id):
                 glimpse = self.people.sight.of(question.native_id)
@@ -150,6 +151,15 @@ class Google:
         return address(account.rdn)
 
     # --- what must be there -------------------------------------------------------------------------------------------
+
+    def out_of_reach(self, names: Collection[str]) -> Mapping[str, OutOfReach]:
+        """Those of these groups, licences and units for which a scope or a right is missing; no request of the quota."""
+        self.wire.token(Right.USERS)  # raises where nobody can sign in: then it is no matter of a part
+        found: dict[str, OutOfReach] = {}
+        for scope, mine in _by_right(names).items():
+            if (error := self.wire.out_of_reach(scope)) is not None:
+                found |= dict.fromkeys(mine, OutOfReach(error.part, error.told))
+        return found
 
     def missing_containers(self, names: Collection[str]) -> set[str]:
         """Those of the units, the ones above them included, that do not exist."""
@@ -215,6 +225,15 @@ class Google:
     def close(self) -> None:
         """Let go of the connections; idempotent."""
         self.wire.close()
+
+
+def _by_right(names: Collection[str]) -> dict[Right, list[str]]:
+    """What groups, licences and units take the same scope."""
+    found: dict[Right, list[str]] = {}
+    for name in names:
+        right = Right.UNITS if name.startswith(STEP) else Right.LICENCES if name.startswith(LICENCE) else Right.GROUPS
+        found.setdefault(right, []).append(name)
+    return found
 
 
 def _can_be_had(question: Question) -> bool:

@@ -55,7 +55,7 @@ class Groups:
             except Refused as refused:
                 if refused.meaning is Meaning.NOT_FOUND and self._is_fresh(name):
                     raise
-                raise self._wire.unread(refused, f"listing the members of {name}") from refused
+                raise self._wire.unread(Scope.GROUPS, refused, f"listing the members of {name}") from refused
             for member in page.get("members") or ():
                 if member.get("type") == "USER" and member.get("id"):
                     yield NativeId(str(member["id"]))
@@ -87,7 +87,7 @@ class Groups:
         except Refused as refused:
             if refused.meaning is Meaning.NOT_FOUND:
                 return None
-            raise self._wire.unread(refused, f"asking for the group {name}") from refused
+            raise self._wire.unread(Scope.GROUPS, refused, f"asking for the group {name}") from refused
 
     def _is_fresh(self, name: str) -> bool:
         return self._people.now() - self._made.get(name, float("-inf")) < self._wire.config.patience
@@ -98,6 +98,8 @@ class Groups:
         """Make a group with the configured settings; False where it is there already. Raises Refused or Settled."""
         if self._is_fresh(name):
             return False
+        if self._wire.config.group_settings:
+            self._wire.token(Scope.SETTINGS)  # no group is made that could not be closed to strangers: it waits
         if not self._inserted(name):
             return False
         self._made[name] = self._people.now()

@@ -45,7 +45,7 @@ class Licences:
             try:
                 user = self._people.get(address)
             except Refused as refused:
-                raise self._wire.unread(refused, "asking who has a licence") from refused
+                raise self._wire.unread(Scope.USERS, refused, "asking who has a licence") from refused
             return NativeId(str(user["id"])) if user is not None else None
         return min(held)
 

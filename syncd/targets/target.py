@@ -16,12 +16,13 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from syncd.core.devices import Device
-from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, Result, TargetName
-from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
+from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, OutOfReach, Result, TargetName
+from syncd.errors import ChangeError, EndpointError, PartError, StoreError, TransientError
 from syncd.targets import (
     Changes,
     Connector,
     FollowsNames,
+    HasParts,
     LimitsWrites,
     ManagesContainers,
     ManagesDevices,
@@ -77,7 +78,7 @@ class Target:
         self.breaker = pybreaker.CircuitBreaker(
             fail_max=3,
             reset_timeout=60,
-            exclude=[ChangeError, StoreError],
+            exclude=[ChangeError, PartError, StoreError],
             listeners=[_Heard(name, on_state)] if on_state else [],
             name=name,
             throw_new_error_on_trip=False,
@@ -168,6 +169,18 @@ class Target:
         if not names or not isinstance(connector, TellsSeats):
             return {}
         return self._call(lambda: connector.seats_left(names))
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether parts of it may be out of reach while the rest can be used."""
+        return isinstance(self.connector, HasParts)
+
+    def out_of_reach(self, names: Collection[str]) -> Mapping[str, OutOfReach]:
+        """Those of these groups and containers that cannot be asked about or written now, while the rest of the target can."""
+        connector = self.connector
+        if not names or not isinstance(connector, HasParts):
+            return {}
+        return self._call(lambda: connector.out_of_reach(names))
 
     def read_groups(self, names: Collection[str]) -> Iterator[ObservedGroup]:
         """Those of the named groups that exist, with their members in scope; none where the target has no groups."""
