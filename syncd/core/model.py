@@ -296,6 +296,7 @@ class Failure(StrEnum):
     NO_CONTAINER = "no container"
     INVALID = "invalid value"
     REFUSED = "refused"  # rights or policy
+    NO_SEAT = "no seat left"  # of a licence: there may be one as soon as somebody buys it
     OUT_OF_SCOPE = "out of scope"
     WAITS = "waits"  # on a change that failed
     OTHER = "other"

@@ -18,12 +18,12 @@ from syncd.core.guard import Cell
 from syncd.core.mapping import Wanted
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
 from syncd.core.plan import Desired, Holding
-from syncd.engine import passwords
+from syncd.engine import passwords, places
 from syncd.engine.resolve import asked_for, moves, resolve
 from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.store.history import password_context
-from syncd.targets import ById, OneTime, Scope
+from syncd.targets import ById, OneTime, Scope, Seats
 from syncd.targets.target import Target
 from syncd.vault import Vault
 
@@ -126,6 +126,7 @@ class CarryOut:
         """
         self._uncounted = frozenset(person for person, want in wants.items() if want.locked)
         self.report.owed.update(change.person for change in changes if change.person is not None and change.kind in STANDING)
+        before = self._seats(changes)
         try:
             again = [change for change in changes if change.person in retried]
             self._part([change for change in changes if change.person not in retried], wants, wanted, told)
@@ -139,20 +140,24 @@ class CarryOut:
         except (EndpointError, TransientError) as error:
             self.report.stopped = error
             self.report.unsettled |= {change.person for change in changes if change.person is not None}
-        if self.report.stopped is None and self.report.failures:
-            self._count_seats()
+        if self.report.stopped is None:
+            self._count_seats(before, self._seats(changes))
         return self.report
 
-    def _count_seats(self) -> None:
-        """Note the licences that ran out in this run, however many were said to be left. Of others the plan has told."""
-        missed = [one for one in self.report.failures if one.change.kind is Kind.ADD_MEMBER and one.change.group is not None]
-        without = Counter(one.change.group or "" for one in missed)
+    def _seats(self, changes: Sequence[Change]) -> Mapping[str, Seats]:
+        """How many are left of the licences that these changes give."""
+        names = {change.group for change in changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
         try:
-            left = self._target.seats_left({one.change.group or "" for one in missed if one.failure is Failure.REFUSED})
+            return self._target.seats_left(names - self._target.out_of_reach(names).keys())
         except (EndpointError, TransientError):
-            return  # the next run asks again
-        for name, known in left.items():
-            if known.left <= 0:
+            return {}  # the next run asks again
+
+    def _count_seats(self, before: Mapping[str, Seats], after: Mapping[str, Seats]) -> None:
+        """Note of the licences that were given how it is now: they ran out, whatever was said to be left, or are there again."""
+        without = Counter(one.change.group or "" for one in self.report.failures if one.change.kind is Kind.ADD_MEMBER)
+        for name, known in after.items():
+            self.report.seats[name] = places.of_seats(without[name], known)
+            if known.left <= 0 < without[name] and (name not in before or before[name].left > 0):
                 told = f"no seat was left in the middle of run {self._run}, and {without[name]:,} people go without"
                 self.report.seats[name] = f"{told}: buy more, or reclaim some"
 

@@ -68,10 +68,11 @@ def seats(target: Target, changes: Sequence[Change], others: Iterable[str] = ())
     given = Counter(change.group for change in changes if change.kind is Kind.ADD_MEMBER and change.group is not None)
     back = Counter(change.group for change in changes if change.kind is Kind.REMOVE_MEMBER)
     left = target.seats_left({*given, *others})
-    return {name: _of_seats(given[name], left[name], back[name]) for name in sorted(left)}
+    return {name: of_seats(given[name], left[name], back[name]) for name in sorted(left)}
 
 
-def _of_seats(given: int, known: Seats, back: int) -> str:
+def of_seats(given: int, known: Seats, back: int = 0) -> str:
+    """What is to be said of a licence that so many people are to get and so many give back; empty where there are enough."""
     left = max(known.left, 0)
     free = f"{left:,} seats are left" + (f" and {back:,} come back" if back else "")
     if given > left + back:
@@ -101,4 +102,4 @@ def _no_container(target: Target, name: str) -> str:
     return f"{target.name} has no container {name} and its settings say `create_containers: false`"
 
 
-__all__ = ["Placed", "placed", "seats"]
+__all__ = ["Placed", "of_seats", "placed", "seats"]

@@ -205,6 +205,7 @@ class Google:
 
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """One outcome for every change, in the order in which Google answers."""
+        self._licences.begin()
         writer = GoogleWriter(self.wire, self.people, self._accounts, self._units, self._groups, self._licences)
         return writer.apply(changes, password)
 

@@ -247,8 +247,11 @@ class Target:
                 yield change
 
     def _count(self, outcome: Outcome) -> None:
-        """Stale is not the target's fault: the engine rereads and plans again (R18). Waiting follows a failure counted already."""
-        if outcome.result is Result.FAILED and outcome.failure not in (Failure.STALE, Failure.WAITS):
+        """Stale is not the target's fault: the engine rereads and plans again (R18). Waiting follows a failure counted already.
+
+        Nor is it that licences have run out, which says nothing of what comes next.
+        """
+        if outcome.result is Result.FAILED and outcome.failure not in (Failure.STALE, Failure.WAITS, Failure.NO_SEAT):
             self._failed += 1
 
     def change_devices(self, changes: Sequence[Change]) -> Iterator[Outcome]:

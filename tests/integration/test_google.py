@@ -320,7 +320,7 @@ def test_licences_are_given_counted_and_taken_back(there: Customer, google: Goog
     assert google.seats_left(["licence:full"]) == {"licence:full": Seats(2)}
     outcomes = [done(google, one)[0] for one in edges(Kind.ADD_MEMBER, "licence:full", people)]
     assert [outcome.result for outcome in outcomes] == [Result.DONE, Result.DONE, Result.FAILED]
-    assert outcomes[2].failure is Failure.REFUSED
+    assert outcomes[2].failure is Failure.NO_SEAT
     assert "no licence:full is left" in outcomes[2].why
     assert google.seats_left(["licence:full"]) == {"licence:full": Seats(0)}
     (held,) = google.read_groups(["licence:full"])
