@@ -45,6 +45,11 @@ class Licences:
             members = (self._who(address) for address in addresses)
             yield ObservedGroup(NativeId(name), name, frozenset(one for one in members if one is not None))
 
+    def look(self, name: str) -> None:
+        """Ask for one of those who have a licence, to see whether it can be asked for. Raises Refused."""
+        query = {"customerId": self._whose(), "maxResults": "1", "fields": "items(userId)"}
+        self._wire.call(Scope.LICENCES, "GET", f"{self._path(name)}/users", query=query)
+
     def _who(self, address: str) -> NativeId | None:
         held = self._people.sight.having("primaryEmail", address)
         if not held:

@@ -84,6 +84,7 @@ class Wire:
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
         self._key: dict[str, Any] | None = None
+        self._account: service_account.Credentials | None = None  # the key, read: which takes longer than to sign with it
         self._tokens: dict[str, service_account.Credentials] = {}
         self._lacking: dict[str, tuple[float, PartError]] = {}  # scopes without a delegation, and since when that is known
         self._quota: Quota | None = None
@@ -228,7 +229,7 @@ class Wire:
             text = self._files.text(name)
             try:
                 told = json.loads(text)
-                _credentials(told, [], "")
+                self._account = _credentials(told, self.config.admin)
             except (ValueError, TypeError, AttributeError, auth_errors.GoogleAuthError) as error:
                 raise EndpointError(
                     self.name,
@@ -253,7 +254,7 @@ class Wire:
         with self._lock:
             held = self._tokens.get(scope)
             if held is None:
-                held = _credentials(key, [str(scope)], self.config.admin)
+                held = (self._account or _credentials(key, self.config.admin)).with_scopes([str(scope)])
         if not held.valid:
             http = self._http()
             with self._lock:
@@ -362,12 +363,12 @@ class _Asking(auth_transport.Request):
         return _Answer(answer)
 
 
-def _credentials(key: dict[str, Any], scopes: list[str], subject: str) -> service_account.Credentials:
+def _credentials(key: dict[str, Any], subject: str) -> service_account.Credentials:
     """The key as google-auth signs with it. Raises ValueError for one that is none."""
     if key.get("type") != "service_account":
         raise ValueError("not of type service_account")
     made: service_account.Credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]  # as above
-        key, scopes=scopes, subject=subject
+        key, subject=subject
     )
     return made
 
