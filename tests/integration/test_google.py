@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -422,6 +423,30 @@ def test_of_many_who_are_made_in_a_new_unit_one_finds_out_whether_google_knows_i
         assert there.google.journal.count(INSERT, status=200, since=since) == several
         assert 1 <= there.google.journal.count(INSERT, status=400, since=since) <= 6  # of one, with its pauses; of all, sixty
         google.close()
+
+
+def test_two_targets_of_one_project_share_its_quota_and_the_lower_numbers_count() -> None:
+    """Each in a pipeline of its own, at the same time: together they ask no faster than Google lets one project ask."""
+    limit, each = 60, 40
+    clock = SimulatedClock(workers=2, patience=0.5)  # time stands still while a request is under way
+    with customer(Quirks(queries_per_minute=limit), clock) as there:
+        googles = [there.connector(connections=1, queries_per_minute=limit), there.connector(connections=1)]
+        begun = clock.monotonic()
+
+        def makes(google: Google, place: int) -> list[Outcome]:
+            wanted = [google.canonical(account(f"p{place}x{n}")) for n in range(each)]
+            outcomes = done(google, *(change(Kind.CREATE, f"p{place}{n:03}", after=one) for n, one in enumerate(wanted)))
+            clock.employ(1)  # the other one has the clock for itself
+            return outcomes
+
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = [one for told in pool.map(makes, googles, (1, 2)) for one in told]
+        assert {(one.result, one.why) for one in outcomes} == {(Result.DONE, "")}
+        assert there.google.journal.count(status=403) == 0
+        assert there.google.journal.count(INSERT) == 2 * each
+        assert clock.monotonic() - begun >= 60  # eighty where sixty a minute are let through
+        for google in googles:
+            google.close()
 
 
 def test_a_change_whose_answer_was_lost_is_asked_for_once_more_and_nothing_else(there: Customer, google: Google) -> None:
