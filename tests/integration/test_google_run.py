@@ -149,6 +149,29 @@ def test_who_vanishes_and_returns_after_200_days_finds_the_same_account_and_neve
     assert kept["id"] not in google.tenant.deleted
 
 
+def test_a_group_of_five_thousand_is_read_whole_and_written_by_its_differences(district: World, google: GoogleDouble) -> None:
+    """A reconcile reads every page and leaves others' members alone; who comes and who goes in a delta is one request each."""
+    district.begin()
+    group = google.group(f"class-hr1@{GROUPS}")
+    ours = set(group.members)
+    strangers = {
+        f"1{n:020}": {"kind": "admin#directory#member", "id": f"1{n:020}", "type": "USER", "role": "MEMBER"} for n in range(4998)
+    }
+    group.members = {**dict(list(strangers.items())[:2500]), **group.members, **dict(list(strangers.items())[2500:])}
+    since = len(google.calls)
+    assert kinds(district.plan("reconcile")) == []  # ours stand in the middle: a page too few would be changes
+    pages = [call for call in google.journal.matching("directory.members.list", since=since) if call.subject == group.id]
+    assert len(pages) == -(-len(group.members) // 200) >= 25
+    joins, leaves = google.user(f"aabara@{STUDENTS}")["id"], google.user(f"bbell@{STUDENTS}")["id"]
+    assert (joins in ours, leaves in ours) == (False, True)
+    district.students(pupil(1, lessons=("h1", "k2")), pupil(2, lessons=("h2", "k3")))
+    since = len(google.calls)
+    district.day()
+    sent = [call for call in google.calls[since:] if call.method.startswith("directory.members.") and call.subject == group.id]
+    assert sorted(call.method for call in sent) == ["directory.members.delete", "directory.members.insert"]
+    assert set(google.group(group.id).members) == (ours | {joins} | strangers.keys()) - {leaves}
+
+
 def test_an_account_others_made_is_found_by_its_number_and_keeps_its_address(district: World, google: GoogleDouble) -> None:
     """R34: adoption writes nothing, and the name that is there is the person's from then on."""
     told = {"externalIds": [{"type": "organization", "value": "10001"}], "orgUnitPath": "/Students"}
