@@ -233,6 +233,7 @@ class Kind(StrEnum):
 
     CREATE_CONTAINER = "create container"
     CREATE_GROUP = "create group"
+    SET_GROUP = "set group"  # what the target's configuration says of a group, put right again
     CREATE = "create"
     ENABLE = "enable"
     UPDATE = "update"
@@ -251,7 +252,8 @@ class Kind(StrEnum):
 
 KIND_ORDER: Mapping[Kind, int] = MappingProxyType({kind: rank for rank, kind in enumerate(Kind)})
 DEVICE_KINDS = frozenset({Kind.DISABLE_DEVICE, Kind.ENABLE_DEVICE, Kind.ANNOTATE_DEVICE, Kind.MOVE_DEVICE})
-ACCOUNT_KINDS = frozenset(Kind) - DEVICE_KINDS - {Kind.CREATE_CONTAINER, Kind.CREATE_GROUP, Kind.ADD_MEMBER, Kind.REMOVE_MEMBER}
+GROUP_KINDS = frozenset({Kind.CREATE_GROUP, Kind.SET_GROUP, Kind.ADD_MEMBER, Kind.REMOVE_MEMBER})
+ACCOUNT_KINDS = frozenset(Kind) - DEVICE_KINDS - GROUP_KINDS - {Kind.CREATE_CONTAINER}
 
 
 @dataclass(frozen=True, slots=True)

@@ -451,8 +451,9 @@ class Matching:
             for group in one.wanted[self._name].groups
             if group.create
         }
+        amiss = self._set_again(may_create - set(missing)) if whole and result.released.everything else []
         found = placed(self._target, result.changes, missing, may_create, create_containers=self._create_containers)
-        result.changes = found.changes
+        result.changes = [*amiss, *found.changes]
         result.findings += found.findings
         result.waiting |= found.waiting
         result.beyond |= found.beyond
@@ -461,6 +462,15 @@ class Matching:
         told = [("seats", name, why) for name, why in result.seats.items() if why]
         told += [("out of reach", part, why) for part, why in sorted(result.beyond.items())]
         result.findings += [Finding(kind, name, why, None, None, self._name, {}) for kind, name, why in told]
+
+    def _set_again(self, names: set[str]) -> list[Change]:
+        """The changes that put right how groups are set that the mapping may make: others altered that, or the configuration."""
+        try:
+            amiss = self._target.groups_amiss(names - self._beyond(names))
+        except PartError as error:
+            self._result.beyond[error.part] = error.told
+            return []
+        return [Change(self._name, Kind.SET_GROUP, why, group=name) for name, why in sorted(amiss.items())]
 
     def _find(self, kind: str, person: PersonId, why: str, candidates: Mapping[str, str] | None = None) -> None:
         detail = {"evidence": json.dumps(candidates, ensure_ascii=False)} if candidates else {}

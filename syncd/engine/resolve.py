@@ -33,7 +33,7 @@ def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store:
     found: dict[Question, Observed] = {}
     if questions:
         found = dict(target.lookup(sorted(set(questions.values()), key=repr), scope))
-    about_groups = [one.change.group for one in open_ones if one.change.group is not None]
+    about_groups = [one.change.group for one in open_ones if one.change.group is not None and one.change.kind is not Kind.SET_GROUP]
     containers = [name for one in open_ones if one.change.kind is Kind.CREATE_CONTAINER and (name := one.change.group)]
     no_container = target.missing_containers(containers) if containers else set()
     guarded = target.protect(sorted(set(containers) - no_container))  # who was killed after making one has not protected it

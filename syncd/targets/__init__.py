@@ -116,6 +116,17 @@ class ManagesGroups(Protocol):
 
 
 @runtime_checkable
+class KeepsGroups(Protocol):
+    """A target whose configuration says how the groups of a mapping are to be set, such as who may post to them."""
+
+    def groups_amiss(self, names: Collection[str]) -> Mapping[str, str]:
+        """Of those of the groups that exist and are not set so, what differs, in words.
+
+        Raises PartError where it cannot be read how groups are set.
+        """
+
+
+@runtime_checkable
 class RefersToAccounts(Protocol):
     """A target in which an attribute of one account can name another (`manager`)."""
 

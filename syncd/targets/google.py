@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from syncd.core.devices import Device
-from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome, OutOfReach
+from syncd.core.model import GROUP_KINDS, Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome, OutOfReach
 from syncd.core.spelling import STEP, lies_in
 from syncd.errors import ChangeError
 from syncd.targets import ByAttribute, ById, ByLocation, Examined, Needs, PasswordOf, Question, Scope, Seats, Use
@@ -176,6 +176,11 @@ class Google:
         yield from self._groups.read(told - licences)
         yield from self._licences.read(licences)
 
+    def groups_amiss(self, names: Collection[str]) -> Mapping[str, str]:
+        """Of the groups whose settings are not as configured, which settings those are: one request for each group."""
+        told = set(map(self.config.group, names))
+        return self._groups.amiss({name for name in told if not name.startswith(LICENCE) and self.config.may_write_group(name)})
+
     def seats_left(self, names: Collection[str]) -> Mapping[str, Seats]:
         """How many of each licence among the names are left, where that is known."""
         return self._licences.seats_left({name for name in map(self.config.group, names) if name.startswith(LICENCE)})
@@ -186,7 +191,7 @@ class Google:
         """Why the change must not be sent: it leads outside of what may be written, or to an administrator (R40)."""
         if change.kind is Kind.CREATE_CONTAINER:
             return self._beyond_units(self._units.canonical(change.group or ""), to_make=True)
-        if change.kind in (Kind.CREATE_GROUP, Kind.ADD_MEMBER, Kind.REMOVE_MEMBER):
+        if change.kind in GROUP_KINDS:
             name = self.config.group(change.group or "")
             if not self.config.may_write_group(name):
                 return f"{name} is none of the groups that may be written (groups_in)"

@@ -86,6 +86,8 @@ class GoogleWriter:
                 _settle(self.units.create(change.group or ""))
             case Kind.CREATE_GROUP:
                 _settle(self.groups.create(change.group or ""))
+            case Kind.SET_GROUP:
+                self.groups.set(change.group or "")
             case Kind.CREATE:
                 return self.accounts.create(change, secret)
             case Kind.ADD_MEMBER | Kind.REMOVE_MEMBER:

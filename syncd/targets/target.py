@@ -23,6 +23,7 @@ from syncd.targets import (
     Connector,
     FollowsNames,
     HasParts,
+    KeepsGroups,
     LimitsWrites,
     ManagesContainers,
     ManagesDevices,
@@ -162,6 +163,13 @@ class Target:
         if not names or not isinstance(connector, ManagesGroups):
             return set()
         return self._call(lambda: connector.missing_groups(names))
+
+    def groups_amiss(self, names: Collection[str]) -> Mapping[str, str]:
+        """Of groups that are not set as the target's configuration says, what differs. Raises PartError where none can be read."""
+        connector = self.connector
+        if not names or not isinstance(connector, KeepsGroups):
+            return {}
+        return self._call(lambda: connector.groups_amiss(names))
 
     def seats_left(self, names: Collection[str]) -> Mapping[str, Seats]:
         """How many more members each of these groups can have; those that know no bound are missing."""

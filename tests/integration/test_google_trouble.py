@@ -191,6 +191,8 @@ def test_without_the_scopes_for_units_and_group_settings_nobody_is_placed_and_no
     assert "Newname" in {user["name"]["givenName"] for user in district.google.users().values()}
     assert f"class-new9@{GROUPS}" not in {str(group.resource["email"]) for group in district.google.tenant.groups.values()}
     told_of(district, group_settings="apps.groups.settings", organizational_units="admin.directory.orgunit")
+    assert district.world.sync("reconcile")[1].reports[GOOGLE].stopped is None
+    told_of(district, group_settings="apps.groups.settings", organizational_units="admin.directory.orgunit")
     district.google.delegate(ALL_SCOPES)
     district.later(1)
     assert len(district.google.users()) == 10
