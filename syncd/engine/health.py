@@ -249,6 +249,11 @@ def _known(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Fres
     return {name: known[kind, name] for name in names if (kind, name) in known}
 
 
+def failing_devices(store: Store) -> set[str]:
+    """The targets whose devices could not be looked after the last time."""
+    return {one.name for one in store.wellbeing((), {}).freshness if one.kind == Kind.DEVICES and one.failing}
+
+
 def held_devices(config: Config, store: Store) -> dict[str, Freshness]:
     """The targets of which devices wait for somebody, and why."""
     known = {(one.kind, one.name): one for one in store.wellbeing((), {}).freshness}
