@@ -100,6 +100,7 @@ class CarryOut:
         self._stopping = stopping
         self._cells_of = cells_of
         self._keep_out = keep_out
+        self._firsts = passwords.OfOneRun()
         self._spent: Counter[Cell] = Counter()  # and not recorded yet
         self._counted: set[tuple[Cell, PersonId]] = set()
         self._uncounted: frozenset[PersonId] = frozenset()  # who is locked: no limit counts that (R33)
@@ -118,12 +119,14 @@ class CarryOut:
         wanted: Mapping[PersonId, Wanted],
         told: Callable[[Outcome], None] = lambda _: None,
         retried: Collection[PersonId] = (),
+        firsts: passwords.OfOneRun | None = None,
     ) -> Report:
         """Apply everything that can be; `told` hears each outcome as it comes. Raises only StoreError.
 
         `retried` have something that was refused before: they come last, with an error budget of their own, so that what is known
-        to fail takes nothing from the others.
+        to fail takes nothing from the others. `firsts` are the first passwords of the run, on whatever target.
         """
+        self._firsts = firsts or self._firsts
         self._uncounted = frozenset(person for person, want in wants.items() if want.locked)
         self.report.owed.update(change.person for change in changes if change.person is not None and change.kind in STANDING)
         before = self._seats(changes)
@@ -344,7 +347,7 @@ class CarryOut:
             returns = change.kind is Kind.ENABLE and wants[change.person].reset
             spec = wanted[change.person].password
             if spec is not None and (change.kind is Kind.CREATE or returns):
-                password = passwords.KINDS[spec.initial]()
+                password = self._firsts.of(change.person, spec.initial)
                 secrets[id(change)] = OneTime(password) if spec.change_at_first_login else password
                 context = password_context(change.target, change.person)
                 sealed[index] = (self._vault.seal(password.encode(), context), self._clock() + timedelta(days=PASSWORD_DAYS))

@@ -98,6 +98,16 @@ def district(tmp_path: Path) -> Iterator[District]:
         made.others[GOOGLE].close()
 
 
+def test_who_gets_an_account_on_both_in_one_run_has_one_password_for_both(district: District) -> None:
+    """One letter does; two people never have the same, and everybody's is changed at the first sign-in at Google."""
+    memory, users = district.world.memory, district.google.users()
+    words = {account.rdn: memory.passwords[native_id] for native_id, account in memory.accounts.items()}
+    assert len(set(words.values())) == len(users) == 9
+    assert {district.google.account(address).password for address in users} == set(words.values())
+    ada = next(word for rdn, word in words.items() if "aabara" in rdn.lower())
+    assert district.google.account(f"aabara@{STUDENTS}").password == ada
+
+
 def test_a_revoked_key_is_told_with_where_to_click_and_the_directory_goes_on(district: District) -> None:
     """Nobody's change counts as refused; with a new key in its place what waited is done."""
     assert district.of_google() == []
