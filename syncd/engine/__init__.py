@@ -21,7 +21,7 @@ from syncd.core.health import Freshness
 from syncd.core.local import Local
 from syncd.core.model import Change, Outcome, PersonId, RunId, SourceName, TargetName
 from syncd.core.plan import Plan
-from syncd.engine import explain, gather, health, passwords, planned, shapes, turns
+from syncd.engine import explain, gather, health, planned, shapes, turns
 from syncd.engine.adopting import Adopting
 from syncd.engine.approving import Approved, Approving, unnamed
 from syncd.engine.carry_out import CarryOut, Report
@@ -401,7 +401,7 @@ class Engine:
             lease.renew()
             told(outcome)
 
-        reports = turns.carried_out(ready, held, self._config, store, partial(self._carry_out, ready, heard, passwords.OfOneRun()))
+        reports = turns.carried_out(ready, held, self._config, store, partial(self._carry_out, ready, heard))
         for name, report in reports.items():
             if whole and report.complete and store.first_apply(name) == BEGUN:
                 store.set_first_apply(name, ENDED)
@@ -436,9 +436,7 @@ class Engine:
         true = settled if ready.stopped else settled | (ready.decided.keys() - set(held) - owing)
         self._store.settle(settled, [ready.decided[person].state for person in true & ready.moving()])
 
-    def _carry_out(
-        self, ready: Planned, told: Told, firsts: passwords.OfOneRun, name: TargetName, changes: Sequence[Change]
-    ) -> Report:
+    def _carry_out(self, ready: Planned, told: Told, name: TargetName, changes: Sequence[Change], shared: turns.Shared) -> Report:
         if not changes:
             return Report()  # and no connector is built, no protocol loaded
         carrier = CarryOut(
@@ -454,7 +452,7 @@ class Engine:
         )
         wanted = {person: one.wanted[name] for person, one in ready.decided.items() if name in one.wanted}
         retried = ready.aside.retried.get(name, frozenset())
-        return carrier.apply(changes, ready.matched[name].wants, wanted, told, retried, firsts)
+        return carrier.apply(changes, ready.matched[name].wants, wanted, told, retried, shared.passwords)
 
     def apply_stored(self, run: RunId, *, first: bool = False, told: Told = lambda _: None) -> Applied | None:
         """Plan again, apply what replans identically to the stored plan, and leave the rest held (R15). None where all is held.
