@@ -14,7 +14,7 @@ from syncd.targets import ById, OneTime, Scope, Seats
 from syncd.targets.google import Google
 from syncd.targets.google_config import Licence
 from tests.doubles.google import Quirks, SimulatedClock, refusals
-from tests.integration.google_customer import DOMAIN, Customer, customer
+from tests.integration.google_customer import ALL_SCOPES, DOMAIN, Customer, customer
 
 NAMES = {"name.givenName": ("Ana",), "name.familyName": ("Ruiz",)}
 SCOPE = Scope(frozenset({*NAMES, "externalIds.organization", "aliases", "phones.work", "includeInGlobalAddressList"}))
@@ -493,6 +493,30 @@ def test_values_of_custom_schemas_have_their_types_or_are_refused_by_name(there:
 
 
 # --- when nothing goes any more -------------------------------------------------------------------------------------------
+
+
+def test_without_the_scope_for_custom_schemas_only_who_needs_one_waits(there: Customer, google: Google) -> None:
+    """Nothing of that change is sent, its outcome names the part, and everybody else's changes go on."""
+    people = [made(google, account(f"u{number}"), f"p{number}") for number in range(2)]
+    there.google.delegate(one for one in ALL_SCOPES if "userschema" not in one)
+    told = {"customSchemas.District.grade": ("7",)}, {"phones.work": ("1",)}
+    befores = [place(account(f"u{number}")) for number in range(2)]
+    changes = [
+        change(
+            Kind.UPDATE,
+            f"p{n}",
+            native_id=people[n],
+            before=replace(befores[n], attributes={}),
+            after=replace(befores[n], attributes=one),
+        )
+        for n, one in enumerate(told)
+    ]
+    waits, goes = done(google, *changes)
+    assert (waits.failure, waits.beyond and waits.beyond.part) == (Failure.WAITS, "custom attributes")
+    assert waits.beyond is not None
+    assert waits.beyond.why.endswith("client 104857600000000000001, add this scope; it may take a day")
+    assert goes.result is Result.DONE
+    assert there.google.user(people[1])["phones"][0]["value"] == "1"
 
 
 def test_a_quota_that_is_gone_for_long_ends_the_run_in_words(there: Customer, google: Google) -> None:
