@@ -15,6 +15,7 @@ from datetime import date, timedelta
 
 from syncd.core import correlate, lifecycle, naming
 from syncd.core.facts import FOUND
+from syncd.core.health import WHOLE
 from syncd.core.identify import likeness
 from syncd.core.lifecycle import PersonState, Presence, Rise, Standing, State
 from syncd.core.local import Local, without_overrides
@@ -25,6 +26,9 @@ from syncd.engine import gather, renames
 from syncd.engine.choosing import Choosing
 from syncd.store import Finding, Store
 from syncd.store.codec import change_from_json
+
+_LOOKED_BACK = 10  # runs, some of them about devices or one person
+_UNJUDGED = frozenset({"planning", "failed", "interrupted", "tried"})
 
 
 @dataclass(slots=True)
@@ -147,13 +151,16 @@ class Desire:
 
     def _held_before(self) -> Iterator[tuple[PersonId, str]]:
         """Whose account is to have another name and was held in the run before this one, and the reason it was planned with."""
-        for row in self._store.runs(2):  # this one, which has no plan yet, and that
-            kept = self._store.plan(row.id) if row.held else None
-            told = json.loads(kept) if kept is not None else {"held": (), "plans": {}}
-            waiting = frozenset(told["held"])
-            for change in (change_from_json(one) for changes in told["plans"].values() for one in changes if waiting):
-                if change.person in waiting and change.person is not None and change.kind in (Kind.MOVE, Kind.UPDATE):
-                    yield change.person, change.reason
+        judged = (row for row in self._store.runs(_LOOKED_BACK) if row.kind in WHOLE and row.status not in _UNJUDGED)
+        before = next(judged, None)
+        kept = self._store.plan(before.id) if before is not None and before.held else None
+        if kept is None:
+            return
+        told = json.loads(kept)
+        waiting = frozenset(told["held"])
+        for change in (change_from_json(one) for changes in told["plans"].values() for one in changes):
+            if change.person in waiting and change.person is not None and change.kind in (Kind.MOVE, Kind.UPDATE):
+                yield change.person, change.reason
 
     def _key_person(self, people: gather.People) -> dict[tuple[SourceName, SourceKey], PersonId]:
         found = {(key.source, key.key): person for person, keys in people.keys.items() for key in keys}
