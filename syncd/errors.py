@@ -50,6 +50,19 @@ class EndpointError(SyncdError):
         super().__init__(f"{endpoint}: {why}" + (f"; {remedy}" if remedy else ""))
 
 
+class PartError(EndpointError):
+    """A part of a target is unusable now, such as its licences: what needs it waits, and everything else goes on."""
+
+    def __init__(self, endpoint: str, part: str, why: str, remedy: str = "") -> None:
+        self.part = part
+        super().__init__(endpoint, why, remedy)
+
+    @property
+    def told(self) -> str:
+        """What is wrong and what to do, without the name of the endpoint."""
+        return "; ".join(filter(None, (self.why, self.remedy)))
+
+
 class StoreError(EndpointError):
     """The store is unusable now: whatever is under way ends, and no target is blamed for it."""
 

@@ -170,11 +170,14 @@ def quarantine(visit: Visit, *, target: str = "", json: bool = False) -> Answer:
 
 def _waiting(visit: Visit, target: str) -> Iterator[str]:
     """What is not refused and does not happen either: nothing of a target that cannot be used is in quarantine."""
-    targets, seats = healths.troubled(visit.district.config, visit.district.store)
-    for name, fresh in targets.items():
+    trouble = healths.troubled(visit.district.config, visit.district.store)
+    for name, fresh in trouble.targets.items():
         if target in ("", name):
             yield f"target {name}: its changes wait, and none of them counts as refused: {fresh.why}"
-    for (name, licence), fresh in seats.items():
+    for (name, part), fresh in trouble.parts.items():
+        if target in ("", name):
+            yield f"target {name}: what needs its {part} waits, and none of it counts as refused: {fresh.why}"
+    for (name, licence), fresh in trouble.seats.items():
         if target in ("", name):
             yield f"target {name}: {licence}: {fresh.why}"
 

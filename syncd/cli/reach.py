@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from syncd.assembly import opened, utc_now
@@ -29,6 +29,9 @@ RUNTIME = Path("/run/syncd")
 VARIABLE = "SYNCD_SOCKET"
 LOCKED_WITHIN = 75.0
 """How long a daemon has to lock somebody, before whoever asked does it without: it waits for the answers that a run is to get."""
+
+SOON = 5.0
+"""How long a daemon is waited for where there is an answer without it, too; monitors wait for ten seconds."""
 
 
 def perform(folder: Path, verb: str, **told: Value | Sequence[str] | None) -> None:
@@ -106,6 +109,16 @@ def is_ours(folder: Path) -> bool:
 def served(folder: Path, question: Question) -> Answer | None:
     """The answer of the daemon at the place where systemd has it; None where there is none."""
     return next((answer for path in _sockets(folder, None) if (answer := ask(path, question)) is not None), None)
+
+
+def witnessed(folder: Path, config: Config, question: Question) -> Answer | None:
+    """What the daemon answers soon, for what only it may know; None where none does, or not to this user."""
+    for path in _sockets(folder, config):
+        with suppress(EndpointError, TransientError):
+            answer = ask(path, question, SOON)
+            if answer is not None and answer.code != Exit.NO_PERMISSION:
+                return answer
+    return None
 
 
 def _sockets(folder: Path, config: Config | None) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from syncd.errors import ConfigError, SyncdError
 
 if TYPE_CHECKING:
     from syncd.engine.health import Health
+    from syncd.settings import Config
 
 
 def daemon(context: typer.Context) -> None:
@@ -60,13 +61,21 @@ def status(
     """Say how it is, for a person or for Nagios: exit 0 well, 1 warning, 2 critical, 3 unknown."""
     from syncd.cli.answering import how
     from syncd.cli.console import say
-    from syncd.cli.reach import served, show
+    from syncd.cli.reach import served, show, witnessed
     from syncd.control import Question
+    from syncd.settings import load
 
+    question = Question("status", {"json": json})
     try:
-        answer = how(_health(context), json=json)
+        config = load(context.obj)
+        health = _health(config)
+        answer = how(health, json=json)
+        # A daemon knows what it could not even note, such as that there is no room for it: the worse of the two counts.
+        told = witnessed(context.obj, config, question) if health.facts.alive else None
+        if told is not None and answer.code < told.code <= Nagios.CRITICAL:
+            answer = told
     except (SyncdError, OSError) as error:
-        told = served(context.obj, Question("status", {"json": json}))  # who may not open the store may ask the daemon
+        told = served(context.obj, question)  # who may not open the store may ask the daemon
         if told is None:
             why = str(error)
             if isinstance(error, ConfigError):
@@ -79,16 +88,15 @@ def status(
         raise Ended(Nagios(answer.code) if answer.code <= Nagios.UNKNOWN else Nagios.UNKNOWN)
 
 
-def _health(context: typer.Context) -> Health:
+def _health(config: Config) -> Health:
     from importlib.metadata import version
 
     from syncd.assembly import opened_store, utc_now
     from syncd.daemon.timing import next_runs
     from syncd.engine.health import health
     from syncd.engine.lock import DAEMON, is_held
-    from syncd.settings import load
 
-    config, now = load(context.obj), utc_now()
+    now = utc_now()
     with opened_store(config) as store:
         alive = is_held(config.state, store, now, DAEMON)
         return health(config, store, now, version("syncd"), next_runs(config, now), alive=alive)

@@ -37,6 +37,7 @@ class Kind:
     BACKUP = "backup"
     NOTICE = "notice"
     SEATS = "seats"
+    PART = "part"
     DEVICES = "devices"
     HELD_DEVICES = "held devices"
 
@@ -169,6 +170,7 @@ class Facts:
     devices: Mapping[str, Freshness] = field(default_factory=dict)  # by target: the last run about devices
     held_devices: Mapping[str, Freshness] = field(default_factory=dict)  # by target: what of it waits for somebody
     seats: Mapping[tuple[str, str], Freshness] = field(default_factory=dict)  # by target and licence, as last looked at
+    parts: Mapping[tuple[str, str], Freshness] = field(default_factory=dict)  # by target and part, such as its groups
     claims: Claims | None = None  # what was tried at the portal, where there is one
 
 
@@ -222,6 +224,7 @@ def judge(facts: Facts, bounds: Bounds, calendar: Calendar, now: datetime, today
         *_runs(facts, bounds, now),
         *_sources(facts, bounds, calendar, now, today),
         *_targets(facts, bounds, now),
+        *_parts(facts, bounds, now),
         *_seats(facts, bounds, now),
         *_devices(facts),
         *_campuses(facts, bounds, now),
@@ -313,6 +316,15 @@ def _targets(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
             yield Reason(Level.WARNING, f"target {name}", "is not called at the moment, after failing several times in a row")
     if facts.quarantined:
         yield Reason(Level.WARNING, "quarantine", f"{facts.quarantined:,} changes were refused by a target; see `syncd quarantine`")
+
+
+def _parts(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:
+    """Parts of a target that cannot be used, while the rest goes on: as grave as a target that cannot, once it lasts."""
+    for (target, part), fresh in sorted(facts.parts.items()):
+        if fresh.failing:
+            since = fresh.changed_at or now
+            level = Level.CRITICAL if now - since > bounds.stale_after else Level.WARNING
+            yield Reason(level, f"target {target}", f"{part} cannot be used, and what needs them waits: {fresh.why}")
 
 
 def _seats(facts: Facts, bounds: Bounds, now: datetime) -> Iterator[Reason]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NewType
+from typing import NamedTuple, NewType
 
 SourceName = NewType("SourceName", str)
 SourceKey = NewType("SourceKey", str)  # a source's own permanent key for one person, campus or class
@@ -233,6 +233,7 @@ class Kind(StrEnum):
 
     CREATE_CONTAINER = "create container"
     CREATE_GROUP = "create group"
+    SET_GROUP = "set group"  # what the target's configuration says of a group, put right again
     CREATE = "create"
     ENABLE = "enable"
     UPDATE = "update"
@@ -251,7 +252,8 @@ class Kind(StrEnum):
 
 KIND_ORDER: Mapping[Kind, int] = MappingProxyType({kind: rank for rank, kind in enumerate(Kind)})
 DEVICE_KINDS = frozenset({Kind.DISABLE_DEVICE, Kind.ENABLE_DEVICE, Kind.ANNOTATE_DEVICE, Kind.MOVE_DEVICE})
-ACCOUNT_KINDS = frozenset(Kind) - DEVICE_KINDS - {Kind.CREATE_CONTAINER, Kind.CREATE_GROUP, Kind.ADD_MEMBER, Kind.REMOVE_MEMBER}
+GROUP_KINDS = frozenset({Kind.CREATE_GROUP, Kind.SET_GROUP, Kind.ADD_MEMBER, Kind.REMOVE_MEMBER})
+ACCOUNT_KINDS = frozenset(Kind) - DEVICE_KINDS - GROUP_KINDS - {Kind.CREATE_CONTAINER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,20 +298,32 @@ class Failure(StrEnum):
     NO_CONTAINER = "no container"
     INVALID = "invalid value"
     REFUSED = "refused"  # rights or policy
+    NO_SEAT = "no seat left"  # of a licence: there may be one as soon as somebody buys it
     OUT_OF_SCOPE = "out of scope"
     WAITS = "waits"  # on a change that failed
     OTHER = "other"
 
 
+class OutOfReach(NamedTuple):
+    """A part of a target that cannot be used now, while the rest of it can: what it is called, why, and what to do about it."""
+
+    part: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one change. `native_id` is set for a create that landed. `why` is the target's exact words where it refused."""
+    """What came of one change. `native_id` is set for a create that landed. `why` is the target's exact words where it refused.
+
+    `beyond` is set where nothing was sent because the part of the target that it takes is out of reach.
+    """
 
     change: Change
     result: Result
     native_id: NativeId | None = None
     failure: Failure | None = None
     why: str = ""
+    beyond: OutOfReach | None = None
 
     @property
     def landed(self) -> bool:

@@ -15,7 +15,7 @@ from syncd.core.health import Level, Reason
 
 AGAIN = timedelta(hours=24)
 """What is still critical is told again after so long."""
-_NUMBERS = re.compile(r"\d[\d,.]*")
+_NUMBERS = re.compile(r"(campus \S+)|\d[\d,.]*")  # but for the code of a campus, which is its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Notice:
 
 
 def key_of(reason: Reason) -> str:
-    """What a reason is remembered by: its words without the numbers of runs, people and days, but for the campus it is about."""
-    return f"{reason.where}: {_NUMBERS.sub('#', reason.why.split(' allows ')[0])}"
+    """What a reason is remembered by: its words without the numbers of runs, people and days, but for the campuses it is about."""
+    return f"{reason.where}: {_NUMBERS.sub(lambda found: found[1] or '#', reason.why.split(' allows ')[0])}"
 
 
 def due(district: str, reasons: Sequence[Reason], told: Mapping[str, Told], now: datetime) -> tuple[Notice | None, dict[str, Told]]:

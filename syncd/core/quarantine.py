@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from syncd.core import order
-from syncd.core.model import Account, Change, Kind, PersonId, TargetName
+from syncd.core.model import Account, Change, Failure, Kind, PersonId, TargetName
 
 BACK_OFF = (timedelta(hours=1), timedelta(hours=4), timedelta(days=1), timedelta(days=3), timedelta(days=7))
 """How long a change is left alone after its first refusal, its second, and so on; the last one holds for all later ones."""
@@ -60,8 +60,9 @@ class Sorted:
     obsolete: tuple[Slot, ...] = ()
 
 
-def next_try(count: int, refused_at: datetime) -> datetime:
-    """When a change that was refused `count` times, last at this time, is tried again."""
+def next_try(count: int, refused_at: datetime, failure: Failure | None = None) -> datetime:
+    """When a change that was refused `count` times, last at this time, is tried again. Seats may be bought any time: every hour."""
+    count = 1 if failure is Failure.NO_SEAT else count
     return refused_at + BACK_OFF[min(max(count, 1), len(BACK_OFF)) - 1]
 
 

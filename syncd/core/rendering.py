@@ -21,6 +21,7 @@ _SIGN = {
     Kind.CREATE: "+",
     Kind.ENABLE: "+",
     Kind.ADD_MEMBER: "+",
+    Kind.SET_GROUP: "~",
     Kind.UPDATE: "~",
     Kind.REFER: "~",
     Kind.MOVE: "~",

@@ -153,6 +153,9 @@ class Schedule:
                 Hours.parse(text)
             except ValueError as error:
                 raise ValueError(f"quiet: {error}") from None
+        for key, cron in self.crons.items():
+            if all(self.is_quiet(time(hour, minute)) for hour in cron.hours for minute in cron.minutes):
+                raise ValueError(f"{key}: every time of '{getattr(self, key)}' lies in the quiet hours, so that it never runs")
 
     @property
     def crons(self) -> dict[str, Cron]:

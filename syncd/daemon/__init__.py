@@ -128,6 +128,7 @@ class Daemon:
                 whole.enter_context(portal(config.portal, self._portal, self._answered(self._portal.serve)))
             self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
             started(self._district.store, files, self._clock())
+            self._district.engine.approving.tighten()
             self._schedule()
             self._scheduler.start()
             _log.info("daemon.ready", version=self._version, port=port)
@@ -263,6 +264,7 @@ class Daemon:
             old.close()
             self._district.store.set_freshness([Freshness(Kind.CONFIGURATION, "", self._clock())])
             taken_up(self._district.store, files, author, self._clock())
+            self._district.engine.approving.tighten()
             if self._stopping.is_set():  # told to end while it was opened
                 self._district.engine.stop()
             else:

@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from datetime import datetime
 from pathlib import Path
 
 from syncd.engine.approving import AUTHOR
+from syncd.errors import ConfigError, Problem
 from syncd.settings import Config, load
 from syncd.store import Store
 
 SIGNAL, START = "unknown (signal)", "unknown (start)"
 """Whose the configuration is where no socket told: a signal names nobody, nor does a start."""
 _TRIES = 5
+_HOSTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # troubles of the host: they pass, and say nothing of a file
 
 
 def digest(folder: Path) -> str:
-    """What the files of this folder are known by; an unreadable one counts as it is told by load()."""
+    """What the files of this folder are known by. What is wrong with one that cannot be read, load() says."""
     told = hashlib.sha256()
     for place in ("config", "mappings"):
-        for path in sorted((folder / place).glob("*.yaml")):
-            content = path.read_bytes()
+        for path in sorted((folder / place).glob("[!.]*.yaml")):  # hidden ones are not read
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                if error.errno in _HOSTS:
+                    raise
+                content = f"unreadable: {error.errno}".encode()
             told.update(f"{place}/{path.name} {len(content)}\n".encode())
             told.update(content)
     return told.hexdigest()
 
 
 def loaded(folder: Path) -> tuple[Config, str]:
-    """The settings, and what their files are known by; files edited meanwhile are read again. Raises ConfigError as load() does."""
-    before = digest(folder)
-    for _ in range(_TRIES):
-        config, after = load(folder), digest(folder)
-        if after == before:
-            break
-        before = after
+    """The settings, and what their files are known by; files edited meanwhile are read again.
+
+    Raises ConfigError as load() does, and where a folder cannot be looked into, and OSError where the host has no descriptor left.
+    """
+    try:
+        before = digest(folder)
+        for _ in range(_TRIES):
+            config, after = load(folder), digest(folder)
+            if after == before:
+                break
+            before = after
+    except OSError as error:
+        if error.errno in _HOSTS:
+            raise
+        raise ConfigError((Problem(f"{error.filename or folder}:1:1", f"cannot be read: {error.strerror}"),)) from error
     return config, before
 
 

@@ -6,14 +6,14 @@ where cron is content with either. So the expression is read by `core.schedule`,
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
-from syncd.core.schedule import Cron
+from syncd.core.schedule import Cron, Schedule
 from syncd.settings import Config
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -43,14 +43,20 @@ def _listed(numbers: tuple[int, ...]) -> str:
     return ",".join(map(str, numbers))
 
 
+def next_run(cron: Cron, schedule: Schedule, now: datetime, zone: ZoneInfo) -> datetime | None:
+    """When the next run of a schedule begins, which none does in its quiet hours; None where the expression names no day at all."""
+    one = trigger(cron, zone)
+    at: datetime | None = one.get_next_fire_time(None, now.astimezone(zone))
+    while at is not None and schedule.is_quiet(at.time()):
+        at = one.get_next_fire_time(None, at + timedelta(minutes=1))
+    return at
+
+
 def next_runs(config: Config, now: datetime) -> dict[str, dict[str, datetime]]:
-    """When each pipeline's next scheduled run of each kind begins, quiet hours set aside; in the district's time zone."""
+    """When each pipeline's next scheduled run of each kind begins, in the district's time zone."""
     zone = ZoneInfo(config.district.timezone)
-    found: dict[str, dict[str, datetime]] = {}
-    for name, pipeline in config.pipelines.items():
-        found[name] = {}
-        for kind, cron in pipeline.schedule.crons.items():
-            at = trigger(cron, zone).get_next_fire_time(None, now.astimezone(zone))
-            if at is not None:
-                found[name][kind] = at
-    return found
+    told = {
+        name: {kind: next_run(cron, each.schedule, now, zone) for kind, cron in each.schedule.crons.items()}
+        for name, each in config.pipelines.items()
+    }
+    return {name: {kind: at for kind, at in times.items() if at is not None} for name, times in told.items()}

@@ -436,7 +436,7 @@ class Engine:
         true = settled if ready.stopped else settled | (ready.decided.keys() - set(held) - owing)
         self._store.settle(settled, [ready.decided[person].state for person in true & ready.moving()])
 
-    def _carry_out(self, ready: Planned, told: Told, name: TargetName, changes: Sequence[Change]) -> Report:
+    def _carry_out(self, ready: Planned, told: Told, name: TargetName, changes: Sequence[Change], shared: turns.Shared) -> Report:
         if not changes:
             return Report()  # and no connector is built, no protocol loaded
         carrier = CarryOut(
@@ -452,7 +452,7 @@ class Engine:
         )
         wanted = {person: one.wanted[name] for person, one in ready.decided.items() if name in one.wanted}
         retried = ready.aside.retried.get(name, frozenset())
-        return carrier.apply(changes, ready.matched[name].wants, wanted, told, retried)
+        return carrier.apply(changes, ready.matched[name].wants, wanted, told, retried, shared.passwords)
 
     def apply_stored(self, run: RunId, *, first: bool = False, told: Told = lambda _: None) -> Applied | None:
         """Plan again, apply what replans identically to the stored plan, and leave the rest held (R15). None where all is held.

@@ -104,6 +104,12 @@ class Approving:
         _log.info("plan.approved", run=run, persons=subjects, changes=len(digests), count=given)
         return Approved(subjects, len(digests), given, rule.approvers, approval.expires)
 
+    def tighten(self) -> None:
+        """Where two humans must agree by now, what one let go waits for the other. To be called under a new configuration."""
+        if self._config.approvals.approvers == TWO:
+            author = human_in(self._store.meta(AUTHOR))
+            self._store.decisions.count_again(TWO, () if author is None else (author,))
+
     def may_apply(self, run: RunId, actor: str) -> None:
         """Raises EndpointError where two humans must agree, and this one is not another than who asked for the plan (R39)."""
         if self._config.approvals.approvers == TWO:

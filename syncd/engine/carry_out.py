@@ -18,12 +18,12 @@ from syncd.core.guard import Cell
 from syncd.core.mapping import Wanted
 from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, PersonId, Result, RunId
 from syncd.core.plan import Desired, Holding
-from syncd.engine import passwords
+from syncd.engine import passwords, places
 from syncd.engine.resolve import asked_for, moves, resolve
 from syncd.errors import EndpointError, StoreError, TransientError
 from syncd.store import Intention, Store
 from syncd.store.history import password_context
-from syncd.targets import ById, Chosen, OneTime, Scope
+from syncd.targets import ById, Chosen, OneTime, Scope, Seats
 from syncd.targets.target import Target
 from syncd.vault import Vault
 
@@ -56,6 +56,7 @@ class Report:
     waiting: int = 0  # people whose outcome on another target comes first, and is not there
     left_alone: int = 0  # after so many refusals, the error budget, nothing more was sent; 0 while it lasted
     seats: dict[str, str] = field(default_factory=dict)  # licences of which none was left in the middle, and what that means
+    beyond: dict[str, str] = field(default_factory=dict)  # parts of the target that could not be used, and why
 
     @property
     def complete(self) -> bool:
@@ -99,6 +100,7 @@ class CarryOut:
         self._stopping = stopping
         self._cells_of = cells_of
         self._keep_out = keep_out
+        self._firsts = passwords.OfOneRun()
         self._spent: Counter[Cell] = Counter()  # and not recorded yet
         self._counted: set[tuple[Cell, PersonId]] = set()
         self._uncounted: frozenset[PersonId] = frozenset()  # who is locked: no limit counts that (R33)
@@ -106,6 +108,7 @@ class CarryOut:
         self._created: dict[PersonId, NativeId] = {}
         self._stale: set[PersonId] = set()
         self._moves: dict[PersonId, Change] = {}  # as they are meant: one of a ring is sent in two steps
+        self._unmade: set[str] = set()  # groups that were not even asked for: nobody is sent into one
         self._missing: dict[PersonId, list[Change]] = {}  # what has not landed of somebody: what depends on it is not sent
         self.report = Report()
 
@@ -116,14 +119,17 @@ class CarryOut:
         wanted: Mapping[PersonId, Wanted],
         told: Callable[[Outcome], None] = lambda _: None,
         retried: Collection[PersonId] = (),
+        firsts: passwords.OfOneRun | None = None,
     ) -> Report:
         """Apply everything that can be; `told` hears each outcome as it comes. Raises only StoreError.
 
         `retried` have something that was refused before: they come last, with an error budget of their own, so that what is known
-        to fail takes nothing from the others.
+        to fail takes nothing from the others. `firsts` are the first passwords of the run, on whatever target.
         """
+        self._firsts = firsts or self._firsts
         self._uncounted = frozenset(person for person, want in wants.items() if want.locked)
         self.report.owed.update(change.person for change in changes if change.person is not None and change.kind in STANDING)
+        before = self._seats(changes)
         try:
             again = [change for change in changes if change.person in retried]
             self._part([change for change in changes if change.person not in retried], wants, wanted, told)
@@ -137,20 +143,24 @@ class CarryOut:
         except (EndpointError, TransientError) as error:
             self.report.stopped = error
             self.report.unsettled |= {change.person for change in changes if change.person is not None}
-        if self.report.stopped is None and self.report.failures:
-            self._count_seats()
+        if self.report.stopped is None:
+            self._count_seats(before, self._seats(changes))
         return self.report
 
-    def _count_seats(self) -> None:
-        """Note the licences that ran out in this run, however many were said to be left. Of others the plan has told."""
-        missed = [one for one in self.report.failures if one.change.kind is Kind.ADD_MEMBER and one.change.group is not None]
-        without = Counter(one.change.group or "" for one in missed)
+    def _seats(self, changes: Sequence[Change]) -> Mapping[str, Seats]:
+        """How many are left of the licences that these changes give."""
+        names = {change.group for change in changes if change.kind is Kind.ADD_MEMBER and change.group is not None}
         try:
-            left = self._target.seats_left({one.change.group or "" for one in missed if one.failure is Failure.REFUSED})
+            return self._target.seats_left(names - self._target.out_of_reach(names).keys())
         except (EndpointError, TransientError):
-            return  # the next run asks again
-        for name, known in left.items():
-            if known.left <= 0:
+            return {}  # the next run asks again
+
+    def _count_seats(self, before: Mapping[str, Seats], after: Mapping[str, Seats]) -> None:
+        """Note of the licences that were given how it is now: they ran out, whatever was said to be left, or are there again."""
+        without = Counter(one.change.group or "" for one in self.report.failures if one.change.kind is Kind.ADD_MEMBER)
+        for name, known in after.items():
+            self.report.seats[name] = places.of_seats(without[name], known)
+            if known.left <= 0 < without[name] and (name not in before or before[name].left > 0):
                 told = f"no seat was left in the middle of run {self._run}, and {without[name]:,} people go without"
                 self.report.seats[name] = f"{told}: buy more, or reclaim some"
 
@@ -195,6 +205,9 @@ class CarryOut:
         if change.person is None:
             return True
         if change.person in self._stale:
+            return False
+        if change.kind is Kind.ADD_MEMBER and change.group in self._unmade:
+            self._miss(change)
             return False
         if any(quarantine.depends(change, other) for other in self._missing.get(change.person, ())):
             self._miss(change)
@@ -270,11 +283,19 @@ class CarryOut:
                     flush()
         finally:
             flush()
+        done += self._found_out(unknown, told)
+        flush()
+
+    def _found_out(self, unknown: Sequence[Intention], told: Callable[[Outcome], None]) -> Iterator[tuple[int, Outcome]]:
+        """What came of changes without an answer, as far as the target can be asked; the others stay open, and wait."""
+        left = {one.seq: one.change for one in unknown}
         for seq, outcome in resolve(self._target, self._scope, unknown, self._store):
-            done.append((seq, self._as_meant(outcome)))
+            del left[seq]
+            yield seq, self._as_meant(outcome)
             self._note(outcome)
             told(outcome)
-        flush()
+        for change in left.values():
+            self._miss(change)
 
     def _unsent(self, change: Change, locked: Collection[PersonId]) -> Outcome | None:
         """What came of a change that was journalled and must not be sent now; None where it may."""
@@ -330,7 +351,7 @@ class CarryOut:
             returns = change.kind is Kind.ENABLE and wants[change.person].reset
             spec = wanted[change.person].password
             if spec is not None and (change.kind is Kind.CREATE or returns):
-                password = passwords.KINDS[spec.initial]()
+                password = self._firsts.of(change.person, spec.initial)
                 secrets[id(change)] = OneTime(password) if spec.change_at_first_login else password
                 context = password_context(change.target, change.person)
                 sealed[index] = (self._vault.seal(password.encode(), context), self._clock() + timedelta(days=PASSWORD_DAYS))
@@ -377,6 +398,10 @@ class CarryOut:
         else:
             report.failures.append(outcome)
             self._miss(outcome.change)
+            if outcome.failure is Failure.WAITS and outcome.change.kind is Kind.CREATE_GROUP:
+                self._unmade.add(outcome.change.group or "")
+            if outcome.beyond is not None:
+                report.beyond[outcome.beyond.part] = outcome.beyond.why
 
     def _spend(self, change: Change, person: PersonId) -> None:
         """Count a change that was made: a person once in each cell, a membership each time."""

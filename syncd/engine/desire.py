@@ -7,22 +7,28 @@ last good records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from syncd.core import correlate, lifecycle, naming
 from syncd.core.facts import FOUND
+from syncd.core.health import WHOLE
 from syncd.core.identify import likeness
 from syncd.core.lifecycle import PersonState, Presence, Rise, Standing, State
 from syncd.core.local import Local, without_overrides
 from syncd.core.mapping import MappingFailure, People, TargetMapping, Wanted
-from syncd.core.model import Person, PersonId, PopulationName, Record, SourceKey, SourceName, TargetName
+from syncd.core.model import Kind, Person, PersonId, PopulationName, Record, SourceKey, SourceName, TargetName
 from syncd.core.naming import IssuedName, NameRequest
 from syncd.engine import gather, renames
 from syncd.engine.choosing import Choosing
 from syncd.store import Finding, Store
+from syncd.store.codec import change_from_json
+
+_LOOKED_BACK = 10  # runs, some of them about devices or one person
+_UNJUDGED = frozenset({"planning", "failed", "interrupted", "tried"})
 
 
 @dataclass(slots=True)
@@ -139,6 +145,22 @@ class Desire:
         for person, one in moved.items():
             reads = self._mapping.named_by(one.population) if one.population else {}
             one.renamed = renames.why(names[person], one.names, before.get(person), one.person, reads)
+        for person, reason in self._held_before():  # the roster was taken up then, and the name is theirs since
+            if person in decided and (said := renames.as_planned(reason, decided[person].names)):
+                decided[person].renamed = said
+
+    def _held_before(self) -> Iterator[tuple[PersonId, str]]:
+        """Whose account is to have another name and was held in the run before this one, and the reason it was planned with."""
+        judged = (row for row in self._store.runs(_LOOKED_BACK) if row.kind in WHOLE and row.status not in _UNJUDGED)
+        before = next(judged, None)
+        kept = self._store.plan(before.id) if before is not None and before.held else None
+        if kept is None:
+            return
+        told = json.loads(kept)
+        waiting = frozenset(told["held"])
+        for change in (change_from_json(one) for changes in told["plans"].values() for one in changes):
+            if change.person in waiting and change.person is not None and change.kind in (Kind.MOVE, Kind.UPDATE):
+                yield change.person, change.reason
 
     def _key_person(self, people: gather.People) -> dict[tuple[SourceName, SourceKey], PersonId]:
         found = {(key.source, key.key): person for person, keys in people.keys.items() for key in keys}

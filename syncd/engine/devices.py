@@ -318,11 +318,14 @@ class Devices:
     def follow(self, pipeline: str, trigger: str, *, changed: bool = True) -> list[Report]:
         """After a run about accounts: the devices on its targets. Raises for none of them; why one could not be used is told.
 
-        Where nothing `changed` about accounts and the roster is as it was, nothing is asked of the target.
+        Where nothing `changed` about accounts, the roster is as it was and nothing failed the last time, nothing is asked of the
+        target.
         """
         told = []
-        for name in self._config.pipelines[pipeline].targets:
-            if name not in self._rules or not (changed or self._is_news(name)):
+        mine = [name for name in self._config.pipelines[pipeline].targets if name in self._rules]
+        failed = health.failing_devices(self._store) if mine and not changed else set[str]()
+        for name in mine:
+            if not (changed or name in failed or self._is_news(name)):
                 continue
             try:
                 told.append(self.apply(name, trigger))

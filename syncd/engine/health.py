@@ -28,7 +28,13 @@ def after_planning(ready: Planned, now: datetime) -> list[Freshness]:
     """What could not be read or used, and which licences will not do, whatever becomes of the plan."""
     unread = [Freshness(Kind.SOURCE, name, failed_at=now, why=_why(error)) for name, error in ready.unread.items()]
     stopped = [Freshness(Kind.TARGET, name, failed_at=now, why=_why(error)) for name, error in ready.stopped.items()]
-    return [*unread, *stopped, *(one for name, each in ready.matched.items() for one in _seats(name, each.seats, now))]
+    seats = [one for name, each in ready.matched.items() for one in _seats(name, each.seats, now)]
+    beyond = [
+        Freshness(Kind.PART, f"{name} {part}", failed_at=now, why=telemetry.masked(why))
+        for name, each in ready.matched.items()
+        for part, why in each.beyond.items()
+    ]
+    return [*unread, *stopped, *seats, *beyond]
 
 
 def _seats(target: str, told: Mapping[str, str], now: datetime) -> list[Freshness]:
@@ -53,6 +59,7 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
             told.append(Freshness(Kind.TARGET, target, failed_at=now, why=f"{why}; see `syncd quarantine`"))
         elif ready.kind == "reconcile" or report.results.total():
             told.append(Freshness(Kind.TARGET, target, now, now if report.results.total() else None, count=store.accounts(target)))
+    told += _parts(ready, applied, store, now)
     held = {
         finding.cell.campus: str(finding)
         for finding in applied.findings
@@ -67,6 +74,24 @@ def after_applying(ready: Planned, applied: Applied, store: Store, now: datetime
         store.set_freshness(told, campuses_failing=held)
     else:
         store.set_freshness(told, campuses_at=now)
+
+
+def _parts(ready: Planned, applied: Applied, store: Store, now: datetime) -> list[Freshness]:
+    """Parts of targets that could not be used, and since when; and those that can again, for whoever waits asks in every run."""
+    names = [name for name, each in ready.matched.items() if each.has_parts and name not in ready.stopped]
+    if not names:
+        return []
+    known = {one.name: one for one in store.wellbeing((), {}).freshness if one.kind == Kind.PART and one.failing}
+    found: dict[str, Freshness] = {}
+    for name in names:
+        reported = applied.reports[name].beyond if name in applied.reports else {}
+        for part, why in {**ready.matched[name].beyond, **reported}.items():
+            key = f"{name} {part}"
+            since = known[key].changed_at if key in known else None
+            found[key] = Freshness(Kind.PART, key, None, since or now, now, telemetry.masked(why))
+        over = (key for key in known if key.partition(" ")[0] == name and key not in found)
+        found |= {key: Freshness(Kind.PART, key, now) for key in over}
+    return list(found.values())
 
 
 def after_devices(target: str, run: str, held: Sequence[str], now: datetime) -> list[Freshness]:
@@ -140,11 +165,23 @@ def health(
     return Health(now, version, facts, judge(facts, bounds, config.calendar, now, today), found.accounts)
 
 
-def troubled(config: Config, store: Store) -> tuple[dict[str, Freshness], dict[tuple[str, str], Freshness]]:
-    """The targets that could not be used the last time, and, by target, the licences that will not do."""
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What of the targets could not be used the last time: whole ones, and, by target, parts of one and licences that ran out."""
+
+    targets: Mapping[str, Freshness]
+    parts: Mapping[tuple[str, str], Freshness]
+    seats: Mapping[tuple[str, str], Freshness]
+
+
+def troubled(config: Config, store: Store) -> Trouble:
+    """What of the targets could not be used the last time: why nothing of it is refused, and does not happen either."""
     known = {(one.kind, one.name): one for one in store.wellbeing((), {}).freshness}
     targets = {name: one for name, one in _of(Kind.TARGET, config.targets, known).items() if one.failing}
-    return targets, {key: one for key, one in _licences(config, known).items() if one.failing}
+    parts, seats = (
+        {key: one for key, one in _within(kind, config, known).items() if one.failing} for kind in (Kind.PART, Kind.SEATS)
+    )
+    return Trouble(targets, parts, seats)
 
 
 def _facts(
@@ -182,14 +219,15 @@ def _facts(
         observed=_observed(config, found),
         devices=_known(Kind.DEVICES, config.targets, known),
         held_devices=_known(Kind.HELD_DEVICES, config.targets, known),
-        seats=_licences(config, known),
+        seats=_within(Kind.SEATS, config, known),
+        parts=_within(Kind.PART, config, known),
     )
 
 
-def _licences(config: Config, known: Mapping[tuple[str, str], Freshness]) -> dict[tuple[str, str], Freshness]:
-    """What is known of the licences of each target, by target and licence."""
-    told = ((*name.partition(" ")[::2], one) for (kind, name), one in sorted(known.items()) if kind == Kind.SEATS)
-    return {(target, licence): one for target, licence, one in told if target in config.targets}
+def _within(kind: str, config: Config, known: Mapping[tuple[str, str], Freshness]) -> dict[tuple[str, str], Freshness]:
+    """What is known of the licences, or the parts, of each target: by target, and what of it."""
+    told = ((*name.partition(" ")[::2], one) for (of, name), one in sorted(known.items()) if of == kind)
+    return {(target, what): one for target, what, one in told if target in config.targets}
 
 
 def _observed(config: Config, found: Wellbeing) -> dict[str, dict[str, int]]:
@@ -212,6 +250,11 @@ def _channels(config: Config) -> list[str]:
 def _known(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Freshness]) -> dict[str, Freshness]:
     """Of those that anything is known of."""
     return {name: known[kind, name] for name in names if (kind, name) in known}
+
+
+def failing_devices(store: Store) -> set[str]:
+    """The targets whose devices could not be looked after the last time."""
+    return {one.name for one in store.wellbeing((), {}).freshness if one.kind == Kind.DEVICES and one.failing}
 
 
 def held_devices(config: Config, store: Store) -> dict[str, Freshness]:
@@ -248,6 +291,7 @@ def as_json(health: Health) -> dict[str, object]:
             | {"accounts": health.accounts.get(name, 0), "breaker": facts.breakers.get(name, "closed")}
             | {"observing": dict(facts.observed[name]) if name in facts.observed else None}
             | {"devices": _devices_json(facts, name)}
+            | {"out_of_reach": {part: one.why for (target, part), one in facts.parts.items() if target == name and one.failing}}
             | {"seats": {licence: one.why for (target, licence), one in facts.seats.items() if target == name and one.failing}}
             for name, one in facts.targets.items()
         },

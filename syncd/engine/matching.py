@@ -26,7 +26,7 @@ from syncd.engine.observing import Sight, read
 from syncd.engine.owners import Owners, Owning
 from syncd.engine.places import placed, seats
 from syncd.engine.resolve import asked_for, moves
-from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
+from syncd.errors import ChangeError, EndpointError, PartError, StoreError, TransientError
 from syncd.store import Finding, Known, Store
 from syncd.targets import Scope
 from syncd.targets.target import Target
@@ -67,6 +67,8 @@ class Matched:
     observed: list[Change] = field(default_factory=list)  # what it would do besides, and does not
     owners: Owners = field(default_factory=Owners)  # whose the accounts are that were nobody's
     seats: dict[str, str] = field(default_factory=dict)  # of each licence that was looked at, what is to be said; empty: enough
+    has_parts: bool = False
+    beyond: dict[str, str] = field(default_factory=dict)  # parts of the target that cannot be used now, and why
 
     @property
     def observing(self) -> frozenset[PersonId]:
@@ -104,6 +106,7 @@ class Matching:
         self._scope = Scope(mapping.attributes)
         self._group = functools.cache(target.canonical_group)  # a few hundred names, asked for in every membership of everybody
         self._former: Mapping[PersonId, Sequence[FormerAddress]] = {}  # of those decided
+        self._aside: list[Finding] = []
         self._result = Matched(self._name)
 
     @property
@@ -128,6 +131,7 @@ class Matching:
                     one.wanted.clear()
                     self._find("quarantined", person, one.blocked)
                     break
+        self._aside = list(self._result.findings)
 
     def _unspellable(self, is_container: bool, name: str) -> str:
         """Why the target has no spelling for this container or group; empty where it has one."""
@@ -140,8 +144,10 @@ class Matching:
     def match(self, decided: Mapping[PersonId, Decided], *, reconcile: bool) -> Matched:
         """The changes for everybody decided, in a stable order.
 
-        `reconcile` reads the whole target; else the store is trusted of all whom the target did not tell to be otherwise.
+        `reconcile` reads the whole target; else the store is trusted of all whom the target did not tell to be otherwise. Raises
+        PartError where a part of the target turns out not to be usable: called again, everything goes on but what needs that part.
         """
+        self._result = Matched(self._name, findings=list(self._aside), has_parts=self._target.has_parts)
         seen = self._sight
         known = self._store.known(self._name, None if reconcile else {*decided, *(seen.persons if seen else ())})
         self._result.accounts = self._store.accounts(self._name)
@@ -177,6 +183,7 @@ class Matching:
             if want is not None:
                 desired[person] = want
         self._compare(desired, decided, holdings)
+        self._put_off()
         joined = _joined(self._result.changes)
         if listing is None:
             missing = self._target.missing_groups(joined) if joined else set()
@@ -206,6 +213,21 @@ class Matching:
             if not may.everything:
                 result.observed += left_out(plan.steps(self._name, want, have), made)
 
+    def _beyond(self, names: Collection[str]) -> set[str]:
+        """Those of the groups that cannot be asked about now, noted with the reason: who is in them is taken from the store."""
+        found = self._target.out_of_reach(names)
+        self._result.beyond |= {one.part: one.why for one in found.values()}
+        return set(found)
+
+    def _put_off(self) -> None:
+        """Leave out what is about groups that are out of reach; whoever it belongs to is looked at again (R5)."""
+        result = self._result
+        beyond = self._beyond({change.group for change in (*result.changes, *result.observed) if change.group is not None})
+        if beyond:
+            result.waiting |= {one.person for one in result.changes if one.group in beyond and one.person is not None}
+            result.changes = [one for one in result.changes if one.group not in beyond]
+            result.observed = [one for one in result.observed if one.group not in beyond]
+
     def _holds_others(
         self, listing: Mapping[NativeId, Observed], linked: Mapping[NativeId, PersonId], known: Mapping[PersonId, Known]
     ) -> bool:
@@ -229,7 +251,9 @@ class Matching:
         """What everybody holds: as it was seen, or, `trusting`, as it was last known of whom nothing was told."""
         owned = {group for one in known.values() for group in one.account.groups} if not trusting else set()
         unsure = self._follow_moves(known, seen) if seen is not None and not trusting else set()
-        members = {group.name: group.members for group in self._target.read_groups(owned)} if owned else {}
+        beyond = self._beyond(owned)  # not read is not gone: who was in one of those is
+        readable = owned - beyond
+        members = {group.name: group.members for group in self._target.read_groups(readable)} if readable else {}
         holdings: dict[PersonId, Holding] = {}
         for person, one in known.items():
             observed = seen.listing.get(one.native_id) if seen is not None else None
@@ -239,7 +263,7 @@ class Matching:
                 continue
             groups = one.account.groups
             if not trusting and person not in unsure:
-                groups = frozenset(name for name in groups if one.native_id in members.get(name, ()))
+                groups = frozenset(name for name in groups if name in beyond or one.native_id in members.get(name, ()))
             account = replace(observed.account, groups=groups)
             ours = one.disabled_by_us
             if not account.enabled and one.account.enabled:
@@ -427,14 +451,26 @@ class Matching:
             for group in one.wanted[self._name].groups
             if group.create
         }
+        amiss = self._set_again(may_create - set(missing)) if whole and result.released.everything else []
         found = placed(self._target, result.changes, missing, may_create, create_containers=self._create_containers)
-        result.changes = found.changes
+        result.changes = [*amiss, *found.changes]
         result.findings += found.findings
         result.waiting |= found.waiting
-        wanted = {group for want in result.wants.values() for group in want.account.groups} if whole else ()
-        result.seats = seats(self._target, result.changes, wanted)
-        told = ((name, why) for name, why in result.seats.items() if why)
-        result.findings += [Finding("seats", name, why, None, None, self._name, {}) for name, why in told]
+        result.beyond |= found.beyond
+        wanted = {group for want in result.wants.values() for group in want.account.groups} if whole else set[str]()
+        result.seats = seats(self._target, result.changes, wanted - self._beyond(wanted))
+        told = [("seats", name, why) for name, why in result.seats.items() if why]
+        told += [("out of reach", part, why) for part, why in sorted(result.beyond.items())]
+        result.findings += [Finding(kind, name, why, None, None, self._name, {}) for kind, name, why in told]
+
+    def _set_again(self, names: set[str]) -> list[Change]:
+        """The changes that put right how groups are set that the mapping may make: others altered that, or the configuration."""
+        try:
+            amiss = self._target.groups_amiss(names - self._beyond(names))
+        except PartError as error:
+            self._result.beyond[error.part] = error.told
+            return []
+        return [Change(self._name, Kind.SET_GROUP, why, group=name) for name, why in sorted(amiss.items())]
 
     def _find(self, kind: str, person: PersonId, why: str, candidates: Mapping[str, str] | None = None) -> None:
         detail = {"evidence": json.dumps(candidates, ensure_ascii=False)} if candidates else {}
@@ -457,13 +493,19 @@ def match_all(
     *,
     reconcile: bool,
 ) -> dict[TargetName, Matched]:
-    """What each target's part of a run comes to. One that cannot be used sits the run out, in `stopped`; the others go on."""
+    """What each target's part of a run comes to. One that cannot be used sits the run out, in `stopped`; the others go on.
+
+    Where only a part of one cannot be used, the target goes on without it.
+    """
     matched: dict[TargetName, Matched] = {}
     for matching in matchings:
         matching.set_aside(decided)
     for matching in matchings:
         try:
-            matched[matching.target] = matching.match(decided, reconcile=reconcile)
+            try:
+                matched[matching.target] = matching.match(decided, reconcile=reconcile)
+            except PartError:  # it did not know before it asked: now it says itself what is out of reach
+                matched[matching.target] = matching.match(decided, reconcile=reconcile)
         except StoreError:
             raise
         except (EndpointError, TransientError) as error:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import secrets
 
+from syncd.core.model import PersonId
+
 _CONSONANTS = "bdfghjkmnprstvz"
 _VOWELS = "aeiou"
 _SYLLABLES = [consonant + vowel for consonant in _CONSONANTS for vowel in _VOWELS]
@@ -35,3 +37,16 @@ def random() -> str:
 
 
 KINDS = {"passphrase": passphrase, "random": random}
+
+
+class OfOneRun:
+    """The first passwords of one run: whoever gets several accounts in it gets one password for all that ask for the same kind."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[PersonId, str], str] = {}
+
+    def of(self, person: PersonId, kind: str) -> str:
+        """The password of this kind of a person, made where this run has made none yet."""
+        if (person, kind) not in self._made:
+            self._made[person, kind] = KINDS[kind]()
+        return self._made[person, kind]

@@ -6,7 +6,7 @@ Where it is not, whoever needs one is listed and waits; whoever leaves loses acc
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from syncd.core import plan
@@ -24,6 +24,7 @@ class Placed:
     changes: list[Change]
     findings: list[Finding]
     waiting: frozenset[PersonId]
+    beyond: Mapping[str, str]  # parts of the target that cannot be used now, and why
 
 
 def placed(
@@ -34,11 +35,13 @@ def placed(
     `missing` are the groups among those to be joined that do not exist, `may_create` those a mapping allows to be made; canonical.
     """
     groups = set(missing) & set(may_create)
-    needed = plan.needed_containers(changes) | {parent(name) for name in groups}
-    absent = target.missing_containers(needed - {""})
-    refused = set(missing) - groups
-    findings = [Finding("missing group", name, _no_group(target, name), None, None, target.name, {}) for name in sorted(refused)]
-    kept = list(changes)
+    needed = (plan.needed_containers(changes) | {parent(name) for name in groups}) - {""}
+    beyond = target.out_of_reach(needed)
+    absent = target.missing_containers(needed - beyond.keys())
+    refused = set(missing).difference(groups) | {name for name in groups if parent(name) in beyond}
+    unknown = sorted(set(missing) - groups)
+    findings = [Finding("missing group", name, _no_group(target, name), None, None, target.name, {}) for name in unknown]
+    kept = _without_places(changes, beyond.keys()) if beyond else list(changes)
     if absent and not create_containers:
         findings += [
             Finding("missing container", name, _no_container(target, name), None, None, target.name, {}) for name in sorted(absent)
@@ -54,7 +57,7 @@ def placed(
     ]
     made = [Change(target.name, Kind.CREATE_GROUP, "somebody belongs to it", group=name) for name in sorted(groups - refused)]
     waiting = frozenset(change.person for change in changes if change.person is not None and id(change) in left_out)
-    return Placed([*containers, *made, *kept], findings, waiting)
+    return Placed([*containers, *made, *kept], findings, waiting, {one.part: one.why for one in beyond.values()})
 
 
 def seats(target: Target, changes: Sequence[Change], others: Iterable[str] = ()) -> dict[str, str]:
@@ -65,10 +68,11 @@ def seats(target: Target, changes: Sequence[Change], others: Iterable[str] = ())
     given = Counter(change.group for change in changes if change.kind is Kind.ADD_MEMBER and change.group is not None)
     back = Counter(change.group for change in changes if change.kind is Kind.REMOVE_MEMBER)
     left = target.seats_left({*given, *others})
-    return {name: _of_seats(given[name], left[name], back[name]) for name in sorted(left)}
+    return {name: of_seats(given[name], left[name], back[name]) for name in sorted(left)}
 
 
-def _of_seats(given: int, known: Seats, back: int) -> str:
+def of_seats(given: int, known: Seats, back: int = 0) -> str:
+    """What is to be said of a licence that so many people are to get and so many give back; empty where there are enough."""
     left = max(known.left, 0)
     free = f"{left:,} seats are left" + (f" and {back:,} come back" if back else "")
     if given > left + back:
@@ -98,4 +102,4 @@ def _no_container(target: Target, name: str) -> str:
     return f"{target.name} has no container {name} and its settings say `create_containers: false`"
 
 
-__all__ = ["Placed", "placed", "seats"]
+__all__ = ["Placed", "of_seats", "placed", "seats"]

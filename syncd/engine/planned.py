@@ -171,7 +171,7 @@ class Planned:
         ]
         return Acceptance(
             snapshots=tuple(_snapshot(reading, self.today) for reading in self.readings.values() if reading.fresh and whole),
-            digests={name: _digests(reading, people) for name, reading in self.readings.items() if reading.fresh and whole},
+            digests={name: _digests(one, people) for name, one in self.readings.items() if (one.fresh or one.gone) and whole},
             records=tuple(record for person, records in people.records.items() if person in believed for record in records),
             # An absence counts with the snapshot it was seen in (R13), and a run for one person accepts none.
             keys=tuple(key for key in people.changed_keys if key.person in mine and (whole or key.missing_since is None)),

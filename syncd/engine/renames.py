@@ -26,6 +26,12 @@ def why(before: Names, after: Names, told: Person | None, tells: Person | None, 
     )
 
 
+def as_planned(reason: str, names: Names) -> str:
+    """What the reason of an earlier change said of how these names came about; empty where it was about others."""
+    found = [at for name in names.values() if (at := reason.find(f" became {name.value}: ")) >= 0]
+    return reason[reason.rfind("; ", 0, min(found)) + 2 if "; " in reason[: min(found)] else 0 :] if found else ""
+
+
 def made_of(person: Person, reads: Sequence[str]) -> str:
     """The values that a name of this person is made of: `given Ada, family Abara`."""
     return ", ".join(f"{name} {person.fields[name]}" for name in reads if person.fields.get(name) is not None)

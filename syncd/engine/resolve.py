@@ -21,14 +21,19 @@ NOT_SENT = "no effect of it is to be seen: it was never carried out"
 
 
 def resolve(target: Target, scope: Scope, open_ones: Sequence[Intention], store: Store) -> Iterator[tuple[int, Outcome]]:
-    """The outcome of each open intention. Raises EndpointError or TransientError where the target cannot be read."""
+    """The outcome of each open intention. Raises EndpointError or TransientError where the target cannot be read.
+
+    What is about a part of the target that is out of reach stays open, without an outcome.
+    """
     if not open_ones:
         return
+    beyond = target.out_of_reach({one.change.group for one in open_ones if one.change.group is not None})
+    open_ones = [one for one in open_ones if one.change.group not in beyond]
     questions = {one.seq: question for one in open_ones if (question := _question(target, one.change)) is not None}
     found: dict[Question, Observed] = {}
     if questions:
         found = dict(target.lookup(sorted(set(questions.values()), key=repr), scope))
-    about_groups = [one.change.group for one in open_ones if one.change.group is not None]
+    about_groups = [one.change.group for one in open_ones if one.change.group is not None and one.change.kind is not Kind.SET_GROUP]
     containers = [name for one in open_ones if one.change.kind is Kind.CREATE_CONTAINER and (name := one.change.group)]
     no_container = target.missing_containers(containers) if containers else set()
     guarded = target.protect(sorted(set(containers) - no_container))  # who was killed after making one has not protected it
@@ -90,6 +95,7 @@ def resolve_all(
 ) -> tuple[int, dict[TargetName, EndpointError | TransientError]]:
     """How many open intentions were resolved, and the targets that could not be asked. What was found out is recorded."""
     stopped: dict[TargetName, EndpointError | TransientError] = {}
+    count = 0
     for name in sorted({one.change.target for one in open_ones}):
         if name not in scopes:
             # Configured no more: nobody can say what came of these changes, and no pipeline waits for it.
@@ -104,9 +110,10 @@ def resolve_all(
             stopped[name] = error
             continue
         store.record(mine[0].run, outcomes, clock())
+        count += len(outcomes)
         for run in {one.run for one in mine}:
             store.set_run(run, "interrupted", clock())
-    return sum(one.change.target not in stopped for one in open_ones), stopped
+    return count, stopped
 
 
 def _question(target: Target, change: Change) -> Question | None:

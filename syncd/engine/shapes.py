@@ -45,10 +45,13 @@ def believed(access: SourceAccess, reading: Reading, store: Store, ground: Groun
     """The reading, with everybody shielded who vanished among too many of one campus and population (R3, R12).
 
     They are as rows that could not be used: nothing of theirs is changed, their absence is no evidence, and they are asked about
-    anew with the next roster. Whose absence somebody has approved is let go. So are, in a rollover, students however few they are.
+    anew with the next roster. Whose absence somebody has approved is let go, from this roster too where it was accepted before. So
+    are shielded, in a rollover, students however few they are.
     """
-    if not reading.fresh or reading.failed is not None or reading.shields_leavers:
+    if reading.failed is not None or reading.shields_leavers:
         return reading
+    if not reading.fresh:
+        return _let_go(access, reading, store, ground)
     missing = {key.key for key in reading.gone if key.subject is Subject.PERSON}
     if not missing or (len(missing) < min(guard.A_CAMPUS, access.shape.campus_at_least + 1) and not ground.rolling):
         return reading
@@ -78,6 +81,17 @@ def believed(access: SourceAccess, reading: Reading, store: Store, ground: Groun
         approved = store.decisions.approved([vanish_digest(person) for person in kept], ground.now)
         kept = {person for person in kept if vanish_digest(person) not in approved}
         _keep(reading, known, kept, VANISHED, "missing from the roster together with many others of the same campus; kept as it is")
+    return reading
+
+
+def _let_go(access: SourceAccess, reading: Reading, store: Store, ground: Ground) -> Reading:
+    """The reading of a roster that was accepted already, with everybody missing from it whose absence was approved since (R15)."""
+    known = store.keys(access.name, _kept(reading, VANISHED))
+    approved = store.decisions.approved([vanish_digest(key.person) for key in known.values()], ground.now) if known else set()
+    gone = {key for key, held in known.items() if vanish_digest(held.person) in approved}
+    if gone:
+        reading.rejects = [one for one in reading.rejects if one.row.file != VANISHED or one.key not in gone]
+        reading.gone |= {SubjectKey(Subject.PERSON, key) for key in gone}
     return reading
 
 

@@ -6,25 +6,36 @@ Nobody waits for anybody else's outcome. Who leaves or is locked never waits: wh
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from syncd.core.model import Change, PersonId, TargetName
 from syncd.core.plan import Plan
 from syncd.engine import planned
 from syncd.engine.carry_out import STANDING, Report
+from syncd.engine.passwords import OfOneRun
 from syncd.engine.planned import Planned
 from syncd.settings import Config
 from syncd.store import Store
 
-Send = Callable[[TargetName, Sequence[Change]], Report]
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the targets of one run have in common: the first passwords of those who get accounts on several of them."""
+
+    passwords: OfOneRun = field(default_factory=OfOneRun)
+
+
+Send = Callable[[TargetName, Sequence[Change], Shared], Report]
 
 
 def carried_out(ready: Planned, held: Collection[PersonId], config: Config, store: Store, send: Send) -> dict[TargetName, Report]:
     """What came of a plan on each target; nothing of those who are `held`, or wait for another target, was sent."""
     reports: dict[TargetName, Report] = {}
+    shared = Shared()
     for name in in_turn(ready.plans, config):
         mine = planned.without(ready.plans[name], held)
         waits = _waiting(ready, mine, config.targets[name].after, reports, store)
-        reports[name] = _told(send(name, planned.without(mine, waits).changes), mine, waits)
+        reports[name] = _told(send(name, planned.without(mine, waits).changes, shared), mine, waits)
     return reports
 
 

@@ -7,9 +7,10 @@ What cannot be read is a Problem with its remedy, never an exception.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from math import isfinite
 from pathlib import Path
 
@@ -96,6 +97,13 @@ def read(path: Path, file: str) -> tuple[Document | None, list[Problem]]:
     text = _text(path, file)
     if isinstance(text, Problem):
         return None, [text]
+    document, problems = _read(text, file)
+    return document, list(problems)
+
+
+@lru_cache(maxsize=32)
+def _read(text: str, file: str) -> tuple[Document | None, Sequence[Problem]]:
+    """What a text is. Remembered, for finding out is the slow part, and of the files of a district few change at a time."""
     try:
         node = YAML(typ="rt", pure=True).compose(text)
         problems: list[Problem] = []

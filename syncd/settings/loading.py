@@ -134,8 +134,8 @@ def _documents(folder: Path, builder: Builder) -> dict[str, Document]:
     """Every file that could be read. The two that must be there are problems when they are not."""
     files = {SYNCD: folder / SYNCD, PEOPLE: folder / PEOPLE}
     files |= {file: folder / file for file in (CALENDAR, PORTAL) if (folder / file).exists()}
-    files |= {f"{MAPPINGS}/{path.name}": path for path in sorted((folder / MAPPINGS).glob("*.yaml"))}
-    for path in sorted((folder / MAPPINGS).glob("*.yml")):
+    files |= {f"{MAPPINGS}/{path.name}": path for path in _shown(folder / MAPPINGS, "*.yaml")}
+    for path in _shown(folder / MAPPINGS, "*.yml"):
         builder.problem(Mark(f"{MAPPINGS}/{path.name}", 1, 1), "this file is not read; give its name the ending .yaml")
     documents = {}
     for file, path in files.items():
@@ -144,6 +144,11 @@ def _documents(folder: Path, builder: Builder) -> dict[str, Document]:
         if document:
             documents[file] = document
     return documents
+
+
+def _shown(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder but for hidden ones: those are an editor's, such as the lock of one that is being written."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def _built(owner: type[_Made], document: Document | None, builder: Builder) -> _Made | None:

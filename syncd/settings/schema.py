@@ -40,11 +40,16 @@ def write_schemas(folder: Path) -> list[Path]:
     """Write every schema into the folder, made if need be; the files written."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, schema in json_schemas().items():
+    for name, text in _texts().items():
         path = folder / name
-        path.write_text(json.dumps(schema, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         written.append(path)
     return written
+
+
+@cache
+def _texts() -> Mapping[str, str]:
+    return {name: json.dumps(schema, indent=1, ensure_ascii=False) + "\n" for name, schema in json_schemas().items()}
 
 
 def kinds_of(owner: type) -> Mapping[str, type]:

@@ -46,6 +46,8 @@ def write_starting_set(folder: Path, answers: Answers | None = None) -> list[Pat
 
 def _answered(text: str, answers: Mapping[str, Answer]) -> str:
     """The text with these values in place of the shipped ones."""
+    if not answers:
+        return text
     root = YAML(typ="rt", pure=True).compose(text)
     places = [(_find(root, key), value) for key, value in answers.items()]
     for node, value in sorted(places, key=lambda place: place[0].start_mark.index, reverse=True):

@@ -528,11 +528,11 @@ class Store:
         """Remember how fresh these are; a time that is None leaves the one known before.
 
         `campuses_at`: at that time everything known of the campuses was found to be as it was. `campuses_failing`: with these
-        something is wrong and with no other, so that one with nobody left is as old as what was last heard of it, and no more.
+        something is wrong and with no other; one with nobody active is as old as what was last heard of it, none if all left.
         """
         with transaction(self._engine) as connection:
             if campuses_failing is not None:
-                wellbeing.recover(connection, Kind.CAMPUS, campuses_failing)
+                wellbeing.recover_campuses(connection, campuses_failing)
             wellbeing.set_freshness(connection, told)
             if campuses_at is not None:
                 wellbeing.touch(connection, Kind.CAMPUS, campuses_at.astimezone(UTC))

@@ -71,8 +71,13 @@ def _tune(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def only_looks(connection: Connection) -> bool:
+    """Whether its transaction is one that writes nothing (`looking`)."""
+    return bool(connection.get_execution_options().get(_LOOKS_ONLY))
+
+
 def _begin_immediate(connection: Connection) -> None:
-    if connection.get_execution_options().get(_LOOKS_ONLY):
+    if only_looks(connection):
         connection.exec_driver_sql("BEGIN")
         return
     patience = _PATIENCE.get()

@@ -70,6 +70,14 @@ class Decisions:
                 connection.execute(mine.values(lets_go=True))
         return fewest
 
+    def count_again(self, needed: int, barred: Collection[int]) -> None:
+        """What fewer humans than are needed by now let go waits for the others; those of the `barred` are not counted."""
+        table = tables.approvals
+        told = select(table.c.digest).where(table.c.who.not_in([*barred, NOBODY]))
+        enough = told.group_by(table.c.digest).having(func.count() >= needed)
+        with transaction(self._engine) as connection:
+            connection.execute(update(table).where(table.c.lets_go, table.c.digest.not_in(enough)).values(lets_go=False))
+
     def approved(self, digests: Collection[str], now: datetime) -> set[str]:
         """Those of the digests that as many as were needed let go, and that have not expired."""
         table = tables.approvals

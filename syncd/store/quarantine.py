@@ -108,7 +108,9 @@ def take(connection: Connection, vault: Vault, outcomes: Sequence[Outcome], now:
                 "count": count,
                 "first": held.first if held is not None and again else now.isoformat(),
                 "last": now.isoformat(),
-                "next": (now if count == 1 and outcome.failure in _ELSEWHERE else rules.next_try(count, now)).isoformat(),
+                "next": (
+                    now if count == 1 and outcome.failure in _ELSEWHERE else rules.next_try(count, now, outcome.failure)
+                ).isoformat(),
                 "sealed": vault.seal(codec.dumps({"words": words}), _context(target, number(person), str(kind), group)),
             }
         )

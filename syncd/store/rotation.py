@@ -23,7 +23,7 @@ from syncd.core.health import Kind
 from syncd.core.model import SourceKey, SourceName, Subject, SubjectKey
 from syncd.errors import EndpointError, StoreError
 from syncd.store import audit, codec, history, migrations, remnants, statements, tables
-from syncd.store.database import connect, looking, overwriting, transaction
+from syncd.store.database import connect, looking, only_looks, overwriting, transaction
 from syncd.store.rows import Retold
 from syncd.vault import Rekeying, Vault, keys_in
 
@@ -57,6 +57,7 @@ ROTATED = "key rotated"
 """The kind of the audit entry."""
 _WITNESS, _HEIRLOOM, _RETOLD, _UNFINISHED = "sealed witness", "heirloom ", "retold ", "rotation"
 _KEPT = ("journal", "outcomes", "audit")  # whose rows the database itself refuses to change
+_KEY_LOCK = "hashtext(current_schema() || '.key')"  # shared by all who write, whole for who puts the store under another key
 _PAGE = 500
 
 Redigested = Mapping[SourceName, Sequence[Mapping[SubjectKey, tuple[int, int]]]]
@@ -83,6 +84,7 @@ class Rotation:
     def rotate(self, keys: Rekeying, redigested: Redigested, actor: str, now: datetime) -> Rekeyed:
         """Put the store under the new key, and have it work under that. The spools are for whoever called this (`finished`)."""
         with transaction(self._engine) as connection, overwriting(connection):
+            _alone(connection)
             done = rotate(connection, keys, redigested, actor, now)
             remnants.leave(connection)
         self._work_under(keys.new, done.witness)
@@ -163,9 +165,14 @@ def with_heirlooms(connection: Connection, vault: Vault) -> Vault:
 
 
 def watch_key(engine: Engine, expected: Callable[[], str]) -> None:
-    """Refuse every later transaction once the store is under another key: what it sealed nobody could open."""
+    """Refuse every later transaction once the store is under another key: what it sealed nobody could open.
+
+    No key takes the place of this one while a transaction lasts that may write.
+    """
 
     def same(connection: Connection) -> None:
+        if connection.dialect.name == "postgresql" and not only_looks(connection):  # SQLite has one writer in any case
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_KEY_LOCK})")
         if witness(connection) != expected():
             why = "is under another state key since this process began"
             raise StoreError(why, "start it again: a rotation has taken place, or a restore")
@@ -173,8 +180,15 @@ def watch_key(engine: Engine, expected: Callable[[], str]) -> None:
     event.listen(engine, "begin", same)
 
 
+def _alone(connection: Connection) -> None:
+    """Wait for whoever writes under the present key, and keep everybody else from beginning to: they find another one."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_KEY_LOCK})")
+
+
 def _meta(connection: Connection, key: str) -> str:
-    return connection.execute(select(tables.meta.c.value).where(tables.meta.c.key == key)).scalar() or ""
+    # Asked of every transaction, so nothing is built for it. The keys are constants of this module.
+    return connection.exec_driver_sql(f"SELECT value FROM {tables.meta.name} WHERE key = '{key}'").scalar() or ""  # noqa: S608 — as above
 
 
 # --- the step ---------------------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
 
-from syncd.core.health import WHOLE, Freshness
-from syncd.core.lifecycle import IN_USE, State
+from syncd.core.health import WHOLE, Freshness, Kind
+from syncd.core.lifecycle import IN_USE, LEFT, State
 from syncd.core.model import SourceKey, SourceName
 from syncd.store import statements, tables
 from syncd.store.decisions import half_approved
@@ -20,6 +20,8 @@ from syncd.store.rows import RunRow, Wellbeing
 
 _NEWEST, _WHOLE = 20, 12
 """How many runs of a pipeline are looked at: the newest, and the newest that read everything and ended well."""
+_HERE = frozenset(State) - LEFT - {State.PENDING}
+"""The states of whoever belongs to a campus still."""
 
 
 def set_freshness(connection: Connection, told: Iterable[Freshness]) -> None:
@@ -54,11 +56,16 @@ def _not_ahead(before: Freshness, told: Freshness) -> Freshness:
     return before
 
 
-def recover(connection: Connection, kind: str, failing: Collection[str]) -> None:
-    """Nothing is wrong any more with whatever of this kind is not failing; when it was last good stays."""
-    table = tables.freshness
-    over = table.c.kind == kind, table.c.failed_at.is_not(None), table.c.name.not_in(list(failing))
-    connection.execute(update(table).where(*over).values(failed_at=None, why=""))
+def recover_campuses(connection: Connection, failing: Collection[str]) -> None:
+    """Nothing is wrong any more with a campus that is not failing; when it was last good stays.
+
+    One that everybody has left, and of which nothing is told, is none: it would be stale for ever.
+    """
+    table, persons = tables.freshness, tables.persons
+    other = table.c.kind == Kind.CAMPUS, table.c.name.not_in(list(failing))
+    connection.execute(update(table).where(*other, table.c.failed_at.is_not(None)).values(failed_at=None, why=""))
+    here = select(persons.c.campus).where(persons.c.campus.is_not(None), persons.c.state.in_([str(one) for one in _HERE]))
+    connection.execute(delete(table).where(*other, table.c.name.not_in(here)))
 
 
 def touch(connection: Connection, kind: str, at: datetime) -> None:

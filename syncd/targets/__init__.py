@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from syncd.core.devices import Device
-from syncd.core.model import Account, Change, NativeId, Observed, ObservedGroup, Outcome
+from syncd.core.model import Account, Change, NativeId, Observed, ObservedGroup, Outcome, OutOfReach
 from syncd.errors import EndpointError
 from syncd.vault import Credentials
 
@@ -122,6 +122,17 @@ class ManagesGroups(Protocol):
 
 
 @runtime_checkable
+class KeepsGroups(Protocol):
+    """A target whose configuration says how the groups of a mapping are to be set, such as who may post to them."""
+
+    def groups_amiss(self, names: Collection[str]) -> Mapping[str, str]:
+        """Of those of the groups that exist and are not set so, what differs, in words.
+
+        Raises PartError where it cannot be read how groups are set.
+        """
+
+
+@runtime_checkable
 class RefersToAccounts(Protocol):
     """A target in which an attribute of one account can name another (`manager`)."""
 
@@ -192,6 +203,17 @@ class TellsSeats(Protocol):
 
     def seats_left(self, names: Collection[str]) -> Mapping[str, Seats]:
         """How many more members each of these groups can have; those that know no bound are missing."""
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A target of which a part may be out of reach while the rest can be used: each takes a right of its own."""
+
+    def out_of_reach(self, names: Collection[str]) -> Mapping[str, OutOfReach]:
+        """Those of these groups and containers, canonical, that can be neither asked about nor written now; cheap to ask.
+
+        Raises EndpointError or TransientError where nothing of the target can be used.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from syncd.core.devices import Device
-from syncd.core.model import Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome
+from syncd.core.model import GROUP_KINDS, Account, Change, Kind, NativeId, Observed, ObservedGroup, Outcome, OutOfReach
 from syncd.core.spelling import STEP, lies_in
 from syncd.errors import ChangeError
 from syncd.targets import ByAttribute, ById, ByLocation, Examined, Needs, PasswordOf, Question, Scope, Seats, Use
@@ -28,6 +28,7 @@ from syncd.targets.google_people import People
 from syncd.targets.google_places import canonical_place
 from syncd.targets.google_units import Units
 from syncd.targets.google_users import Spelling, address, is_address, tops
+from syncd.targets.google_wire import Scope as Right
 from syncd.targets.google_wire import Wire
 from syncd.vault import Credentials
 
@@ -114,7 +115,7 @@ class Google:
                 try:
                     told[key.lower()] = self.people.get(key)
                 except Refused as refused:
-                    raise self.wire.unread(refused, "asking for an account") from refused
+                    raise self.wire.unread(Right.USERS, refused, "asking for an account") from refused
             user = told[key.lower()]
             if user is None and isinstance(question, ById) and self.people.is_fresh(question.native_id):
                 glimpse = self.people.sight.of(question.native_id)
@@ -151,6 +152,15 @@ class Google:
 
     # --- what must be there -------------------------------------------------------------------------------------------
 
+    def out_of_reach(self, names: Collection[str]) -> Mapping[str, OutOfReach]:
+        """Those of these groups, licences and units for which a scope or a right is missing; no request of the quota."""
+        self.wire.token(Right.USERS)  # raises where nobody can sign in: then it is no matter of a part
+        found: dict[str, OutOfReach] = {}
+        for scope, mine in _by_right(names).items():
+            if (error := self.wire.out_of_reach(scope)) is not None:
+                found |= dict.fromkeys(mine, OutOfReach(error.part, error.told))
+        return found
+
     def missing_containers(self, names: Collection[str]) -> set[str]:
         """Those of the units, the ones above them included, that do not exist."""
         return self._units.missing(names)
@@ -166,6 +176,11 @@ class Google:
         yield from self._groups.read(told - licences)
         yield from self._licences.read(licences)
 
+    def groups_amiss(self, names: Collection[str]) -> Mapping[str, str]:
+        """Of the groups whose settings are not as configured, which settings those are: one request for each group."""
+        told = set(map(self.config.group, names))
+        return self._groups.amiss({name for name in told if not name.startswith(LICENCE) and self.config.may_write_group(name)})
+
     def seats_left(self, names: Collection[str]) -> Mapping[str, Seats]:
         """How many of each licence among the names are left, where that is known."""
         return self._licences.seats_left({name for name in map(self.config.group, names) if name.startswith(LICENCE)})
@@ -176,7 +191,7 @@ class Google:
         """Why the change must not be sent: it leads outside of what may be written, or to an administrator (R40)."""
         if change.kind is Kind.CREATE_CONTAINER:
             return self._beyond_units(self._units.canonical(change.group or ""), to_make=True)
-        if change.kind in (Kind.CREATE_GROUP, Kind.ADD_MEMBER, Kind.REMOVE_MEMBER):
+        if change.kind in GROUP_KINDS:
             name = self.config.group(change.group or "")
             if not self.config.may_write_group(name):
                 return f"{name} is none of the groups that may be written (groups_in)"
@@ -195,6 +210,7 @@ class Google:
 
     def apply(self, changes: Iterable[Change], password: PasswordOf) -> Iterator[Outcome]:
         """One outcome for every change, in the order in which Google answers."""
+        self._licences.begin()
         writer = GoogleWriter(self.wire, self.people, self._accounts, self._units, self._groups, self._licences)
         return writer.apply(changes, password)
 
@@ -215,6 +231,15 @@ class Google:
     def close(self) -> None:
         """Let go of the connections; idempotent."""
         self.wire.close()
+
+
+def _by_right(names: Collection[str]) -> dict[Right, list[str]]:
+    """What groups, licences and units take the same scope."""
+    found: dict[Right, list[str]] = {}
+    for name in names:
+        right = Right.UNITS if name.startswith(STEP) else Right.LICENCES if name.startswith(LICENCE) else Right.GROUPS
+        found.setdefault(right, []).append(name)
+    return found
 
 
 def _can_be_had(question: Question) -> bool:

@@ -1,7 +1,7 @@
 """Changes carried out many at once, answers made into outcomes. Everything here is about one call of apply().
 
 Once Google cannot be used at all (nobody can sign in, the quota is gone for long), what is left is not sent, says why, and the
-target sits the rest of the run out.
+target sits the rest of the run out. Where only the scope or right for a part is missing, what needs it is not sent; all else is.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, Result
-from syncd.errors import ChangeError, EndpointError, TransientError
+from syncd.core.model import Change, Failure, Kind, NativeId, Outcome, OutOfReach, Result
+from syncd.errors import ChangeError, EndpointError, PartError, TransientError
 from syncd.targets import PasswordOf
 from syncd.targets.google_accounts import Accounts, told
 from syncd.targets.google_config import LICENCE
@@ -67,8 +67,10 @@ class GoogleWriter:
         except Refused as refused:
             return self._refused(change, refused)
         except (EndpointError, TransientError) as error:  # nobody can sign in any more, or something that is needed cannot be read
-            self._dead = error if isinstance(error, EndpointError) else EndpointError(self.wire.name, str(error))
-            return Outcome(change, Result.FAILED, failure=Failure.WAITS, why=f"not sent: {error}")
+            beyond = OutOfReach(error.part, error.told) if isinstance(error, PartError) else None
+            if beyond is None:  # else only what needs this part waits
+                self._dead = error if isinstance(error, EndpointError) else EndpointError(self.wire.name, str(error))
+            return Outcome(change, Result.FAILED, failure=Failure.WAITS, why=f"not sent: {error}", beyond=beyond)
         return Outcome(change, Result.DONE, native_id)
 
     def _refused(self, change: Change, refused: Refused) -> Outcome:
@@ -84,6 +86,8 @@ class GoogleWriter:
                 _settle(self.units.create(change.group or ""))
             case Kind.CREATE_GROUP:
                 _settle(self.groups.create(change.group or ""))
+            case Kind.SET_GROUP:
+                self.groups.set(change.group or "")
             case Kind.CREATE:
                 return self.accounts.create(change, secret)
             case Kind.ADD_MEMBER | Kind.REMOVE_MEMBER:

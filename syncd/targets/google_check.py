@@ -1,7 +1,9 @@
 """`syncd check` for Google: whether key, delegation, role, domains, schemas and seats are what a mapping needs.
 
 Every failure says what to click, and too much is a failure as well (R40): a program that makes accounts needs no administrator who
-can do everything. Nothing here writes. Of privileges only those of the directory are judged, whose names Google documents.
+can do everything. Nothing here writes. Of privileges only those of the directory have names that Google documents: whether the role
+may see to licences, group settings and devices is tried by reading them, and what else it has is told by its name. Which scopes
+are delegated Google tells nobody: those named here are tried.
 """
 
 from __future__ import annotations
@@ -23,20 +25,46 @@ _ALL = "https://www.googleapis.com/auth/"
 TOO_MUCH = (
     "https://mail.google.com/",
     f"{_ALL}drive",
+    f"{_ALL}drive.readonly",
     f"{_ALL}gmail.modify",
+    f"{_ALL}gmail.readonly",
+    f"{_ALL}gmail.send",
+    f"{_ALL}gmail.settings.sharing",
+    f"{_ALL}calendar",
+    f"{_ALL}contacts",
+    f"{_ALL}ediscovery",
     f"{_ALL}cloud-platform",
     f"{_ALL}admin.datatransfer",
     f"{_ALL}admin.directory.domain",
     f"{_ALL}admin.directory.rolemanagement",
     f"{_ALL}admin.directory.user.security",
 )
-"""Scopes that nothing here ever needs, and that let whoever steals the key read mail, or make administrators."""
+"""Scopes that nothing here ever needs, and that let whoever steals the key read mail and files, or make administrators."""
+IDLE = (
+    f"{_ALL}admin.directory.customer",
+    f"{_ALL}admin.directory.device.mobile",
+    f"{_ALL}admin.directory.resource.calendar",
+    f"{_ALL}admin.directory.userschema",
+    f"{_ALL}admin.reports.audit.readonly",
+    f"{_ALL}admin.reports.usage.readonly",
+    f"{_ALL}classroom.courses",
+    f"{_ALL}classroom.rosters",
+    f"{_ALL}cloud-identity.groups",
+)
+"""Scopes that nothing here needs either, and that do less harm."""
 ROLES = "Admin console > Account > Admin roles"
 _DANGEROUS = {
     "USER_SECURITY_ALL": "Users > Security",
     "DOMAIN_MANAGEMENT": "Domain management",
     "ROLE_MANAGEMENT": "Admin roles",
     "APP_ADMIN": "Service settings",
+}
+_ALONE = {"LICENS": "licences", "SETTING": "group_settings", "DEVICE": "devices", "CHROME": "devices"}  # [K]
+"""By what in its name a privilege of another service is known, and for what it is needed."""
+_TICKS = {
+    "licences": "License Management",
+    "group_settings": "Groups",
+    "devices": "Chrome Management > Manage ChromeOS devices",
 }
 _CLOCK = 60.0  # seconds by which clocks may differ
 
@@ -58,7 +86,16 @@ class Examination:
         self.wire.key()
         granted = self._granted()
         if Scope.USERS in granted:
-            for look in (self._administrator, self._domains, self._schemas, self._seats):
+            looks = (
+                self._administrator,
+                self._domains,
+                self._schemas,
+                self._licences,
+                self._group_settings,
+                self._devices,
+                self._seats,
+            )
+            for look in looks:
                 self._told(look, granted)
         self._excess()
         self._clock()
@@ -70,7 +107,7 @@ class Examination:
         except Refused as refused:
             if refused.meaning in (Meaning.LATER, Meaning.UNSENT, Meaning.SLOWER):
                 raise TransientError(f"{self.wire.name}: {refused.told}") from refused
-            error = refused.as_endpoint("", look.__name__.strip("_"))
+            error = refused.as_endpoint("", look.__name__.strip("_").replace("_", " "))
             self._wrong.append(f"{error.why}; {error.remedy}")
         except EndpointError as error:
             self._wrong.append(f"{error.why}; {error.remedy}")
@@ -110,13 +147,16 @@ class Examination:
         return granted
 
     def _excess(self) -> None:
-        for scope in TOO_MUCH:
+        client = self.wire.key().get("client_id", "of the service account")
+        for scope in (*TOO_MUCH, *IDLE):
             try:
                 self.wire.token(scope)
             except (EndpointError, TransientError):
                 continue
-            client = self.wire.key().get("client_id", "of the service account")
-            self._wrong.append(f"the scope {scope} is delegated, and must not be; {DELEGATION}: client {client}, take it out")
+            if scope in TOO_MUCH:
+                self._wrong.append(f"the scope {scope} is delegated, and must not be; {DELEGATION}: client {client}, take it out")
+            else:
+                self._noted.append(f"delegated and not needed by syncd: {scope}")
 
     def _clock(self) -> None:
         if self.wire.skew is not None and abs(self.wire.skew) > _CLOCK:
@@ -168,6 +208,25 @@ class Examination:
             yield f"the role has {', '.join(dangerous)}, which nothing here needs; {click}: take them away"
         if not self.needs.deletes and _has(held, "USERS_DELETE"):
             self._noted.append("the role may delete users, and the mapping never does: it could be taken away")
+        if beyond := sorted(filter(self._is_beyond, held - _DANGEROUS.keys() - {"USERS_DELETE"})):
+            self._noted.append(f"the role has more than this mapping needs: {', '.join(beyond)}; {click}: they could be taken away")
+
+    def _is_beyond(self, privilege: str) -> bool:
+        """Whether nothing here needs a privilege that the role has; one for all of a kind is needed where one of the kind is."""
+        if any(_has([privilege], name) for name in self._privileges()):
+            return False
+        uses = {use for part_of_name, use in _ALONE.items() if part_of_name in privilege}
+        return not uses & set(self._alone())
+
+    def _alone(self) -> list[str]:
+        """What is needed of other services than the directory."""
+        config = self.wire.config
+        wanted = {
+            "licences": bool(config.licences),
+            "group_settings": bool(config.group_settings),
+            "devices": self.needs.devices,
+        }
+        return [name for name, is_needed in wanted.items() if is_needed]
 
     def _privileges(self) -> dict[str, str]:
         """Google's privileges that the mapping needs, and what for."""
@@ -188,8 +247,53 @@ class Examination:
             "GROUPS_RETRIEVE": (self.needs.joins_groups, "read groups"),
             "GROUPS_UPDATE": (self.needs.joins_groups, "members"),
             "GROUPS_CREATE": (self.needs.makes_groups, "make groups"),
+            "SCHEMA_RETRIEVE": (any(name.lower().startswith("customschemas.") for name in self.attributes), "custom attributes"),
         }
         return told | {name: why for name, (is_needed, why) in wanted.items() if is_needed}
+
+    # --- what the role may do elsewhere -------------------------------------------------------------------------------
+
+    def _licences(self, granted: Collection[Scope]) -> Iterator[str]:
+        """Whether each licence can be looked at: the right for it, and that there is such a product."""
+        if Scope.LICENCES not in granted:
+            return
+        for name in self.wire.config.licences:
+            try:
+                self.licences.look(f"{LICENCE}{name}")
+            except Refused as refused:
+                if refused.meaning is Meaning.MAY_NOT:
+                    yield self._may_not("licences")
+                    return
+                if refused.meaning not in (Meaning.INVALID, Meaning.NOT_FOUND):
+                    raise
+                yield f"licence {name}: Google knows no such product and SKU; correct `product` and `sku`: {refused.told}"
+
+    def _group_settings(self, granted: Collection[Scope]) -> Iterator[str]:
+        """Whether the settings of some group can be looked at."""
+        if Scope.SETTINGS not in granted or Scope.GROUPS not in granted or not self.wire.config.group_settings:
+            return
+        query = {"customer": self.wire.config.customer, "maxResults": "1", "fields": "groups(email)"}
+        found = self.wire.call(Scope.GROUPS, "GET", "/groups", query=query).get("groups") or ()
+        if not found:
+            self._noted.append("not looked at: whether the role may set group settings, for there is no group yet")
+        for group in found:
+            yield from self._tried("group_settings", Scope.SETTINGS, f"/{part(str(group['email']))}", {"alt": "json"})
+
+    def _devices(self, granted: Collection[Scope]) -> Iterator[str]:
+        if Scope.DEVICES in granted and self.needs.devices:
+            path = f"/customer/{part(self.wire.config.customer)}/devices/chromeos"
+            yield from self._tried("devices", Scope.DEVICES, path, {"maxResults": "1", "fields": "chromeosdevices(deviceId)"})
+
+    def _tried(self, what: str, scope: Scope, path: str, query: Mapping[str, str]) -> Iterator[str]:
+        try:
+            self.wire.call(scope, "GET", path, query=query)
+        except Refused as refused:
+            if refused.meaning is not Meaning.MAY_NOT:
+                raise
+            yield self._may_not(what)
+
+    def _may_not(self, what: str) -> str:
+        return f"{self.wire.config.admin} may not see to {what}; {ROLES} > the role > Privileges > Services: tick {_TICKS[what]}"
 
     # --- what is there ------------------------------------------------------------------------------------------------
 

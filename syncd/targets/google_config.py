@@ -88,7 +88,10 @@ class GoogleConfig:
     )
     group_settings: Mapping[str, str] = field(
         default_factory=dict,
-        metadata={"doc": "settings of the groups that syncd makes, as Google's Groups Settings API calls them"},
+        metadata={
+            "doc": "settings of the groups that a mapping may make (`create: true`), as Google's Groups Settings API calls them; "
+            "a reconcile puts them right, and what is not named here is left alone"
+        },
     )
     archive_parked: bool = field(
         default=False,

@@ -78,7 +78,7 @@ class Devices:
                 return self._wire.call(Scope.DEVICES, "GET", self._path(), query=query)
             except Refused as refused:
                 if refused.meaning is not Meaning.INVALID or size == _PAGES[-1]:
-                    raise self._wire.unread(refused, "listing the devices") from refused
+                    raise self._wire.unread(Scope.DEVICES, refused, "listing the devices") from refused
         raise AssertionError("there is a last size")
 
     # --- writing ------------------------------------------------------------------------------------------------------

@@ -98,6 +98,11 @@ class Refused(Exception):  # noqa: N818 — an answer, which only the connector'
         """What becomes of a change that was answered like this."""
         return FAILURES[self.meaning]
 
+    @property
+    def is_of_scope(self) -> bool:
+        """Whether the token was given for too little: a scope is missing, and others may be there."""
+        return self.reason.lower() in ("access_token_scope_insufficient", "insufficientpermissions")
+
     def as_endpoint(self, name: str, what: str) -> EndpointError:
         """The target cannot be used now, said with what to do about it."""
         key = self.reason.lower()

@@ -55,7 +55,7 @@ class Groups:
             except Refused as refused:
                 if refused.meaning is Meaning.NOT_FOUND and self._is_fresh(name):
                     raise
-                raise self._wire.unread(refused, f"listing the members of {name}") from refused
+                raise self._wire.unread(Scope.GROUPS, refused, f"listing the members of {name}") from refused
             for member in page.get("members") or ():
                 if member.get("type") == "USER" and member.get("id"):
                     yield NativeId(str(member["id"]))
@@ -87,7 +87,7 @@ class Groups:
         except Refused as refused:
             if refused.meaning is Meaning.NOT_FOUND:
                 return None
-            raise self._wire.unread(refused, f"asking for the group {name}") from refused
+            raise self._wire.unread(Scope.GROUPS, refused, f"asking for the group {name}") from refused
 
     def _is_fresh(self, name: str) -> bool:
         return self._people.now() - self._made.get(name, float("-inf")) < self._wire.config.patience
@@ -98,16 +98,42 @@ class Groups:
         """Make a group with the configured settings; False where it is there already. Raises Refused or Settled."""
         if self._is_fresh(name):
             return False
+        if self._wire.config.group_settings:
+            self._wire.token(Scope.SETTINGS)  # no group is made that could not be closed to strangers: it waits
         if not self._inserted(name):
             return False
         self._made[name] = self._people.now()
+        self.set(name)
+        return True
+
+    def amiss(self, names: Collection[str]) -> dict[str, str]:
+        """Of those of the groups that exist and are not set as configured, what differs. What is not configured is others'."""
+        if not self._wire.config.group_settings:
+            return {}
+        with ThreadPoolExecutor(self._wire.config.connections, thread_name_prefix="google") as pool:
+            told = zip(sorted(names), pool.map(self._differs, sorted(names)), strict=True)
+            return {name: why for name, why in told if why}
+
+    def _differs(self, name: str) -> str:
+        wanted = self._wire.config.group_settings
+        query = {"alt": "json", "fields": ",".join(sorted(wanted))}
+        try:
+            now = self._wire.call(Scope.SETTINGS, "GET", f"/{part(name)}", query=query)
+        except Refused as refused:
+            if refused.meaning is Meaning.NOT_FOUND:
+                return ""
+            raise self._wire.unread(Scope.SETTINGS, refused, f"asking for the settings of {name}") from refused
+        pairs = ((key, str(now.get(key, "")), value) for key, value in sorted(wanted.items()))
+        return ", ".join(f"{key} is {is_now or 'not set'}, not {value}" for key, is_now, value in pairs if is_now != value)
+
+    def set(self, name: str) -> None:
+        """Set a group as configured. Raises Refused."""
         if settings := self._wire.config.group_settings:
             path = f"/{part(name)}"
             self._people.until(
                 lambda: self._is_fresh(name),
                 lambda: self._wire.call(Scope.SETTINGS, "PATCH", path, query={"alt": "json"}, body=dict(settings)),
             )
-        return True
 
     def _inserted(self, name: str) -> bool:
         """Whether the group was made by us now; False where it is there already. Raises Refused or Settled."""

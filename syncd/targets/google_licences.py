@@ -28,7 +28,13 @@ class Licences:
         self._customer = ""
         self._used: dict[str, int] = {}  # as last listed, and as changed since
         self._gone: set[str] = set()  # of which no seat was left when one was last asked for
+        self._refused: set[str] = set()  # and that was a moment ago
         self._lock = threading.Lock()
+        self._doubt = threading.Lock()
+
+    def begin(self) -> None:
+        """Somebody may have bought seats since: where none was left, one asks anew."""
+        self._refused.clear()
 
     def read(self, names: Collection[str]) -> Iterator[ObservedGroup]:
         """Who has each of the licences."""
@@ -39,13 +45,18 @@ class Licences:
             members = (self._who(address) for address in addresses)
             yield ObservedGroup(NativeId(name), name, frozenset(one for one in members if one is not None))
 
+    def look(self, name: str) -> None:
+        """Ask for one of those who have a licence, to see whether it can be asked for. Raises Refused."""
+        query = {"customerId": self._whose(), "maxResults": "1", "fields": "items(userId)"}
+        self._wire.call(Scope.LICENCES, "GET", f"{self._path(name)}/users", query=query)
+
     def _who(self, address: str) -> NativeId | None:
         held = self._people.sight.having("primaryEmail", address)
         if not held:
             try:
                 user = self._people.get(address)
             except Refused as refused:
-                raise self._wire.unread(refused, "asking who has a licence") from refused
+                raise self._wire.unread(Scope.USERS, refused, "asking who has a licence") from refused
             return NativeId(str(user["id"])) if user is not None else None
         return min(held)
 
@@ -85,7 +96,13 @@ class Licences:
     def add(self, name: str, native_id: NativeId, address: str) -> bool:
         """Give a user a licence; False where it has one. Raises Refused, and Settled where none is left."""
         del native_id
-        if name in self._gone:
+        if name not in self._gone:
+            return self._given(name, address)
+        with self._doubt:  # one finds out whether there are any again: all others would be refused as well
+            return self._given(name, address)
+
+    def _given(self, name: str, address: str) -> bool:
+        if name in self._refused:
             raise unfit(Failure.WAITS, f"not sent: no {name} was left for somebody before; buy seats, or reclaim some")
         try:
             self._wire.call(Scope.LICENCES, "POST", f"{self._path(name)}/user", body={"userId": address})
@@ -94,9 +111,11 @@ class Licences:
                 return self._counted(name, 1, was_done=refused.unanswered)
             if refused.meaning is Meaning.NO_SEAT:
                 self._gone.add(name)
+                self._refused.add(name)
                 words = f"no {name} is left: {refused.told}; buy seats, or reclaim some, and say so in `seats`"
-                raise unfit(Failure.REFUSED, words) from refused
+                raise unfit(Failure.NO_SEAT, words) from refused
             raise
+        self._gone.discard(name)
         return self._counted(name, 1)
 
     def remove(self, name: str, native_id: NativeId, address: str) -> bool:
@@ -109,6 +128,7 @@ class Licences:
                 raise
             return self._counted(name, -1, was_done=refused.unanswered)
         self._gone.discard(name)
+        self._refused.discard(name)
         return self._counted(name, -1)
 
     def _counted(self, name: str, more: int, *, was_done: bool = True) -> bool:

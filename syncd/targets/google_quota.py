@@ -54,15 +54,20 @@ class _Bucket:
         if moment > now:
             timing.sleep((moment - now) / 1000)
 
+    def lower(self, limit: int, rate: Rate) -> None:
+        """From now on at most so many; what was taken before counts."""
+        with self._lock:
+            self.limit, self._bucket.rates = limit, [rate]
 
-def _bucket(cost: Cost, limit: int) -> _Bucket:
+
+def _rate(cost: Cost, limit: int) -> Rate:
     """Queries as they come, in a minute; what is counted by the second evenly, so that no window of a second sees one too many.
 
     Both with a hair to spare, for a request takes its time to arrive, and another less. It is the library's own: its window holds
     both of its ends, so that what is let through once in 100 ms comes every 101. (A second hair on top made that 102, and of ten
     accounts a second 9.8, before a single one was refused.)
     """
-    return _Bucket(limit, Rate(limit, 60_000) if cost is Cost.QUERY else Rate(1, -(-1000 // limit)))
+    return Rate(limit, 60_000) if cost is Cost.QUERY else Rate(1, -(-1000 // limit))
 
 
 @dataclass(slots=True)
@@ -98,7 +103,7 @@ class Quota:
         with self._lock:
             for cost, limit in ((Cost.QUERY, per_minute), (Cost.CREATION, per_second)):
                 if limit < self._buckets[cost].limit:
-                    self._buckets[cost] = _bucket(cost, limit)
+                    self._buckets[cost].lower(limit, _rate(cost, limit))
 
 
 _known: dict[tuple[str, str], Quota] = {}
@@ -112,7 +117,7 @@ def quota_of(project: str, user: str, per_minute: int, per_second: int, connecti
         key = (project, user.lower())
         if key not in _known:
             limits = {Cost.QUERY: per_minute, Cost.CREATION: per_second, Cost.UNIT: 1}
-            buckets = {cost: _bucket(cost, limit) for cost, limit in limits.items()}
+            buckets = {cost: _Bucket(limit, _rate(cost, limit)) for cost, limit in limits.items()}
             _known[key] = Quota(_timing, buckets, threading.BoundedSemaphore(connections))
         _known[key].at_most(per_minute, per_second)
         return _known[key]

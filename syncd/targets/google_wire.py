@@ -22,7 +22,7 @@ import google.auth.transport as auth_transport
 import httpx2
 from google.oauth2 import service_account
 
-from syncd.errors import EndpointError, TransientError
+from syncd.errors import EndpointError, PartError, TransientError
 from syncd.targets.google_config import GoogleConfig
 from syncd.targets.google_errors import UNSENT, Meaning, Refused, refusal
 from syncd.targets.google_quota import Cost, Quota, quota_of
@@ -51,6 +51,17 @@ class Scope(StrEnum):
     DEVICES = f"{_ALL}admin.directory.device.chromeos"
 
 
+PARTS: Mapping[str, str] = {
+    Scope.UNITS: "organizational units",
+    Scope.GROUPS: "groups",
+    Scope.SCHEMAS: "custom attributes",
+    Scope.SETTINGS: "group settings",
+    Scope.LICENCES: "licences",
+    Scope.DEVICES: "devices",
+}
+"""What cannot be used without a scope, while everything else can."""
+_REMEMBERED = 60.0  # seconds for which a scope that is not delegated is not asked for again
+
 _PLACES: Mapping[Scope, tuple[str, str]] = {
     Scope.SETTINGS: ("https://www.googleapis.com", "/groups/v1/groups"),
     Scope.LICENCES: ("https://licensing.googleapis.com", "/apps/licensing/v1"),
@@ -73,7 +84,9 @@ class Wire:
         self._lock = threading.Lock()
         self._client: httpx2.Client | None = None
         self._key: dict[str, Any] | None = None
+        self._account: service_account.Credentials | None = None  # the key, read: which takes longer than to sign with it
         self._tokens: dict[str, service_account.Credentials] = {}
+        self._lacking: dict[str, tuple[float, PartError]] = {}  # scopes without a delegation, and since when that is known
         self._quota: Quota | None = None
         self.skew: float | None = None  # by how many seconds the other side's clock is ahead, as its last answer showed
 
@@ -93,7 +106,8 @@ class Wire:
     ) -> dict[str, Any]:
         """The answer, asked for again where nothing was done yet, and with `repeat` also where that cannot be told.
 
-        Raises Refused, which says whether an earlier attempt may have done it, and EndpointError where nobody can sign in.
+        Raises Refused, which says whether an earlier attempt may have done it, and EndpointError where nobody can sign in: it is a
+        PartError where only this scope is missing, or the API that it is for is not switched on.
         """
         attempt, signed_in_anew, unanswered = 0, False, False
         while True:
@@ -111,6 +125,8 @@ class Wire:
                         pass
                     case Meaning.LATER if repeat:
                         unanswered = True
+                    case Meaning.UNUSABLE if scope in _PLACES or (scope in PARTS and refused.is_of_scope):
+                        raise self._lacks(scope, refused.as_endpoint(self.name, PARTS[scope])) from refused
                     case _:
                         raise
                 attempt += 1
@@ -130,14 +146,15 @@ class Wire:
         try:
             return self.call(scope, "GET", path, query=query)
         except Refused as refused:
-            raise self.unread(refused, what) from refused
+            raise self.unread(scope, refused, what) from refused
 
-    def unread(self, refused: Refused, what: str) -> EndpointError | TransientError:
-        """What a refused question means to whoever needs the answer."""
+    def unread(self, scope: Scope, refused: Refused, what: str) -> EndpointError | TransientError:
+        """What a refused question means to whoever needs the answer. Where the right for it is missing, a PartError."""
         if refused.meaning in (Meaning.LATER, Meaning.SLOWER, Meaning.UNSENT, Meaning.BAD_PAGE):
             remedy = refused.as_endpoint(self.name, what).remedy
             return TransientError("; ".join(filter(None, (f"{self.name}: {what}: {refused.told}", remedy))), refused.retry_after)
-        return refused.as_endpoint(self.name, what)
+        error = refused.as_endpoint(self.name, what)
+        return self._lacks(scope, error) if refused.meaning is Meaning.MAY_NOT and scope in PARTS else error
 
     def _once(
         self,
@@ -212,7 +229,7 @@ class Wire:
             text = self._files.text(name)
             try:
                 told = json.loads(text)
-                _credentials(told, [], "")
+                self._account = _credentials(told, self.config.admin)
             except (ValueError, TypeError, AttributeError, auth_errors.GoogleAuthError) as error:
                 raise EndpointError(
                     self.name,
@@ -226,19 +243,43 @@ class Wire:
         return self._key
 
     def token(self, scope: Scope | str) -> str:
-        """A token for one scope. Raises EndpointError where it is not given, TransientError where the server does not answer."""
+        """A token for one scope. Raises EndpointError where it is not given, TransientError where the server does not answer.
+
+        The EndpointError is a PartError where it is this scope that is missing, and others may be there.
+        """
         key = self.key()
+        since, lacking = self._lacking.get(scope, (0.0, None))
+        if lacking is not None and self.quota.timing.now() - since < _REMEMBERED:
+            raise PartError(lacking.endpoint, lacking.part, lacking.why, lacking.remedy)
         with self._lock:
             held = self._tokens.get(scope)
             if held is None:
-                held = _credentials(key, [str(scope)], self.config.admin)
+                held = (self._account or _credentials(key, self.config.admin)).with_scopes([str(scope)])
         if not held.valid:
             http = self._http()
             with self._lock:
                 if not held.valid:
                     self._sign_in(held, str(scope), http)
                 self._tokens[scope] = held
+                self._lacking.pop(scope, None)
         return str(held.token)
+
+    def _lacks(self, scope: str, why: EndpointError) -> PartError:
+        """What this scope is for cannot be used, which is remembered for a while: a plan asks for each part whether it can."""
+        lacking = PartError(why.endpoint, PARTS[scope], why.why, why.remedy)
+        self._lacking[scope] = self.quota.timing.now(), lacking
+        return lacking
+
+    def out_of_reach(self, scope: Scope) -> PartError | None:
+        """Why what this scope is for cannot be used now, where that is known or shows when a token is asked for.
+
+        Raises EndpointError and TransientError where no token at all is given.
+        """
+        try:
+            self.token(scope)
+        except PartError as error:
+            return error
+        return None
 
     def _sign_in(self, held: service_account.Credentials, scope: str, http: httpx2.Client) -> None:
         try:
@@ -248,7 +289,8 @@ class Wire:
         except auth_errors.RefreshError as error:
             if error.retryable:
                 raise TransientError(f"{self.name}: no token: {error.args[0]}") from error
-            raise self._not_signed_in(str(error.args[0]), scope) from error
+            why = self._not_signed_in(str(error.args[0]), scope)
+            raise (self._lacks(scope, why) if isinstance(why, PartError) else why) from error
 
     def _not_signed_in(self, words: str, scope: str) -> EndpointError:
         """Why no token was given, and what to click. The words are OAuth's (RFC 6749, 5.2) and Google's own behind them."""
@@ -256,7 +298,8 @@ class Wire:
         if "unauthorized_client" in lower or "access_denied" in lower:
             client = self.key().get("client_id", "of the service account")
             remedy = f"{DELEGATION}: client {client}, add this scope; it may take a day"
-            return EndpointError(name, f"the scope {scope} is not delegated ({words})", remedy)
+            why = f"the scope {scope} is not delegated ({words})"
+            return PartError(name, PARTS[scope], why, remedy) if scope in PARTS else EndpointError(name, why, remedy)
         if "invalid_grant" in lower and ("email" in lower or "user" in lower or "subject" in lower):
             why = f"Google does not know the administrator {config.admin} ({words})"
             return EndpointError(name, why, "correct `admin` in config/syncd.yaml, or make that account")
@@ -270,6 +313,7 @@ class Wire:
         with self._lock:
             client, self._client = self._client, None
             self._tokens.clear()
+            self._lacking.clear()
         if client is not None:
             client.close()
 
@@ -319,12 +363,12 @@ class _Asking(auth_transport.Request):
         return _Answer(answer)
 
 
-def _credentials(key: dict[str, Any], scopes: list[str], subject: str) -> service_account.Credentials:
+def _credentials(key: dict[str, Any], subject: str) -> service_account.Credentials:
     """The key as google-auth signs with it. Raises ValueError for one that is none."""
     if key.get("type") != "service_account":
         raise ValueError("not of type service_account")
     made: service_account.Credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]  # as above
-        key, scopes=scopes, subject=subject
+        key, subject=subject
     )
     return made
 

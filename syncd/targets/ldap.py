@@ -18,8 +18,9 @@ from syncd.targets.ldap_apply import Directory, Writer
 from syncd.targets.ldap_config import DirectoryConfig, LdapConfig
 from syncd.targets.ldap_dialect import Dialect, OpenLdap, moment
 from syncd.targets.ldap_entries import Entry
+from syncd.targets.ldap_route import Route
 from syncd.targets.ldap_schema import Schema
-from syncd.targets.ldap_wire import Route, Wire
+from syncd.targets.ldap_wire import Wire
 from syncd.vault import Credentials
 
 __all__ = ["Ldap", "LdapConfig", "LdapDirectory"]

@@ -25,6 +25,7 @@ from syncd.targets import ldap_ber as ber
 from syncd.targets import ldap_entries as entries
 from syncd.targets.ldap_entries import Entry
 from syncd.targets.ldap_errors import NO_SUCH_OBJECT, SUCCESS, WIRE_ERRORS, broken, refusal
+from syncd.targets.ldap_route import Route
 
 _CHUNK = 65536
 _TOGETHER = 16384  # bytes of writes that leave at once: what one TLS record holds
@@ -125,44 +126,20 @@ class _VerifiedTls(Tls):
     `validate` it would accept any certificate.
     """
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
         super().__init__(validate=ssl.CERT_REQUIRED)
         self._context = context
+        self._host = host
         self.refused: ssl.SSLError | None = None  # as OpenSSL said it: the library tells it as text within text
 
     def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:  # noqa: FBT002 — the library calls it so
         try:
             connection.socket = self._context.wrap_socket(
-                connection.socket, server_hostname=connection.server.host, do_handshake_on_connect=do_handshake
+                connection.socket, server_hostname=self._host, do_handshake_on_connect=do_handshake
             )
         except ssl.SSLError as error:
             self.refused = error
             raise
-
-
-class Route:
-    """Which of several servers is spoken to: one, by all wires that share the route, until it fails.
-
-    Servers that copy from each other are behind each other: what one was told, another may not know yet, and that must not look as
-    if somebody had undone it. So a run that has begun with one server ends with it, or ends early.
-    """
-
-    def __init__(self, urls: Sequence[str]) -> None:
-        self._urls = tuple(urls)
-        self._chosen = ""
-
-    def to_try(self) -> tuple[str, ...]:
-        """The servers that may be dialled now, in this order."""
-        return (self._chosen,) if self._chosen else self._urls
-
-    def reached(self, url: str) -> None:
-        """A server that answers: stay with it."""
-        self._chosen = url
-
-    def lost(self) -> str:
-        """The chosen server does not answer any more. Which it was, if there is another to begin anew with, else nothing."""
-        was, self._chosen = self._chosen, ""
-        return was if len(self._urls) > 1 else ""
 
 
 class Wire:
@@ -185,13 +162,13 @@ class Wire:
         if self._connection is not None:
             return
         last: Exception | None = None
-        for url in self._route.to_try():
+        for url, address in self._route.to_try():
             try:
-                self._connection = self._bound(url)
+                self._connection = self._bound(url, address)
             except TransientError as error:
                 last = error
             else:
-                self._route.reached(url)
+                self._route.reached(url, address)
                 return
         if last is not None and (was := self._route.lost()):
             raise EndpointError(
@@ -199,12 +176,13 @@ class Wire:
             ) from last
         raise last or EndpointError(self.endpoint, "no url is configured", "set url")
 
-    def _bound(self, url: str) -> Connection:
+    def _bound(self, url: str, address: str) -> Connection:
+        """A connection to one of the addresses of a server, signed in; the certificate is held against the name."""
         parts = urlsplit(url)
         secure = parts.scheme == "ldaps"
-        tls = _VerifiedTls(self._trusting())
+        tls = _VerifiedTls(self._trusting(), parts.hostname or "")
         server = Server(
-            parts.hostname or "",
+            address,
             port=parts.port or (636 if secure else 389),
             use_ssl=secure,
             tls=tls,

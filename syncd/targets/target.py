@@ -16,12 +16,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from syncd.core.devices import Device
-from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, Result, TargetName
-from syncd.errors import ChangeError, EndpointError, StoreError, TransientError
+from syncd.core.model import Account, Change, Failure, NativeId, Observed, ObservedGroup, Outcome, OutOfReach, Result, TargetName
+from syncd.errors import ChangeError, EndpointError, PartError, StoreError, TransientError
 from syncd.targets import (
     Changes,
     Connector,
     FollowsNames,
+    HasParts,
+    KeepsGroups,
     LimitsWrites,
     ManagesContainers,
     ManagesDevices,
@@ -77,7 +79,7 @@ class Target:
         self.breaker = pybreaker.CircuitBreaker(
             fail_max=3,
             reset_timeout=60,
-            exclude=[ChangeError, StoreError],
+            exclude=[ChangeError, PartError, StoreError],
             listeners=[_Heard(name, on_state)] if on_state else [],
             name=name,
             throw_new_error_on_trip=False,
@@ -162,12 +164,31 @@ class Target:
             return set()
         return self._call(lambda: connector.missing_groups(names))
 
+    def groups_amiss(self, names: Collection[str]) -> Mapping[str, str]:
+        """Of groups that are not set as the target's configuration says, what differs. Raises PartError where none can be read."""
+        connector = self.connector
+        if not names or not isinstance(connector, KeepsGroups):
+            return {}
+        return self._call(lambda: connector.groups_amiss(names))
+
     def seats_left(self, names: Collection[str]) -> Mapping[str, Seats]:
         """How many more members each of these groups can have; those that know no bound are missing."""
         connector = self.connector
         if not names or not isinstance(connector, TellsSeats):
             return {}
         return self._call(lambda: connector.seats_left(names))
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether parts of it may be out of reach while the rest can be used."""
+        return isinstance(self.connector, HasParts)
+
+    def out_of_reach(self, names: Collection[str]) -> Mapping[str, OutOfReach]:
+        """Those of these groups and containers that cannot be asked about or written now, while the rest of the target can."""
+        connector = self.connector
+        if not names or not isinstance(connector, HasParts):
+            return {}
+        return self._call(lambda: connector.out_of_reach(names))
 
     def read_groups(self, names: Collection[str]) -> Iterator[ObservedGroup]:
         """Those of the named groups that exist, with their members in scope; none where the target has no groups."""
@@ -234,8 +255,11 @@ class Target:
                 yield change
 
     def _count(self, outcome: Outcome) -> None:
-        """Stale is not the target's fault: the engine rereads and plans again (R18). Waiting follows a failure counted already."""
-        if outcome.result is Result.FAILED and outcome.failure not in (Failure.STALE, Failure.WAITS):
+        """Stale is not the target's fault: the engine rereads and plans again (R18). Waiting follows a failure counted already.
+
+        Nor is it that licences have run out, which says nothing of what comes next.
+        """
+        if outcome.result is Result.FAILED and outcome.failure not in (Failure.STALE, Failure.WAITS, Failure.NO_SEAT):
             self._failed += 1
 
     def change_devices(self, changes: Sequence[Change]) -> Iterator[Outcome]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import select
 import shlex
 import ssl
 import struct
@@ -70,8 +71,16 @@ class Domain:
 
     def __init__(self, server: PrivateSamba) -> None:
         self.server = server
-        self.admin = self._as(server.admin_dn, server.password("admin"))
-        self.does(self.admin.bind())
+        self._admin = self._as(server.admin_dn, server.password("admin"))
+
+    @property
+    def admin(self) -> Connection:
+        """The administrator's connection: another one where the server ended it: it does after 15 idle minutes."""
+        # What can be read though nothing was asked is the server's farewell.
+        if self._admin.closed or not self._admin.bound or select.select([self._admin.socket], [], [], 0)[0]:
+            self._admin = self._as(self.server.admin_dn, self.server.password("admin"))
+            assert self._admin.bind(), self._admin.result
+        return self._admin
 
     def open_rooms(self) -> None:
         """Give syncd's account its rights where the tests work, for both classes of accounts."""
@@ -221,7 +230,7 @@ class Domain:
 
     def close(self) -> None:
         """Hang up."""
-        self.admin.unbind()
+        self._admin.unbind()
 
 
 def _with_denial(descriptor: bytes, mask: int, sid: bytes) -> bytes:

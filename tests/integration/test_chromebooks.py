@@ -467,7 +467,7 @@ def killed_after(here: District, method: str, calls: int) -> None:
 @pytest.mark.timeout(280)
 def test_three_thousand_devices_are_reassigned_after_rollover(tmp_path: Path, capsys: Said) -> None:
     """Every device goes to another student: one note each, moves by fifties, held once; excluded ones are not touched."""
-    count, spare = (3000, 120) if NIGHTLY else (600, 24)
+    count, spare = (3000, 120) if NIGHTLY else (300, 12)
     with district(tmp_path, edits={"columns: { serial": "floor: 100\n        columns: { serial"}) as here:
         for number in range(count):
             here.google.add_device(f"CB{number:04}")
@@ -502,7 +502,7 @@ def test_three_thousand_devices_are_reassigned_after_rollover(tmp_path: Path, ca
         assert report.failures == []
         assert report.kinds == {Kind.ANNOTATE_DEVICE: count, Kind.MOVE_DEVICE: count}
         assert calls[PATCH] == count
-        assert calls[MOVE] == 60  # 60 units of 50 devices each, or of 10
+        assert calls[MOVE] == 60  # 60 units of 50 devices each, or of 5
         assert untouched(told, here) == excluded
         assert not here.google.journal.ever_sent("directory.chromeosdevices.action")
         assert here.google.journal.count(STATUS, since=before) == 0

@@ -244,6 +244,13 @@ def test_an_edited_file_is_taken_up_on_reload_and_a_bad_one_is_refused(folder: P
         assert "'every morning' has 2 fields" in service.status
         (refused,) = [text for text in service.reasons() if text.startswith("configuration: ")]
         assert "config/syncd.yaml:" in refused
+        (folder / "mappings" / "other.yaml").symlink_to("nowhere")  # there is a file, and nobody can read it
+        edit(folder, "every morning", "*/30 * * * *")
+        service.process.send_signal(signal.SIGHUP)
+        waited_for(lambda: "mappings/other.yaml:1:1: " in service.status)
+        waited_for(lambda: service.has_said("READY=1", 5))
+        (folder / "mappings" / "other.yaml").unlink()
+        edit(folder, "*/30 * * * *", "every morning")
         service.run_now()  # under the last good one
         assert service.logged("run.ended")
         edit(folder, "every morning", "*/20 * * * *")

@@ -140,6 +140,26 @@ def test_who_takes_up_a_new_configuration_is_not_counted_any_more(strict: World)
     assert strict.engine.approve(planned.run, CARL, "moved away").lets_go
 
 
+def test_what_one_let_go_before_two_had_to_agree_waits_for_the_second(district: World) -> None:
+    """R15, R39: whoever tightens the rule after a scare must not see the approval of yesterday go through; it is the first of two.
+
+    An approval of whoever took the new files up is none of them.
+    """
+    exits(district, *SOUTH)
+    planned, _ = synced(district)
+    for alone in (CARL, ALICE):
+        assert district.engine.approve(planned.run, alone, "moved away").lets_go
+    district.reopen(replace(district.config, approvals=Approvals(approvers=2)))
+    district.store.set_meta(AUTHOR, f"files {CARL}")
+    district.engine.approving.tighten()
+    synced(district)
+    assert enabled(district, *SOUTH) == [True] * 6
+    assert district.engine.approve(planned.run, BOB, "moved away").lets_go
+    district.engine.approving.tighten()  # as every start of the daemon does
+    synced(district)
+    assert enabled(district, *SOUTH) == [False] * 6
+
+
 # --- turned down ------------------------------------------------------------------------------------------------------
 
 

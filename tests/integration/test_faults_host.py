@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.cli.exits import Exit
+from syncd.cli.exits import Exit, Nagios
 from syncd.demo.district import District
 from syncd.demo.slapd import Binaries, PrivateSlapd
 from syncd.demo.tour import settle_in, write_roster
@@ -133,6 +133,7 @@ def test_a_daemon_without_room_on_the_disk_lives_says_so_and_heals(host: Host) -
             code, told = service.ask("/health")
             assert (code, "disk" in told) == (503, True), told
             assert "disk" in service.status
+            assert syncd(host.folder, "status") == Nagios.CRITICAL  # which only the daemon knows: the store has no room for it
         service.run_now()
         assert not [text for text in service.reasons() if not text.startswith("backup: ")]
         assert service.end()[0] == 0

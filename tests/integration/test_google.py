@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from syncd.targets.google import Google
 from syncd.targets.google_config import Licence
 from syncd.targets.google_hash import crypted
 from tests.doubles.google import Quirks, SimulatedClock, refusals
-from tests.integration.google_customer import DOMAIN, Customer, customer
+from tests.integration.google_customer import ALL_SCOPES, DOMAIN, Customer, customer
 
 NAMES = {"name.givenName": ("Ana",), "name.familyName": ("Ruiz",)}
 SCOPE = Scope(frozenset({*NAMES, "externalIds.organization", "aliases", "phones.work", "includeInGlobalAddressList"}))
@@ -338,7 +339,7 @@ def test_licences_are_given_counted_and_taken_back(there: Customer, google: Goog
     assert google.seats_left(["licence:full"]) == {"licence:full": Seats(2)}
     outcomes = [done(google, one)[0] for one in edges(Kind.ADD_MEMBER, "licence:full", people)]
     assert [outcome.result for outcome in outcomes] == [Result.DONE, Result.DONE, Result.FAILED]
-    assert outcomes[2].failure is Failure.REFUSED
+    assert outcomes[2].failure is Failure.NO_SEAT
     assert "no licence:full is left" in outcomes[2].why
     assert google.seats_left(["licence:full"]) == {"licence:full": Seats(0)}
     (held,) = google.read_groups(["licence:full"])
@@ -442,6 +443,30 @@ def test_of_many_who_are_made_in_a_new_unit_one_finds_out_whether_google_knows_i
         google.close()
 
 
+def test_two_targets_of_one_project_share_its_quota_and_the_lower_numbers_count() -> None:
+    """Each in a pipeline of its own, at the same time: together they ask no faster than Google lets one project ask."""
+    limit, each = 60, 40
+    clock = SimulatedClock(workers=2, patience=0.5)  # time stands still while a request is under way
+    with customer(Quirks(queries_per_minute=limit), clock) as there:
+        googles = [there.connector(connections=1, queries_per_minute=limit), there.connector(connections=1)]
+        begun = clock.monotonic()
+
+        def makes(google: Google, place: int) -> list[Outcome]:
+            wanted = [google.canonical(account(f"p{place}x{n}")) for n in range(each)]
+            outcomes = done(google, *(change(Kind.CREATE, f"p{place}{n:03}", after=one) for n, one in enumerate(wanted)))
+            clock.employ(1)  # the other one has the clock for itself
+            return outcomes
+
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = [one for told in pool.map(makes, googles, (1, 2)) for one in told]
+        assert {(one.result, one.why) for one in outcomes} == {(Result.DONE, "")}
+        assert there.google.journal.count(status=403) == 0
+        assert there.google.journal.count(INSERT) == 2 * each
+        assert clock.monotonic() - begun >= 60  # eighty where sixty a minute are let through
+        for google in googles:
+            google.close()
+
+
 def test_a_change_whose_answer_was_lost_is_asked_for_once_more_and_nothing_else(there: Customer, google: Google) -> None:
     """It was done, so the etag is another: by our own doing, which is nothing to read the account for."""
     native_id = made(google, account())
@@ -486,6 +511,30 @@ def test_values_of_custom_schemas_have_their_types_or_are_refused_by_name(there:
 
 
 # --- when nothing goes any more -------------------------------------------------------------------------------------------
+
+
+def test_without_the_scope_for_custom_schemas_only_who_needs_one_waits(there: Customer, google: Google) -> None:
+    """Nothing of that change is sent, its outcome names the part, and everybody else's changes go on."""
+    people = [made(google, account(f"u{number}"), f"p{number}") for number in range(2)]
+    there.google.delegate(one for one in ALL_SCOPES if "userschema" not in one)
+    told = {"customSchemas.District.grade": ("7",)}, {"phones.work": ("1",)}
+    befores = [place(account(f"u{number}")) for number in range(2)]
+    changes = [
+        change(
+            Kind.UPDATE,
+            f"p{n}",
+            native_id=people[n],
+            before=replace(befores[n], attributes={}),
+            after=replace(befores[n], attributes=one),
+        )
+        for n, one in enumerate(told)
+    ]
+    waits, goes = done(google, *changes)
+    assert (waits.failure, waits.beyond and waits.beyond.part) == (Failure.WAITS, "custom attributes")
+    assert waits.beyond is not None
+    assert waits.beyond.why.endswith("client 104857600000000000001, add this scope; it may take a day")
+    assert goes.result is Result.DONE
+    assert there.google.user(people[1])["phones"][0]["value"] == "1"
 
 
 def test_a_quota_that_is_gone_for_long_ends_the_run_in_words(there: Customer, google: Google) -> None:

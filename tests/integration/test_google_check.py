@@ -14,9 +14,10 @@ from syncd.cli.exits import Exit
 from syncd.errors import EndpointError
 from syncd.targets import Examined, Needs
 from syncd.targets.google_config import Licence
+from syncd.targets.google_wire import Scope as Right
 from tests.doubles.google import SCOPES
 from tests.integration.chromebooks import district
-from tests.integration.google_customer import CREDENTIAL, DOMAIN, SCHEMAS_READ, Customer, customer
+from tests.integration.google_customer import ALL_SCOPES, CREDENTIAL, DOMAIN, SCHEMAS_READ, Customer, customer
 
 NEEDS = Needs(frozenset({"name.givenName"}), frozenset({"ou"}), joins_groups=True, makes_groups=True, moves=True, deletes=True)
 
@@ -76,6 +77,54 @@ def test_too_much_is_wrong_as_well(there: Customer) -> None:
     assert any("is a super administrator" in one for one in examined(there, admin=there.google.super_admin).wrong)
     there.google.add_user(f"nobody@{DOMAIN}")
     assert any("is no administrator" in one for one in examined(there, admin=f"nobody@{DOMAIN}").wrong)
+
+
+def role_without(there: Customer, *privileges: str) -> None:
+    """The administrator's role has everything it needs, but for these."""
+    (role,) = [one for one in there.google.tenant.roles.values() if not one["isSuperAdminRole"]]
+    role["rolePrivileges"] = [one for one in role["rolePrivileges"] if one["privilegeName"] not in privileges]
+    there.google.tenant.rights.clear()
+
+
+LICENCES = {"full": Licence(product="101031", sku="1010310008")}
+
+
+def test_rights_outside_of_the_directory_are_tried_and_named(there: Customer) -> None:
+    """Licences, group settings and devices have privileges whose names nobody documents: that they are there shows by reading."""
+    there.google.sell("101031", "1010310008", 9)
+    needs = replace(NEEDS, devices=True)
+    told = {"licences": LICENCES, "group_settings": {"whoCanJoin": "INVITED_CAN_JOIN"}}
+    assert "whether the role may set group settings, for there is no group yet" in " ".join(examined(there, **told).noted)
+    there.google.tenant.domains[f"groups.{DOMAIN}"] = True
+    connector = there.connector(**told)
+    connector.wire.call(Right.GROUPS, "POST", "/groups", body={"email": f"all@{DOMAIN}", "name": "all"})
+    assert connector.examine(("name.givenName",), needs).wrong == ()
+    role_without(there, "LICENSING", "MANAGE_GROUP_SETTINGS", "GROUPS_ALL", "MANAGE_DEVICES")
+    wrong = connector.examine(("name.givenName",), replace(needs, joins_groups=False, makes_groups=False)).wrong
+    connector.close()
+    ticks = ("licences; Admin console > Account > Admin roles > the role > Privileges > Services: tick License Management",)
+    assert [one for one in wrong if one.endswith(ticks)]
+    assert [one for one in wrong if "devices" in one and one.endswith("tick Chrome Management > Manage ChromeOS devices")]
+    assert [one for one in wrong if one.startswith("group settings: ")]  # not even groups can be read
+
+
+def test_a_licence_of_a_product_that_is_none_is_named(there: Customer) -> None:
+    """Before a plan gives it."""
+    (wrong,) = examined(there, licences={"full": Licence(product="Nothing", sku="none")}).wrong
+    assert wrong.startswith("licence full: Google knows no such product and SKU; correct `product` and `sku`")
+
+
+def test_scopes_and_rights_beyond_need_are_told(there: Customer) -> None:
+    """What could be taken away without anybody missing it, by name; what this configuration uses is not."""
+    there.google.delegate([*ALL_SCOPES, "https://www.googleapis.com/auth/classroom.rosters"])
+    noted = examined(there).noted
+    assert "delegated and not needed by syncd: https://www.googleapis.com/auth/classroom.rosters" in noted
+    assert "delegated and not needed by this configuration: https://www.googleapis.com/auth/apps.licensing" in noted
+    (told,) = [one for one in noted if one.startswith("the role has more than this mapping needs")]
+    assert "needs: LICENSING, MANAGE_DEVICES, MANAGE_GROUP_SETTINGS, SCHEMA_MANAGEMENT; Admin console" in told
+    there.google.sell("101031", "1010310008", 9)
+    (told,) = [one for one in examined(there, licences=LICENCES).noted if one.startswith("the role has more")]
+    assert "LICENSING" not in told
 
 
 def test_domains_schemas_and_seats_that_are_not_there_are_named(there: Customer) -> None:

@@ -149,6 +149,63 @@ def test_who_vanishes_and_returns_after_200_days_finds_the_same_account_and_neve
     assert kept["id"] not in google.tenant.deleted
 
 
+def reopened(district: World, old: str, new: str) -> None:
+    """A new process, with another text in the settings."""
+    district.edit("config/syncd.yaml", old, new)
+    config = load(district.folder)
+    target = config.targets[LDAP]
+    district.connector.close()
+    district.connector = targets.build(target.kind, LDAP, target.options, config.credentials)
+    district.reopen(config)
+
+
+def test_settings_of_groups_are_kept_by_a_reconcile_and_others_are_left_alone(district: World, google: GoogleDouble) -> None:
+    """What the configuration names of groups that the mapping may make: one question each, one request where something differs."""
+    district.begin()
+    reopened(district, "    licences:", "    group_settings: { whoCanPostMessage: ALL_MANAGERS_CAN_POST }\n    licences:")
+    theirs = google.tenant.groups
+    assert {group.settings["whoCanPostMessage"] for group in theirs.values()} == {"ANYONE_CAN_POST"}
+    assert kinds(district.plan()) == []  # a delta does not look
+    planned = district.sync("reconcile")[0]
+    assert kinds(planned) == [Kind.SET_GROUP] * len(theirs)
+    why = {change.reason for change in planned.plans[LDAP].changes}
+    assert why == {"whoCanPostMessage is ANYONE_CAN_POST, not ALL_MANAGERS_CAN_POST"}
+    assert {group.settings["whoCanPostMessage"] for group in theirs.values()} == {"ALL_MANAGERS_CAN_POST"}
+    google.group(f"all-staff@{GROUPS}").settings |= {"whoCanPostMessage": "NONE_CAN_POST", "whoCanJoin": "INVITED_CAN_JOIN"}
+    google.group(f"all-students@{GROUPS}").settings["whoCanJoin"] = "INVITED_CAN_JOIN"
+    since = len(google.calls)
+    (change,) = district.sync("reconcile")[0].plans[LDAP].changes
+    assert (change.kind, change.group) == (Kind.SET_GROUP, f"all-staff@{GROUPS}")
+    assert google.journal.count("groupsSettings.groups.get", since=since) == len(theirs)
+    assert google.journal.count("groupsSettings.groups.patch", since=since) == 1
+    for name in ("all-staff", "all-students"):
+        assert google.group(f"{name}@{GROUPS}").settings["whoCanJoin"] == "INVITED_CAN_JOIN"
+    assert kinds(district.plan("reconcile")) == []
+
+
+def test_a_group_of_five_thousand_is_read_whole_and_written_by_its_differences(district: World, google: GoogleDouble) -> None:
+    """A reconcile reads every page and leaves others' members alone; who comes and who goes in a delta is one request each."""
+    district.begin()
+    group = google.group(f"class-hr1@{GROUPS}")
+    ours = set(group.members)
+    strangers = {
+        f"1{n:020}": {"kind": "admin#directory#member", "id": f"1{n:020}", "type": "USER", "role": "MEMBER"} for n in range(4998)
+    }
+    group.members = {**dict(list(strangers.items())[:2500]), **group.members, **dict(list(strangers.items())[2500:])}
+    since = len(google.calls)
+    assert kinds(district.plan("reconcile")) == []  # ours stand in the middle: a page too few would be changes
+    pages = [call for call in google.journal.matching("directory.members.list", since=since) if call.subject == group.id]
+    assert len(pages) == -(-len(group.members) // 200) >= 25
+    joins, leaves = google.user(f"aabara@{STUDENTS}")["id"], google.user(f"bbell@{STUDENTS}")["id"]
+    assert (joins in ours, leaves in ours) == (False, True)
+    district.students(pupil(1, lessons=("h1", "k2")), pupil(2, lessons=("h2", "k3")))
+    since = len(google.calls)
+    district.day()
+    sent = [call for call in google.calls[since:] if call.method.startswith("directory.members.") and call.subject == group.id]
+    assert sorted(call.method for call in sent) == ["directory.members.delete", "directory.members.insert"]
+    assert set(google.group(group.id).members) == (ours | {joins} | strangers.keys()) - {leaves}
+
+
 def test_an_account_others_made_is_found_by_its_number_and_keeps_its_address(district: World, google: GoogleDouble) -> None:
     """R34: adoption writes nothing, and the name that is there is the person's from then on."""
     told = {"externalIds": [{"type": "organization", "value": "10001"}], "orgUnitPath": "/Students"}
@@ -162,13 +219,7 @@ def test_an_account_others_made_is_found_by_its_number_and_keeps_its_address(dis
 
 def test_seats_that_will_not_do_are_told_before_they_run_out(district: World, google: GoogleDouble) -> None:
     """In the plan, before anything is written."""
-    settings = district.folder / "config" / "syncd.yaml"
-    settings.write_text(settings.read_text(encoding="utf-8").replace("seats: 100", "seats: 4"), encoding="utf-8")
-    config = load(district.folder)
-    target = config.targets[LDAP]
-    district.connector.close()
-    district.connector = targets.build(target.kind, LDAP, target.options, config.credentials)
-    district.reopen(config)
+    reopened(district, "seats: 100", "seats: 4")
     district.deliver()
     planned = district.engine.plan("main", "reconcile")
     assert found(planned, "seats") == ["6 people are to get one, and 4 seats are left: buy 2 more, or some go without"]

@@ -67,19 +67,25 @@ def test_a_campus_that_falls_out_of_the_roster_is_told_and_no_other(district: Wo
 
 
 def test_a_campus_is_as_fresh_as_the_last_roster_that_told_of_somebody_there(district: World) -> None:
-    """Where a campus falls out of the roster, and that is approved, its age grows, while the others stay fresh."""
+    """Where a campus falls out of the roster, and that is approved, its age grows until its last people have left.
+
+    The others stay fresh. A campus that has closed is not told of for ever after: what is always critical hides what becomes so.
+    """
     at_south = [key for key, one in district.roster.students.items() if one.schools == ("o2",)]
     staff = [key for key, one in district.roster.staff.items() if one.schools == ("o2",)]
     district.leave(*at_south, *staff)
+    told = []
     for day in range(20):  # until grace has ended
         district.clock.advance()
         district.students(pupil(31, schools=("o1",), lessons=("h1",), given=f"X{'abcdefghijklmnopqrst'[day]}"))
         planned, _ = district.engine.sync(MAIN, "reconcile")
         if planned.verdict.held:
             district.engine.approve(planned.run, "head (uid 1)", "the campus has closed")
-    told = campuses_told(district)
-    assert len(told) == 1
-    assert told[0].startswith("campus 012: its last good data is ")
+        told.append(campuses_told(district))
+    assert [len(each) for each in told[2:8]] == [1] * 6
+    assert told[8][0].startswith("campus 012: its last good data is ")
+    assert told[-1] == []
+    assert set(as_json(health_of(district))["campuses"]) == {"001"}  # type: ignore[call-overload]  # plain JSON
 
 
 def campuses_told(district: World) -> list[str]:

@@ -268,3 +268,22 @@ def test_a_wave_of_transfers_is_held_where_it_arrives_and_where_it_leaves(distri
     assert Kind.MOVE in {change.kind for one in planned.plans.values() for change in one.changes}
     assert {finding.cell.campus for finding in applied.findings if finding.cell} == {"001", "012"}
     assert planned.verdict.held == {district.person(one.key) for one in moved}
+
+
+def test_a_rename_that_is_held_is_told_with_what_the_roster_told_before_however_long_it_waits(tmp_path: Path) -> None:
+    """The roster that tells the new value is taken up on the first day; the plan of every later day says what it was."""
+    with world(tmp_path) as district:
+        district.edit("mappings/people.yaml", "on_rename: propose", "on_rename: automatic")
+        district.begin()
+        old = "move: { percent: 100, at_least: 1000, campus_at_least: 1000 }"
+        district.edit("config/syncd.yaml", old, "move: { percent: 1, at_least: 1, campus_at_least: 1 }")
+        district.students(pupil(1, given="Bea"), pupil(3, given="Zoe"))
+        for _ in range(3):
+            district.clock.advance()
+            planned = district.sync()[0]
+            why = sorted(change.reason for change in planned.plans[LDAP].changes if change.kind is Kind.MOVE)
+            assert [text.rpartition("; ")[2] for text in why] == [
+                "username aabara became babara: the roster's given was Ada and is Bea",
+                "username ccruz became zcruz: the roster's given was Cleo and is Zoe",
+            ]
+            assert planned.verdict.held

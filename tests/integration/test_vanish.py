@@ -11,7 +11,7 @@ from syncd.core.guard import VANISH, Cell
 from syncd.core.lifecycle import State
 from syncd.core.model import Kind, TargetName
 from syncd.engine.planned import Applied, Planned
-from tests.fixtures.engine_world import LDAP, MAIN, World, kinds, pupil, roster_of, world
+from tests.fixtures.engine_world import LDAP, MAIN, SIS, World, kinds, pupil, roster_of, world
 from tests.fixtures.health_states import health_of
 
 LOST = tuple(range(1, 17, 2))  # eight of the twenty at campus 012
@@ -128,16 +128,51 @@ def test_a_mended_roster_is_all_it_takes(district: World) -> None:
     assert not [reason for reason in health_of(district).reasons if reason.where in ("campus 012", "pipeline main")]
 
 
-def test_an_approved_absence_begins_its_grace_with_the_next_roster(district: World) -> None:
-    """R15: the eight that were seen go their way, and are disabled when grace has ended; one who vanishes later is ordinary."""
+@pytest.mark.parametrize("kind", ["delta", "reconcile"])
+def test_an_approved_absence_begins_its_grace_with_the_next_run(district: World, kind: str) -> None:
+    """R15: the eight that were seen go their way, and are disabled when grace has ended; one who vanishes later is ordinary.
+
+    The roster is the same as it was: no other one is waited for, nothing is told any more, and their absence counts once (R13).
+    """
     lose(district, *LOST)
     planned, _ = synced(district)
     assert district.engine.approve(planned.run, "head (uid 1)", "the annex has closed").people == 8
-    nights(district, 2)
+    assert synced(district, kind)[1].findings == ()
     assert states(district, *LOST) == {State.GRACE}
-    assert synced(district)[1].findings == ()
+    assert not [reason for reason in health_of(district).reasons if reason.where in ("campus 012", "pipeline main")]
+    assert {key.absences for key in district.store.missing(SIS).values()} == {1}
+    assert synced(district, kind)[1].findings == ()
+    assert {key.absences for key in district.store.missing(SIS).values()} == {1}
+    district.clock.advance(8)  # the approval is forgotten, and what it let go stays so
+    nights(district, 1)
+    assert states(district, *LOST) == {State.GRACE}
     nights(district)
     assert [district.account(f"s{n}").enabled for n in LOST] == [False] * 8
+
+
+def test_an_absence_of_which_one_half_is_approved_holds_the_other(district: World) -> None:
+    """R15: a roster without ten of one campus and eight of the other; one campus has closed."""
+    lose(district, *LOST, *range(2, 22, 2))
+    planned, _ = synced(district)
+    assert district.engine.approve(planned.run, "head (uid 1)", "the annex has closed", ["012"]).people == 8
+    planned, applied = synced(district)
+    assert states(district, *LOST) == {State.GRACE}
+    assert states(district, *range(2, 22, 2)) == {State.ACTIVE}
+    assert planned.verdict.held == {district.person(f"s{n}") for n in range(2, 22, 2)}
+    assert ["campus 001" in str(finding) for finding in applied.findings] == [True]
+
+
+def test_an_approved_absence_waits_for_a_roster_that_can_be_read(district: World) -> None:
+    """R1: where the source fails, nobody counts as missing, approved or not."""
+    lose(district, *LOST)
+    planned, _ = synced(district)
+    district.engine.approve(planned.run, "head (uid 1)", "the annex has closed")
+    (district.drop / "oneroster.zip").write_bytes(b"no roster")
+    synced(district)
+    assert states(district, *LOST) == {State.ACTIVE}
+    district.deliver()
+    synced(district)
+    assert states(district, *LOST) == {State.GRACE}
 
 
 def test_whom_no_approval_names_is_kept(district: World) -> None:

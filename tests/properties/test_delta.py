@@ -20,7 +20,7 @@ from syncd.targets.memory import Memory, MemoryConfig, _No
 from tests.conftest import NIGHTLY
 from tests.fixtures.engine_world import MAIN, PLACES, SIS, World, digests, employee, pupil, roster_of, told, world
 
-RUNS, EXAMPLES = (50, 3) if NIGHTLY else (25, 1)
+RUNS, EXAMPLES = (50, 3) if NIGHTLY else (16, 1)
 READS = """      # What is read from a campus, a class, a table and other people.
       l: campus.name
       roomNumber: "{{ homeroom.code | default('') }} {{ homeroom.teacher.family | default('') }}"

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 """What a dead process leaves half-done dies once more when it is collected."""
 
 MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-IN_MEMORY, ON_SLAPD = (MACHINE, MACHINE) if NIGHTLY else (settings(MACHINE, max_examples=24), settings(MACHINE, max_examples=12))
+IN_MEMORY, ON_SLAPD = (MACHINE, MACHINE) if NIGHTLY else (settings(MACHINE, max_examples=12), settings(MACHINE, max_examples=6))
 """By day so many histories as find each bug of `machine_bugs` that random ones are to find; by night as many as told."""
 
 
@@ -92,7 +92,7 @@ def is_called_like(town: Town, draw: Random) -> None:
 TWINS = (number_is_used_again, number_is_used_again, twin_comes, is_called_like, is_renamed, vanishes, returns, enrols)
 
 
-@pytest.mark.parametrize("seed", range(100 if NIGHTLY else 6))
+@pytest.mark.parametrize("seed", range(100 if NIGHTLY else 4))
 def test_who_resembles_whom_is_seen_by_the_oracle_and_by_syncd_alike(settled: Path, seed: int) -> None:
     """R35: names change in the same roster in which lookalikes appear, and in others; whoever is disputed has no account."""
     draw, directory = Random(seed), InMemory()

@@ -297,6 +297,13 @@ def test_a_file_with_the_wrong_ending_is_not_passed_over_in_silence(folder: Path
     assert any("give its name the ending .yaml" in problem for problem in _problems(folder))
 
 
+@pytest.mark.parametrize("name", [".#ldap.yaml", ".ldap.yml"])
+def test_what_an_editor_keeps_beside_a_file_is_no_mapping(folder: Path, name: str) -> None:
+    """Emacs puts a link that leads nowhere beside a file that is being edited; it must not refuse the others."""
+    (folder / "mappings" / name).symlink_to("head@office.4711")
+    assert set(settings.load(folder).mappings) == {DIRECTORY}
+
+
 def test_an_empty_folder_says_which_files_are_missing(tmp_path: Path) -> None:
     """Both files that must be there are named, with the command that writes them."""
     problems = _problems(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 from syncd.core.mapping import MappingFailure, TargetMapping, Wanted, WantedGroup, compile_people, compile_target, escape_dn
 from syncd.core.mapping_spec import (
     AccountSpec,
+    AliasesSpec,
     AttributeForm,
     AttributeSpec,
     GroupSpec,
@@ -348,6 +349,18 @@ def test_a_fingerprint_changes_with_meaning_only() -> None:
     assert compiled(account, replace(PEOPLE, config={"domain": "example.net"})).fingerprint != base
     assert compiled(replace(account, when=text("true"))).fingerprint != base
     assert compiled(replace(account, password=PasswordSpec())).fingerprint != base
+
+
+def test_a_fingerprint_changes_with_what_an_alias_is_of_and_not_with_the_line_that_says_so() -> None:
+    """`aliases_of` carries its place, to be explained by it: a comment above it must not map everybody again."""
+
+    def of(attribute: str, line: int, keep: int = 365) -> str:
+        aliases = AliasesSpec(text(attribute, line), keep)
+        attributes: dict[str, AttributeForm] = {"mail": text("given"), "upn": text("given"), "proxyAddresses": aliases}
+        return compiled(replace(ACCOUNT, attributes=attributes)).fingerprint
+
+    assert of("mail", 12) == of("mail", 40)
+    assert len({of("mail", 12), of("upn", 12), of("mail", 12, keep=30)}) == 3
 
 
 def test_desiring_twice_gives_the_same() -> None:

@@ -40,6 +40,20 @@ def test_a_reason_is_told_once_whatever_its_numbers_become() -> None:
     assert key_of(HELD) == key_of(more) != key_of(other)
 
 
+def test_another_campus_is_news_also_where_a_pipeline_tells_of_it() -> None:
+    """Whoever would become staff at a second campus is told of at once: that reason is told of the pipeline alone."""
+    here, there = (
+        Reason(Level.CRITICAL, "pipeline main", f"run {run} is held: campus {campus}, source sis: {count} would become staff")
+        for run, campus, count in (("r12", "A12", 2), ("r13", "A34", 3))
+    )
+    again = Reason(Level.CRITICAL, "pipeline main", here.why.replace("r12", "r14").replace("2 would", "1,204 would"))
+    first, second, third = through([here], [here, there], [again, there])
+    assert first is not None
+    assert second is not None
+    assert list(second.reasons) == [there]
+    assert third is None
+
+
 def test_what_is_still_critical_is_told_again_after_a_day_and_a_warning_is_not() -> None:
     """Nobody forgets a held campus, and nobody is woken for a backup twice."""
     told = through(*[[HELD, OLD]] * 26)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from syncd.core import quarantine
-from syncd.core.model import Account, Change, Kind, PersonId, TargetName
+from syncd.core.model import Account, Change, Failure, Kind, PersonId, TargetName
 from syncd.core.quarantine import BACK_OFF, Refused, next_try, sort_out
 
 LDAP, P1, P2 = TargetName("ldap"), PersonId("p1"), PersonId("p2")
@@ -41,6 +41,7 @@ JOIN = change(Kind.ADD_MEMBER, group="cn=g")
 def test_a_change_is_tried_again_ever_more_seldom() -> None:
     """After an hour, four, a day, three days, and then every week, counted from the last refusal."""
     assert [next_try(count, NOW) - NOW for count in range(1, 8)] == [*BACK_OFF, BACK_OFF[-1], BACK_OFF[-1]]
+    assert {next_try(count, NOW, Failure.NO_SEAT) - NOW for count in range(1, 8)} == {BACK_OFF[0]}
 
 
 def test_what_was_refused_waits_until_its_time_comes() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.core.schedule import Cron, Hours, Schedule
-from syncd.daemon.timing import trigger
+from syncd.daemon.timing import next_run, trigger
 
 CHICAGO = ZoneInfo("America/Chicago")
 
@@ -115,3 +115,19 @@ def test_what_is_no_part_of_a_day_is_refused(text: str) -> None:
     """With the example that is."""
     with pytest.raises(ValueError, match=r"quiet: '.*'"):
         Schedule(quiet=(text,))
+
+
+def test_the_next_run_that_is_told_is_one_that_begins() -> None:
+    """What falls into quiet hours is passed over, and so is not told of; elsewhere and without them it is the next time."""
+    cron, quiet = Cron.parse("*/15 7,9 * * mon-fri"), Schedule(quiet=("07:10-08:30",))
+    at = datetime(2026, 9, 7, 7, 1, tzinfo=CHICAGO)
+    assert next_run(cron, quiet, at, CHICAGO) == datetime(2026, 9, 7, 9, 0, tzinfo=CHICAGO)
+    assert next_run(cron, Schedule(), at, CHICAGO) == datetime(2026, 9, 7, 7, 15, tzinfo=CHICAGO)
+    assert next_run(Cron.parse("0 0 30 2 *"), quiet, at, CHICAGO) is None
+
+
+def test_a_schedule_that_never_begins_is_refused() -> None:
+    """A pipeline all of whose times are quiet would never run, and nobody would know why."""
+    with pytest.raises(ValueError, match=r"reconcile: every time of '30 2 [*] [*] [*]' lies in the quiet hours"):
+        Schedule(reconcile="30 2 * * *", quiet=("22:00-02:00", "02:00-05:00"))
+    assert Schedule(reconcile="30 2,5 * * *", quiet=("02:00-05:00",)).crons
