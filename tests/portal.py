@@ -24,7 +24,7 @@ HOST = "localhost"
 TERMS: Mapping[str, Any] = {
     "district": "Oak Valley ISD",
     "claims": {"students": {"facts": ["name", "birth_date", "last4"], "last4": ["ssn4"]}},
-    "password": {"words": [{"code": "min_length", "n": 12}]},
+    "password": {"words": [{"code": "min_length", "n": 12}, {"code": "no_name", "n": 0}, {"code": "no_birth_year", "n": 0}]},
 }
 MIA = {"given": "Mía", "family": "García López", "birth_date": "01/05/2012", "last4": "4711"}
 GOOD = "purple tractor sings loudly"
@@ -37,7 +37,14 @@ SITE = Site(
     help={"en": "Call 555-0100.", "es": "Llame al 555-0100."},
     contact="mailto:security@oak.example",
 )
-DONE = {"outcome": "done", "username": "mgarcia", "mail": "mgarcia@students.example", "works": ["ldap"], "later": ["google"]}
+DONE = {
+    "outcome": "done",
+    "username": "mgarcia",
+    "mail": "mgarcia@students.example",
+    "works": ["ldap"],
+    "later": ["google"],
+    "earlier": False,
+}
 
 
 @dataclass

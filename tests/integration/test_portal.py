@@ -163,7 +163,7 @@ def test_what_a_password_must_be_is_told_beforehand(browser: Browser) -> None:
     told = browser.get("/claim/password").words
     for demand in (
         "has 12 characters or more",
-        "neither your name nor your year of birth",
+        "does not have your year of birth in it",
         "no row of digits like 1234",
         "not easy to guess",
     ):
@@ -199,10 +199,13 @@ def test_a_password_that_will_not_do_is_not_offered_to_the_directory(
 def test_what_the_directory_does_not_take_is_told_in_words(browser: Browser, answers: Answers) -> None:
     """Also a reason that is newer than the pages; the ticket stays good."""
     browser.claim()
-    answers.by_verb["claim_password"] = {"outcome": "password", "reasons": [{"code": "history", "n": 24}, {"code": "unheard of"}]}
+    answers.by_verb["claim_password"] = {
+        "outcome": "password",
+        "reasons": [{"code": "kinds", "n": 3}, {"code": "unheard of", "n": 0}],
+    }
     page = browser.choose()
     assert page.status == 422
-    assert "This password was used before." in page.words
+    assert "Use 3 of these: capital letters" in page.words
     assert "The directory does not take this password." in page.words
     answers.by_verb["claim_password"] = {"outcome": "later", "why": "away"}
     assert (browser.choose().status, "Nothing is lost" in browser.page.words) == (503, True)

@@ -10,6 +10,7 @@ import functools
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from starlette.applications import Starlette
@@ -35,7 +36,7 @@ _TERMS_SECONDS = 30.0
 _A_DAY = "public, max-age=86400, immutable"
 _SEE_OTHER = 303
 _MASK = re.compile("[0-9]{2}/[0-9]{2}/[0-9]{4}")
-_OWN_DEMANDS = (Coded("own_words"), Coded("run"), Coded("guessable"))
+_OWN_DEMANDS = (Coded("run"), Coded("guessable"))
 
 _log = telemetry.logger("portal")
 
@@ -121,7 +122,7 @@ class _Claim:
     async def try_it(self, request: Request) -> Response:
         """What came of the facts: the next page, or this one again and why."""
         told, before = await self._own_form(request)
-        typed = Typed(*(told.get(name, "").strip() for name in ("given", "family", "birth_date", "last4")))
+        typed = Typed(*(_plain(told.get(name, "")) for name in ("given", "family", "birth_date", "last4")))
         wrong = self._mistyped(typed)
         if wrong:
             return await self._facts(request, 422, typed, wrong=wrong)
@@ -144,11 +145,11 @@ class _Claim:
         """By field what is wrong with what was typed before anybody compares it: a line of the table."""
         wrong = {}
         for name, text in (("given", typed.given), ("family", typed.family)):
-            if not claiming.words(text):
+            if not claiming.words(text) or len(text) > claiming.LONGEST_NAME:
                 wrong[name] = f"claim.{name}.missing"
-        # It is somebody's birthday already wherever the day has begun: the daemon knows the district's own day.
-        tomorrow = datetime.fromtimestamp(self._clock(), UTC).date() + timedelta(days=1)
-        if claiming.birth_date_of(typed.birth_date, tomorrow) is None:
+        # Yesterday is over in every time zone; which day it is in the district's, the daemon knows.
+        yesterday = datetime.fromtimestamp(self._clock(), UTC).date() - timedelta(days=1)
+        if claiming.birth_date_of(typed.birth_date, yesterday) is None:
             wrong["birth_date"] = "claim.birth_date.day" if _MASK.fullmatch(typed.birth_date) else "claim.birth_date.mask"
         if not claiming.are_four_digits(typed.last4):
             wrong["last4"] = "claim.last4.mask"
@@ -188,10 +189,9 @@ class _Claim:
         reasons = await run_in_threadpool(self._unfit, chosen, again, told, await self._read_terms())
         if reasons:
             return await self._choice(request, 422, reasons)
-        answer = await run_in_threadpool(asking.choose, self._ask, str(told["ticket"]), chosen, address(request))
-        match answer:
-            case Done():
-                return await self._claimed(request, secret, answer)
+        match await run_in_threadpool(self._chosen, str(told["ticket"]), chosen, address(request)):
+            case Done() as opened:
+                return await self._claimed(request, secret, opened)
             case NotTaken(refusals):
                 return await self._choice(request, 422, refusals)
             case Later():
@@ -199,6 +199,13 @@ class _Claim:
             case Expired():
                 await run_in_threadpool(self._sessions.end, secret)
                 raise HTTPException(410)
+
+    def _chosen(self, ticket: str, chosen: str, where: str) -> Done | NotTaken | Expired | Later:
+        try:
+            return asking.choose(self._ask, ticket, chosen, where)
+        except (EndpointError, TransientError) as error:  # nobody knows: the same ticket tells, asked once more
+            _log.warning("portal.unanswered", failure=type(error).__name__)
+            return Later()
 
     @staticmethod
     def _unfit(chosen: str, again: str, told: Mapping[str, object], terms: Terms) -> tuple[Coded, ...]:
@@ -223,7 +230,7 @@ class _Claim:
     # --- done ---
 
     async def _claimed(self, request: Request, secret: str, done: Done) -> Response:
-        told = {"username": done.username, "mail": done.mail, "works": list(done.works), "later": list(done.later)}
+        told = dict(asdict(done))
         try:
             await run_in_threadpool(self._sessions.keep, secret, told)
         except EndpointError:  # the account is open: whoever opened it is told its name, whatever this process's own file does
@@ -242,7 +249,7 @@ class _Claim:
         works, later = (self.pages.places(request, list(map(str, _list(told[name])))) for name in ("works", "later"))
         return self.pages.show(
             request, "done", district=terms.district, username=told["username"], mail=told["mail"], works=works, later=later,
-            token=form_token(_secret(request)),
+            earlier=told["earlier"], token=form_token(_secret(request)),
         )  # fmt: skip
 
     async def finish(self, request: Request) -> Response:
@@ -277,8 +284,13 @@ class _Claim:
         return self._terms[1]
 
 
-def _list(told: object) -> list[object]:
-    return told if isinstance(told, list) else []
+def _list(told: object) -> Sequence[object]:
+    return told if isinstance(told, list | tuple) else ()
+
+
+def _plain(text: str) -> str:
+    """What somebody typed, without the blanks around it and what no key makes: phones put in either."""
+    return "".join(sign for sign in " ".join(text.split()) if sign.isprintable())
 
 
 def _secret(request: Request) -> str:

@@ -65,12 +65,16 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The account is open. `works` are the targets that know the password, `later` those that soon will."""
+    """The account is open. `works` are the targets that know the password, `later` those that soon will.
+
+    `earlier`: it had been opened by a try whose answer got lost, and the password of that one is the good one.
+    """
 
     username: str
     mail: str
     works: Sequence[str]
     later: Sequence[str]
+    earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +125,9 @@ def choose(ask: Ask, ticket: str, password: str, address: str) -> Done | NotTake
     match told.get("outcome"):
         case "done":
             username, mail = _text(told.get("username")), _text(told.get("mail"))
-            return Done(username, mail, _texts(told.get("works")), _texts(told.get("later")))
+            return Done(username, mail, _texts(told.get("works")), _texts(told.get("later")), told.get("earlier") is True)
         case "password":
-            return NotTaken(_coded(told.get("reasons")) or (Coded("other"),))
+            return NotTaken(_coded(told.get("reasons")) or (Coded("directory"),))
         case "expired":
             return Expired()
         case "later":

@@ -53,15 +53,15 @@ def faults(password: str, owner: Owner) -> Sequence[str]:
 
 
 def _faults(password: str, owner: Owner) -> Iterator[str]:
-    if any(ord(sign) < ord(" ") or ord(sign) == 0x7F for sign in password):  # noqa: PLR2004 — DEL, the last of the control codes
-        yield "control"
+    if not password.isprintable():
+        yield "characters"
     plain = anyascii(password).lower()
     letters = re.sub(r"[^a-z0-9]", "", plain)
     personal = any(len(word) >= _SHORTEST_WORD and word in letters for word in owner.words)
     if personal:
-        yield "own_words"
+        yield "no_name"
     if str(owner.born) in letters:
-        yield "birth_year"
+        yield "no_birth_year"
     if has_run(plain):
         yield "run"
     if plain in RANKED_DICTIONARIES["passwords"]:

@@ -110,43 +110,47 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "No se pudo guardar la contraseña en este momento. No se ha perdido nada: espere un minuto y escríbala de nuevo.",
     ),
     "demand.min_length": ("has {n} characters or more", "tiene {n} caracteres o más"),
-    "demand.max_length": ("has {n} characters or fewer", "tiene {n} caracteres o menos"),
-    "demand.complexity": (
-        "has three of these: capital letters, small letters, digits, other signs",
-        "tiene tres de estos: mayúsculas, minúsculas, números, otros signos",
+    "demand.kinds": (
+        "has {n} of these: capital letters, small letters, digits, other signs",
+        "tiene {n} de estos: mayúsculas, minúsculas, números, otros signos",
     ),
-    "demand.history": ("is none of your last {n} passwords", "no es una de sus últimas {n} contraseñas"),
-    "demand.own_words": ("has neither your name nor your year of birth in it", "no contiene su nombre ni su año de nacimiento"),
+    "demand.no_name": ("does not have your name in it", "no contiene su nombre"),
+    "demand.no_birth_year": ("does not have your year of birth in it", "no contiene su año de nacimiento"),
+    "demand.no_digits": ("does not have the four digits in it that you typed", "no contiene los cuatro números que escribió"),
     "demand.run": ("has no row of digits like 1234 or 9876", "no contiene números seguidos como 1234 o 9876"),
     "demand.guessable": ("is not easy to guess", "no es fácil de adivinar"),
     "reason.missing": ("Type a password.", "Escriba una contraseña."),
     "reason.mismatch": ("The two passwords are not the same.", "Las dos contraseñas no son iguales."),
     "reason.min_length": ("Use {n} characters or more.", "Use {n} caracteres o más."),
     "reason.max_length": ("Use {n} characters or fewer.", "Use {n} caracteres o menos."),
-    "reason.control": (
+    "reason.characters": (
         "There is a sign in it that no keyboard has. Type it anew.",
         "Contiene un signo que no está en el teclado. Escríbala de nuevo.",
     ),
-    "reason.complexity": (
-        "Use three of these: capital letters, small letters, digits, other signs.",
-        "Use tres de estos: mayúsculas, minúsculas, números, otros signos.",
+    "reason.kinds": (
+        "Use {n} of these: capital letters, small letters, digits, other signs.",
+        "Use {n} de estos: mayúsculas, minúsculas, números, otros signos.",
     ),
-    "reason.history": ("This password was used before. Choose another.", "Esta contraseña ya se usó. Elija otra."),
-    "reason.own_words": ("Leave your own name out of it.", "No use su propio nombre."),
-    "reason.birth_year": ("Leave your year of birth out of it.", "No use su año de nacimiento."),
+    "reason.no_name": ("Leave your own name out of it.", "No use su propio nombre."),
+    "reason.no_birth_year": ("Leave your year of birth out of it.", "No use su año de nacimiento."),
+    "reason.no_digits": ("Leave the four digits out of it that you typed before.", "No use los cuatro números que escribió antes."),
     "reason.run": ("Leave out rows of digits like 1234.", "No use números seguidos como 1234."),
     "reason.common": ("Many people use this password. Choose another.", "Muchas personas usan esta contraseña. Elija otra."),
     "reason.guessable": (
         "This is too easy to guess. Make it longer, or less usual.",
         "Es muy fácil de adivinar. Hágala más larga o menos común.",
     ),
-    "reason.other": (
+    "reason.directory": (
         "The directory does not take this password. Choose another.",
         "El sistema no acepta esta contraseña. Elija otra.",
     ),
     # done
     "done.title": ("Your account is ready", "Su cuenta está lista"),
     "done.lead": ("Write down your username. You need it to sign in.", "Anote su nombre de usuario. Lo necesita para entrar."),
+    "done.earlier": (
+        "Your first try had worked: sign in with the password that you typed then.",
+        "Su primer intento había funcionado: entre con la contraseña que escribió entonces.",
+    ),
     "done.username": ("Username", "Nombre de usuario"),
     "done.mail": ("Mail address", "Correo electrónico"),
     "done.works": ("You can sign in now at", "Ya puede entrar en"),
@@ -194,8 +198,8 @@ def counted(say: Say, key: str, number: int) -> str:
 
 
 def coded(say: Say, kind: str, code: str, number: int | None) -> str:
-    """What a code that the daemon told means; `reason.other` for one that is as new as a daemon newer than these pages."""
-    return say(f"{kind}.{code}", n=number) if has(f"{kind}.{code}") else say("reason.other")
+    """What a code that the daemon told means; `reason.directory` for one that is newer than these pages."""
+    return say(f"{kind}.{code}", n=number) if has(f"{kind}.{code}") else say("reason.directory")
 
 
 def keys() -> Sequence[str]:
