@@ -143,10 +143,8 @@ class _Claim:
 
     def _mistyped(self, typed: Typed) -> Mapping[str, str]:
         """By field what is wrong with what was typed before anybody compares it: a line of the table."""
-        wrong = {}
-        for name, text in (("given", typed.given), ("family", typed.family)):
-            if not claiming.words(text) or len(text) > claiming.LONGEST_NAME:
-                wrong[name] = f"claim.{name}.missing"
+        named = (("given", typed.given, "claim.given.missing"), ("family", typed.family, "claim.family.missing"))
+        wrong = {name: missing for name, text, missing in named if not claiming.words(text) or len(text) > claiming.LONGEST_NAME}
         # Yesterday is over in every time zone; which day it is in the district's, the daemon knows.
         yesterday = datetime.fromtimestamp(self._clock(), UTC).date() - timedelta(days=1)
         if claiming.birth_date_of(typed.birth_date, yesterday) is None:
