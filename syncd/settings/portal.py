@@ -154,7 +154,7 @@ class PortalFile:
     """config/portal.yaml: who claims how, and how the public pages are served. Without the file there is no portal."""
 
     socket: Path = field(
-        default=Path("/run/syncd/portal.sock"), metadata={"doc": "The Unix socket at which the daemon answers the portal."}
+        default=Path("/run/syncd-portal/portal.sock"), metadata={"doc": "The Unix socket at which the daemon answers the portal."}
     )
     user: str = field(
         default="syncd-portal",

@@ -26,7 +26,8 @@ _IDLE_SECONDS = 5
 _MOST_CONNECTIONS = 512
 _LONGEST_HEAD = 16 * 1024
 _LEAVE_SECONDS = 5.0
-_LIFE_SECONDS = 5
+LIFE_SECONDS = 5
+"""How often a sign of life is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def listening(
             server_header=False, timeout_graceful_shutdown=int(_LEAVE_SECONDS), timeout_keep_alive=_IDLE_SECONDS,
             limit_concurrency=_MOST_CONNECTIONS, h11_max_incomplete_event_size=_LONGEST_HEAD,
             proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies),
-            callback_notify=lives, timeout_notify=_LIFE_SECONDS, **secure,
+            callback_notify=lives, timeout_notify=LIFE_SECONDS, **secure,
         )  # fmt: skip
         try:
             config.load()
