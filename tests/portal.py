@@ -13,12 +13,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from syncd.cli.portal import asks
+from syncd.control import Answer, Question, Role
+from syncd.control.peers import Peer
+from syncd.control.server import Door
+from syncd.control.server import listening as listening_to_pages
+from syncd.daemon.portal import VERBS
 from syncd.demo.certificates import write_certificates
 from syncd.web.portal import portal
 from syncd.web.portal.asking import Ask
 from syncd.web.portal.pages import Place, Site
 from syncd.web.portal.serving import Tls, listening
 from syncd.web.portal.sessions import Clock, Sessions
+from tests.fixtures.claims import claiming
+from tests.fixtures.engine_world import World
 
 HOST = "localhost"
 TERMS: Mapping[str, Any] = {
@@ -182,3 +190,20 @@ class Browser:
         """Fill in a password."""
         self.get("/claim/password")
         return self.send("/claim/password", {"password": password, "again": password if again is None else again})
+
+
+@contextmanager
+def claims_served(folder: Path, district: World, site: Site = SITE) -> Iterator[Portal]:
+    """A portal on the real engine and store of this district, asked over the daemon's own socket, with the same clock."""
+    desk = claiming(district)
+
+    def serve(_: Peer, question: Question) -> Answer:
+        verb = VERBS[question.verb]
+        return verb.handler(desk, **verb.told(question))
+
+    socket = folder / "portal.sock"
+    with (
+        listening_to_pages(socket, Door(0o600), VERBS, lambda _: {Role.VIEW}, serve),
+        served(folder, asks(socket), lambda: district.clock().timestamp(), site) as there,
+    ):
+        yield there
