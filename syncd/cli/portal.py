@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +29,6 @@ _BEAT = 1.0
 def portal(context: typer.Context) -> None:
     """Serve the pages on which people claim their accounts, until told to end. Needs a daemon; runs as a user of its own."""
     import logging
-    import signal
-    import threading
     import time
 
     from syncd import telemetry
@@ -47,13 +47,14 @@ def portal(context: typer.Context) -> None:
     if not logging.getLogger().handlers:
         telemetry.configure()  # as for the daemon: `--log` says otherwise
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a stranger's nonsense is none of ours, and would fill the log
-    ended, notifier = threading.Event(), Notifier()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, lambda *_: ended.set())
+    tls, notifier = _tls(file.web), Notifier()
     sessions = Sessions(file.web.state, time.time)
+    app = pages(_site(file.web), asks(file.socket), sessions)
     try:
-        app = pages(_site(file.web), asks(file.socket), sessions)
-        with listening(app, *address, _tls(file.web), file.web.proxies, notifier.alive) as (port, thread):
+        with (
+            _until_told() as ended,
+            listening(app, *address, tls, file.web.proxies, notifier.alive) as (port, thread),
+        ):
             telemetry.logger("portal").info("portal.ready", port=port)
             notifier.ready("serving")
             while not ended.wait(_BEAT):
@@ -62,6 +63,20 @@ def portal(context: typer.Context) -> None:
             notifier.stopping("ending")
     finally:
         sessions.close()
+
+
+@contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """What is set when the process is told to end; handlers are put back afterwards."""
+    import signal
+
+    ended = threading.Event()
+    before = {one: signal.signal(one, lambda *_: ended.set()) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield ended
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def asks(path: Path) -> Ask:
