@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+import sqlite3
 import ssl
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
@@ -220,6 +221,31 @@ def test_a_ticket_that_has_run_out_begins_anew(browser: Browser, answers: Answer
     answers.by_verb["claim_password"] = {"outcome": "expired"}
     assert (browser.choose().status, browser.page.heading) == (410, "Too much time has passed")
     assert browser.get("/claim/password").headers["location"] == "/claim"
+
+
+def test_who_had_been_answered_too_late_is_told_which_password_counts(browser: Browser, answers: Answers) -> None:
+    """The first one: it was set, though its answer got lost."""
+    answers.by_verb["claim_password"] = {**DONE, "earlier": True}
+    browser.claim()
+    browser.choose()
+    assert "Your first try had worked" in browser.get("/claim/done").words
+
+
+def test_an_account_that_was_opened_is_told_of_whatever_the_portals_own_file_does(tmp_path: Path, answers: Answers) -> None:
+    """The file breaks while the password is being set: nobody is left with an account whose name they do not know."""
+    with served(tmp_path, answers) as there:
+
+        def breaks(_: object) -> object:
+            with closing(sqlite3.connect(there.folder / FILE)) as rows:
+                rows.execute("DROP TABLE session")
+            return DONE
+
+        answers.by_verb["claim_password"] = breaks
+        browser = Browser(there)
+        browser.claim()
+        page = browser.choose()
+        assert (page.status, "mgarcia@students.example" in page.words) == (200, True)
+        assert browser.get("/claim/done").status == 503
 
 
 def test_a_password_that_is_sent_twice_is_set_once(browser: Browser, answers: Answers) -> None:
