@@ -231,6 +231,16 @@ def test_who_had_been_answered_too_late_is_told_which_password_counts(browser: B
     assert "Your first try had worked" in browser.get("/claim/done").words
 
 
+def test_who_has_claimed_is_told_the_username_though_the_daemon_has_gone(browser: Browser, answers: Answers, clock: Time) -> None:
+    """What else asks it says that it does not work just now."""
+    browser.claim()
+    browser.choose()
+    clock.now += 31
+    answers.by_verb["terms"] = EndpointError("portal", "no daemon answers")
+    assert (browser.get("/claim").status, browser.get("/claim/done").status) == (503, 200)
+    assert "mgarcia@students.example" in browser.page.words
+
+
 def test_an_account_that_was_opened_is_told_of_whatever_the_portals_own_file_does(tmp_path: Path, answers: Answers) -> None:
     """The file breaks while the password is being set: nobody is left with an account whose name they do not know."""
     with served(tmp_path, answers) as there:
