@@ -77,6 +77,13 @@ samba_at_hand() {
   apt_install samba-ad-dc samba-ad-provision
 }
 
+# Chromium for the tests of the portal's pages: the program only, without a display.
+chromium_at_hand() {
+  if [ -x /usr/bin/chromium ]; then return 0; fi
+  if ! can_install; then fail 'the tests of the pages need Chromium: apt-get install chromium'; fi
+  apt_install chromium
+}
+
 # What the tests write is deleted a moment later: where memory has room for it, no disk need keep it. TMPDIR (environ(7)) decides otherwise.
 scratch_in_memory() {
   local folder=/dev/shm enough=$((6 * 1024 * 1024)) # KiB

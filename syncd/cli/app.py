@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from syncd.cli import adopt, audit, decide, devices, facts, keep, life, look, resolving, rollover, run, setup, watch
+from syncd.cli import adopt, audit, decide, devices, facts, keep, life, look, portal, resolving, rollover, run, setup, watch
 from syncd.errors import ConfigError
 
 
@@ -111,6 +111,7 @@ for _verb in (
     facts.release_claim,
     facts.reopen_claims,
     watch.daemon,
+    portal.portal,
     watch.reload,
     watch.run_now,
     watch.status,

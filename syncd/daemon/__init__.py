@@ -39,7 +39,6 @@ from syncd.daemon.authorship import SIGNAL, loaded, started, taken_up
 from syncd.daemon.desk import BUG, Desk, Service
 from syncd.daemon.herald import Herald, is_heard
 from syncd.daemon.metrics import Metrics
-from syncd.daemon.notify import Notifier
 from syncd.daemon.portal import PortalDesk, portal
 from syncd.daemon.timing import next_runs
 from syncd.daemon.timing import trigger as trigger_of
@@ -47,6 +46,7 @@ from syncd.engine import RECONCILE
 from syncd.engine.health import Health, as_json, health, in_words
 from syncd.engine.lock import DAEMON, Busy, Lease, exclusive
 from syncd.errors import ConfigError, EndpointError, Problem, Stopped, SyncdError
+from syncd.notify import Notifier
 from syncd.settings import Config, check, parsed_address
 from syncd.store.database import impatient
 from syncd.web.ops import listening, ops

@@ -20,7 +20,7 @@ from syncd.settings.model import (
     TargetSettings,
     Webhook,
 )
-from syncd.settings.portal import Claims, ClaimTarget, PortalFile, Proofs, Web
+from syncd.settings.portal import Claims, ClaimTarget, Place, PortalFile, Proofs, Said, Web
 from syncd.settings.schema import json_schemas, write_schemas
 from syncd.settings.starting import write_starting_set
 
@@ -36,9 +36,11 @@ __all__ = [
     "Health",
     "Notify",
     "Pipeline",
+    "Place",
     "PortalFile",
     "Proofs",
     "Retention",
+    "Said",
     "SourceSettings",
     "TargetSettings",
     "Web",

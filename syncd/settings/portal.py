@@ -76,6 +76,27 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """One thing in the languages of the pages."""
+
+    en: str = field(metadata={"doc": "In English."})
+    es: str = field(default="", metadata={"doc": "In Spanish. Unset: as in English."})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an account is for, as whoever has claimed it is told."""
+
+    en: str = field(metadata={"doc": "What it is called, in English: School computers and Wi-Fi."})
+    es: str = field(default="", metadata={"doc": "What it is called, in Spanish. Unset: as in English."})
+    link: str = field(default="", metadata={"doc": "Where to sign in, an https:// address. Unset: there is no page for it."})
+
+    def __post_init__(self) -> None:
+        if self.link and not self.link.startswith("https://"):
+            raise ValueError(f"link: '{self.link}' does not begin with https://")
+
+
+@dataclass(frozen=True, slots=True)
 class Web:
     """How the portal's pages are served."""
 
@@ -95,6 +116,17 @@ class Web:
     languages: tuple[Literal["en", "es"], ...] = field(
         default=("en", "es"), metadata={"doc": "The languages of the pages; the first is shown where the browser asks for none."}
     )
+    places: Mapping[str, Place] = field(
+        default_factory=dict,
+        metadata={"doc": "What the accounts are for, by target. A target that is not named here is not told of."},
+    )
+    help: Said | None = field(
+        default=None, metadata={"doc": "Whom to ask when it does not work, a line below every page: an office, a telephone number."}
+    )
+    contact: str = field(
+        default="",
+        metadata={"doc": "Where weaknesses are reported to (RFC 9116), a mailto: or https:// address. Unset: no security.txt."},
+    )
     state: Path = field(default=Path("portal"), metadata={"doc": "Folder of the portal's own sessions."})
     credentials: Path = field(
         default=Path("credentials"),
@@ -108,6 +140,8 @@ class Web:
             raise ValueError("certificate_file: `certificate_file` and `key_credential` go together")
         if not self.languages:
             raise ValueError("languages: names none")
+        if self.contact and not self.contact.startswith(("mailto:", "https://")):
+            raise ValueError(f"contact: '{self.contact}' begins with neither mailto: nor https://")
         for one in self.proxies:
             try:
                 ipaddress.ip_network(one)
@@ -120,7 +154,7 @@ class PortalFile:
     """config/portal.yaml: who claims how, and how the public pages are served. Without the file there is no portal."""
 
     socket: Path = field(
-        default=Path("/run/syncd/portal.sock"), metadata={"doc": "The Unix socket at which the daemon answers the portal."}
+        default=Path("/run/syncd-portal/portal.sock"), metadata={"doc": "The Unix socket at which the daemon answers the portal."}
     )
     user: str = field(
         default="syncd-portal",

@@ -68,12 +68,8 @@ def _text(text: str, status: int = _OK) -> Response:
     return PlainTextResponse(f"{text}\n", status, _HEADERS)
 
 
-@contextmanager
-def listening(app: Starlette, host: str, port: int) -> Iterator[int]:
-    """Answer on this address, in a thread of its own; the port, which was chosen by the system where 0 was asked for.
-
-    Raises EndpointError where the address cannot be had.
-    """
+def bound(host: str, port: int, endpoint: str, remedy: str) -> socket.socket:
+    """A listening socket on this address. Raises EndpointError, in the name of this endpoint, where it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -82,9 +78,17 @@ def listening(app: Starlette, host: str, port: int) -> Iterator[int]:
         listener.listen(64)
     except OSError as error:
         listener.close()
-        raise EndpointError(
-            "health", f"cannot listen on {host} port {port}: {error.strerror}", "see health.listen in config/syncd.yaml"
-        ) from error
+        raise EndpointError(endpoint, f"cannot listen on {host} port {port}: {error.strerror}", remedy) from error
+    return listener
+
+
+@contextmanager
+def listening(app: Starlette, host: str, port: int) -> Iterator[int]:
+    """Answer on this address, in a thread of its own; the port, which was chosen by the system where 0 was asked for.
+
+    Raises EndpointError where the address cannot be had.
+    """
+    listener = bound(host, port, "health", "see health.listen in config/syncd.yaml")
     server = uvicorn.Server(
         uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", loop="asyncio", http="h11", ws="none",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +16,14 @@ import pytest
 from syncd.cli import main
 from syncd.cli.exits import Exit
 from syncd.control import Question, line_of
+from syncd.demo.certificates import write_certificates
 from syncd.demo.district import District
 from syncd.demo.roster import Student
 from syncd.demo.slapd import CLAIMS_DN, Binaries, PrivateSlapd
 from syncd.demo.tour import settle_in
 from tests.conftest import as_admin, run_as
 from tests.integration.test_daemon import Service, edit, serving
+from tests.portal import HOST, MIA, Browser, Portal
 
 PORTAL = """
 socket: "portal.sock"
@@ -128,6 +133,34 @@ def test_a_claim_from_the_socket_to_the_directory(district: Running) -> None:
     log = json.dumps(district.service.log)
     assert "portal.answered" in log
     assert [word for word in (PASSWORD, str(accepted["ticket"]), one.family, str(done["username"])) if word in log] == []
+
+
+def test_a_claim_from_the_browser_to_the_directory(district: Running, tmp_path: Path) -> None:
+    """Both processes as they are run: the pages' own has one file of settings, and the password that was typed binds."""
+    tls = "certificate_file: server.pem, key_credential: server.key, credentials: '.'"
+    web = f"web: {{ listen: '127.0.0.1:0', hosts: [{HOST}], {tls} }}"
+    settings = (district.folder / "config" / "portal.yaml").read_text(encoding="utf-8")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "portal.yaml").write_text(
+        settings.replace('"portal.sock"', f'"{district.folder}/portal.sock"') + web, encoding="utf-8"
+    )
+    write_certificates(tmp_path, [HOST])
+    one = [*ROSTER.roster.students.values()][-1]
+    assert one not in students()
+    with serving(tmp_path, verb="portal") as pages:
+        port = int(str(pages.logged("portal.ready")[0]["port"]))
+        there = Portal(port, ssl.create_default_context(cafile=str(tmp_path / "ca.pem")), tmp_path / "portal")
+        browser = Browser(there)
+        with closing(there.connection):
+            assert browser.claim(**{name: typed for name, typed in facts(one).items() if name in MIA}).status == 303
+            assert browser.choose(PASSWORD).headers["location"] == "/claim/done"
+            page = browser.get("/claim/done").words
+    (username,) = re.findall(r"Username (\S+)", page)
+    dn = entry(district.server, f"(uid={username})").splitlines()[0].removeprefix("dn: ")
+    assert run_as(district.server, dn, PASSWORD, "ldapwhoami").returncode == 0
+    told = json.dumps(pages.log) + json.dumps(district.service.log)
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "portal").iterdir())
+    assert [word for word in (PASSWORD, one.family, username) if word in told or word.encode() in kept] == []
 
 
 def test_the_pages_process_can_do_nothing_else(district: Running) -> None:

@@ -58,6 +58,27 @@ def served(path: Path, serve: Serve = echo, *, may: frozenset[Role] = frozenset(
         yield path
 
 
+def test_a_folder_gives_the_socket_to_its_group_where_nobody_may_change_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the package's folder for the portal's socket does: the daemon's unit refuses the calls that change owners."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "as the unit's filter says")
+
+    if os.geteuid() != 0:
+        pytest.fail("giving a folder to another group takes root: run this test as root, or under fakeroot")
+    group = 65_534
+    folder = tmp_path / "portal"
+    folder.mkdir()
+    os.chown(folder, -1, group)
+    folder.chmod(0o2750)
+    monkeypatch.setattr(os, "chown", refused)
+    with listening(folder / "portal.sock", Door(0o660, group=group), VERBS, lambda _: frozenset(), echo):
+        told = (folder / "portal.sock").stat()
+        assert (told.st_gid, stat.S_IMODE(told.st_mode)) == (group, 0o660)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A path longer than the kernel takes one, as a test's folder is."""

@@ -104,15 +104,17 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, watchdog: float | None = None, program: Sequence[str] = ("-m", "syncd")) -> Iterator[Service]:
-    """A daemon of this district, ready; killed at the end, if it still runs. `program` is what Python is to run."""
+def serving(
+    folder: Path, *, watchdog: float | None = None, program: Sequence[str] = ("-m", "syncd"), verb: str = "daemon"
+) -> Iterator[Service]:
+    """A daemon of this district, ready; killed at the end, if it still runs. `program` is what Python runs, `verb` what of it."""
     ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     name = f"syncd-{os.getpid()}-{time.monotonic_ns()}"
     ear.bind(f"\0{name}")  # an abstract one, as systemd may use: the path of a test's folder would be too long
     environment = {**os.environ, "NOTIFY_SOCKET": f"@{name}"}
     if watchdog is not None:
         environment["WATCHDOG_USEC"] = str(int(watchdog * 1_000_000))
-    command = [sys.executable, *program, "--config", str(folder), "--log", "info", "daemon"]
+    command = [sys.executable, *program, "--config", str(folder), "--log", "info", verb]
     with ear, subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         service = Service(process)
         threads = [threading.Thread(target=_hear, args=(ear, service)), threading.Thread(target=_read, args=(service,))]

@@ -70,12 +70,16 @@ def test_the_package_installs_works_and_leaves_what_only_the_district_has(tmp_pa
 def puts_everything_in_place(root: Path) -> None:
     """The user without a login, folders that only the right ones read, units, documentation."""
     assert re.search(r"(?m)^syncd:.*:/var/lib/syncd:/usr/sbin/nologin$", (root / "etc/passwd").read_text())
+    assert re.search(r"(?m)^syncd-portal:.*:/var/lib/syncd-portal:/usr/sbin/nologin$", (root / "etc/passwd").read_text())
     groups = (root / "etc/group").read_text()
     assert [name for name in ("view", "operate", "approve", "unlock") if not re.search(rf"(?m)^syncd-{name}:", groups)] == []
     private = ("etc/syncd", "etc/syncd/credentials", "var/lib/syncd")
     modes = {name: oct(stat.S_IMODE((root / name).stat().st_mode)) for name in private}
     assert modes == {"etc/syncd": "0o750", "etc/syncd/credentials": "0o700", "var/lib/syncd": "0o700"}
     assert (root / "lib/systemd/system/syncd.service").is_file()
+    assert (root / "lib/systemd/system/syncd-portal.service").is_file()
+    assert (root / "usr/lib/syncd/syncd/web/portal/templates/claim.html").is_file()
+    assert (root / "usr/lib/syncd/syncd/web/portal/static/portal.css").is_file()
     assert (root / "usr/share/doc/syncd/how-to/run-the-daemon.md").is_file()
     assert list((root / "usr/lib/syncd/syncd").glob("__pycache__/*.pyc"))
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from pathlib import Path
 
 import pytest
 
 from syncd.cli.exits import Exit
 from syncd.daemon import PATIENCE, TICK
-from syncd.settings import Control
+from syncd.settings import Control, PortalFile
+from syncd.web.portal.serving import LIFE_SECONDS
 
 UNITS = Path(__file__).parents[2] / "systemd"
 EXPOSURE = 1.5
@@ -32,7 +33,7 @@ def values(unit: str, key: str) -> list[str]:
     return re.findall(rf"(?m)^{key}=(.*)$", (UNITS / unit).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("unit", ["syncd.service", "syncd-backup.service"])
+@pytest.mark.parametrize("unit", ["syncd.service", "syncd-portal.service", "syncd-backup.service"])
 def test_a_service_is_exposed_as_little_as_systemd_can_measure(analyze: str, unit: str) -> None:
     """systemd-analyze's overall exposure, from 0 (safe) to 10."""
     told = subprocess.run(
@@ -56,7 +57,15 @@ def test_the_units_are_valid_in_a_root_that_has_the_program(analyze: str, tmp_pa
         (units / f"{unit}.target").write_text("[Unit]\nDescription=a target\n")
     for unit in ("system.slice", "-.slice", "-.mount", "tmp.mount"):
         (units / unit).write_text("[Unit]\nDescription=a unit\n" + ("[Mount]\nWhat=x\nWhere=/tmp\n" if unit == "tmp.mount" else ""))
-    command = [analyze, "verify", f"--root={tmp_path}", "syncd.service", "syncd-backup.service", "syncd-backup.timer"]
+    command = [
+        analyze,
+        "verify",
+        f"--root={tmp_path}",
+        "syncd.service",
+        "syncd-portal.service",
+        "syncd-backup.service",
+        "syncd-backup.timer",
+    ]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     complaints = [line for line in told.stderr.splitlines() if "syncd" in line]
     assert (told.returncode, complaints) == (0, []), told.stderr
@@ -85,6 +94,24 @@ def test_the_daemon_sees_who_asks_it() -> None:
     assert values("syncd.service", "ProtectProc") == ["default"]
     assert values("syncd.service", "RuntimeDirectory") == ["syncd"]
     assert values("syncd.service", "RuntimeDirectoryMode") == ["0755"]
+
+
+def test_the_portal_is_another_user_who_sees_nothing_of_the_daemons() -> None:
+    """Of the settings one file; no state, no roster, no credential; and the daemon can give it the socket."""
+    (user,) = values("syncd-portal.service", "User")
+    web = {one.name: one.default for one in fields(PortalFile)}
+    assert user == web["user"]
+    assert values("syncd.service", "User") != [user]
+    assert values("syncd-portal.service", "TemporaryFileSystem") == ["/etc/syncd:ro"]
+    assert values("syncd-portal.service", "BindReadOnlyPaths") == ["/etc/syncd/config/portal.yaml"]
+    assert values("syncd-portal.service", "InaccessiblePaths") == ["-/var/lib/syncd"]
+    assert values("syncd-portal.service", "LoadCredential") == []
+    socket = Path(str(web["socket"]))
+    folder = re.findall(rf"(?m)^d +{socket.parent} +(\S+) (\S+) (\S+) -$", (UNITS / "syncd.tmpfiles").read_text(encoding="utf-8"))
+    assert folder == [("2750", "syncd", user)]
+    assert values("syncd.service", "ReadWritePaths") == [f"-{socket.parent}"]
+    (watchdog,) = values("syncd-portal.service", "WatchdogSec")
+    assert int(watchdog) > 2 * LIFE_SECONDS
 
 
 def test_every_line_of_a_unit_is_explained() -> None:
