@@ -103,7 +103,6 @@ def test_a_controller_killed_in_the_middle_loses_and_doubles_nobody(
         running.engine.apply(planned, first=True, told=told)
     own_domain.server.start()
     own_domain.close()
-    own_domain.admin = Domain(own_domain.server).admin
     everybody = len(district.roster.students) + len(district.roster.staff) - DISPUTED
     assert run(folder, "plan", "--reconcile", "--detailed-exitcode") == Exit.PENDING
     assert run(folder, "sync", "--reconcile") == Exit.DONE
@@ -147,7 +146,6 @@ def test_a_container_that_was_made_but_not_protected_is_protected_by_the_next_ru
         running.engine.apply(running.engine.plan(PIPELINE), first=True)
     own_domain.server.restart()
     own_domain.close()
-    own_domain.admin = Domain(own_domain.server).admin
     assert False in protected(own_domain, base).values()
     assert run(folder, "sync", "--reconcile") == Exit.DONE
     after = protected(own_domain, base)

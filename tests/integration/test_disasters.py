@@ -18,7 +18,7 @@ from syncd.demo.slapd import Binaries
 from tests.conftest import NIGHTLY
 
 ALL = registered()
-PLAYED = ALL if NIGHTLY else ALL[::4]
+PLAYED = ALL if NIGHTLY else ALL[::6]
 """By day one of three; `script/bench disasters` plays all of them at full size."""
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 """What a dead process leaves half-done dies once more when it is collected."""
 
 MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-IN_MEMORY, ON_SLAPD = (MACHINE, MACHINE) if NIGHTLY else (settings(MACHINE, max_examples=12), settings(MACHINE, max_examples=6))
+IN_MEMORY, ON_SLAPD = (MACHINE, MACHINE) if NIGHTLY else (settings(MACHINE, max_examples=10), settings(MACHINE, max_examples=5))
 """By day so many histories as find each bug of `machine_bugs` that random ones are to find; by night as many as told."""
 
 
