@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SERVERS
+from tests.conftest import NIGHTLY, SERVERS
 
 ROOT = Path(__file__).resolve().parents[2]
 ON_BOTH = "tests/integration/test_store.py"
@@ -26,7 +26,7 @@ def on_both() -> str:
     return next(line.partition("[")[0] for line in listed.splitlines() if line.endswith("[postgresql]"))
 
 
-@pytest.mark.parametrize("processes", ["0", "2"])
+@pytest.mark.parametrize("processes", ["0", "2"] if NIGHTLY else ["2"])
 def test_the_last_line_but_one_counts_the_tests_of_each_server(processes: str, on_both: str) -> None:
     """A database asked for by a fixture's parameter counts where it was used only; pytest's own summary stays the last line."""
     words = ["-q", "-n", processes, "-p", "no:cacheprovider", on_both, ON_ONE, ON_NONE]

@@ -170,7 +170,7 @@ def syncd(folder: Path, *words: str) -> list[str]:
 
 def test_ctrl_c_in_the_middle_of_an_apply_says_what_becomes_of_it(tmp_path: Path) -> None:
     """130, one line and no traceback; the next run completes what was sent and creates nobody twice."""
-    settle_in(tmp_path, None, District.generate(9, 2, 400, 20), lambda _: None)
+    settle_in(tmp_path, None, District.generate(9, 2, 200, 20), lambda _: None)
     assert run(tmp_path, "plan") == Exit.DONE
     settings = tmp_path / "config" / "syncd.yaml"
     as_ever = settings.read_text("utf-8")
