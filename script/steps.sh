@@ -81,7 +81,13 @@ samba_at_hand() {
 chromium_at_hand() {
   if [ -x /usr/bin/chromium ]; then return 0; fi
   if ! can_install; then fail 'the tests of the pages need Chromium: apt-get install chromium'; fi
-  apt_install chromium
+  package_lists
+  if apt-cache show chromium >/dev/null 2>&1; then
+    apt_install chromium
+  else # Ubuntu has it as a snap only: then the one that the browser's driver brings
+    say 'installing Chromium (playwright install)'
+    "$venv/bin/python" -m playwright install --with-deps chromium >/dev/null
+  fi
 }
 
 # What the tests write is deleted a moment later: where memory has room for it, no disk need keep it. TMPDIR (environ(7)) decides otherwise.
