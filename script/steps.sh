@@ -92,7 +92,7 @@ chromium_at_hand() {
 
 # What the tests write is deleted a moment later: where memory has room for it, no disk need keep it. TMPDIR (environ(7)) decides otherwise.
 scratch_in_memory() {
-  local folder=/dev/shm enough=$((6 * 1024 * 1024)) # KiB
+  local folder=/dev/shm enough=$((4 * 1024 * 1024)) # KiB: they leave 3 GiB there at most
   if [ -n "${TMPDIR:-}" ] || [ ! -w "$folder" ] || findmnt -no OPTIONS "$folder" | grep -qw noexec; then return 0; fi
   if [ "$(df --output=avail -k "$folder" | tail -n 1)" -lt $enough ] || [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -lt $enough ]; then return 0; fi
   export TMPDIR=$folder
