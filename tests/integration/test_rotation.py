@@ -398,7 +398,7 @@ with crash.recorded(int(sys.argv[2])):
 """
 
 
-@pytest.mark.parametrize("where", ["commit: before", "commit: after", "os.rename"])
+@pytest.mark.parametrize("where", ["commit: before", "commit: after", "os.rename"] if NIGHTLY else ["commit: after"])
 def test_a_rotation_killed_with_signal_9_is_ended_by_the_same_verb(district: World, tmp_path: Path, where: str) -> None:
     """A real kill around the one commit that decides, and between two folders that change places."""
     write_secret(district.folder / "credentials" / NEXT_KEY, NEXT)
