@@ -22,7 +22,8 @@ from syncd.control.peers import Peer
 from syncd.control.server import TRY_LATER, Door, listening
 from syncd.control.verbs import Verb
 from syncd.core.chosen import Fault
-from syncd.engine.claiming import Accepted, Claiming, Done, Expired, Later, Locked, Refused, Wanting
+from syncd.core.claimed import Accepted, Done, Expired, Later, Locked, Refused, Wanting
+from syncd.engine.claiming import Claiming
 from syncd.errors import EndpointError
 from syncd.settings import Config, PortalFile
 

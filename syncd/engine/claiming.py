@@ -14,12 +14,13 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from syncd import telemetry
 from syncd.core.chosen import Fault, Rules, faults
+from syncd.core.claimed import Accepted, Done, Expired, Later, Locked, Refused, Wanting
 from syncd.core.claiming import LONGEST_NAME, are_four_digits, birth_date_of, folded, is_same_name, words
 from syncd.core.facts import FactKind
 from syncd.core.lifecycle import PersonState, State
@@ -47,56 +48,6 @@ _NOT_THEIRS = frozenset({FactKind.LOCK, FactKind.FREEZE})
 _EACH_DEMAND = timedelta(minutes=10)  # a policy is asked for again
 
 _log = telemetry.logger("engine")
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """They are who they say, and whoever holds the ticket may choose a password."""
-
-    ticket: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """What was typed is not accepted; why is nobody's business."""
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """There were too many wrong tries: none is looked at for so many minutes."""
-
-    minutes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The account is open. `works`: where the password is good already, `later`: where it will be in some minutes.
-
-    `earlier`: it had been opened already, by a try whose answer got lost, and the password of that one is the good one.
-    """
-
-    username: str
-    mail: str
-    works: tuple[TargetName, ...]
-    later: tuple[TargetName, ...] = ()
-    earlier: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Wanting:
-    """Another password is needed; the ticket stays good."""
-
-    reasons: tuple[Fault, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The ticket is good for nothing: never was, too old, or the account cannot be claimed any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """The directory cannot be asked now; the ticket stays good."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from syncd.core.naming import IssuedName, NameRequest
 from syncd.engine import gather, renames
 from syncd.engine.choosing import Choosing
 from syncd.store import Finding, Store
-from syncd.store.codec import change_from_json
+from syncd.store.codec import reason_in_json
 
 _LOOKED_BACK = 10  # runs, some of them about devices or one person
 _UNJUDGED = frozenset({"planning", "failed", "interrupted", "tried"})
@@ -158,9 +158,9 @@ class Desire:
             return
         told = json.loads(kept)
         waiting = frozenset(told["held"])
-        for change in (change_from_json(one) for changes in told["plans"].values() for one in changes):
-            if change.person in waiting and change.person is not None and change.kind in (Kind.MOVE, Kind.UPDATE):
-                yield change.person, change.reason
+        for kind, reason, person in (reason_in_json(one) for changes in told["plans"].values() for one in changes):
+            if person is not None and person in waiting and kind in (Kind.MOVE, Kind.UPDATE):
+                yield person, reason
 
     def _key_person(self, people: gather.People) -> dict[tuple[SourceName, SourceKey], PersonId]:
         found = {(key.source, key.key): person for person, keys in people.keys.items() for key in keys}

@@ -81,7 +81,7 @@ def _parts(ready: Planned, applied: Applied, store: Store, now: datetime) -> lis
     names = [name for name, each in ready.matched.items() if each.has_parts and name not in ready.stopped]
     if not names:
         return []
-    known = {one.name: one for one in store.wellbeing((), {}).freshness if one.kind == Kind.PART and one.failing}
+    known = {name: one for (kind, name), one in _last_told(store).items() if kind == Kind.PART and one.failing}
     found: dict[str, Freshness] = {}
     for name in names:
         reported = applied.reports[name].beyond if name in applied.reports else {}
@@ -165,6 +165,11 @@ def health(
     return Health(now, version, facts, judge(facts, bounds, config.calendar, now, today), found.accounts)
 
 
+def _last_told(store: Store) -> dict[tuple[str, str], Freshness]:
+    """What was told last of everything, by its kind and name."""
+    return {(one.kind, one.name): one for one in store.wellbeing((), {}).freshness}
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What of the targets could not be used the last time: whole ones, and, by target, parts of one and licences that ran out."""
@@ -176,7 +181,7 @@ class Trouble:
 
 def troubled(config: Config, store: Store) -> Trouble:
     """What of the targets could not be used the last time: why nothing of it is refused, and does not happen either."""
-    known = {(one.kind, one.name): one for one in store.wellbeing((), {}).freshness}
+    known = _last_told(store)
     targets = {name: one for name, one in _of(Kind.TARGET, config.targets, known).items() if one.failing}
     parts, seats = (
         {key: one for key, one in _within(kind, config, known).items() if one.failing} for kind in (Kind.PART, Kind.SEATS)
@@ -254,12 +259,12 @@ def _known(kind: str, names: Iterable[str], known: Mapping[tuple[str, str], Fres
 
 def failing_devices(store: Store) -> set[str]:
     """The targets whose devices could not be looked after the last time."""
-    return {one.name for one in store.wellbeing((), {}).freshness if one.kind == Kind.DEVICES and one.failing}
+    return {name for (kind, name), one in _last_told(store).items() if kind == Kind.DEVICES and one.failing}
 
 
 def held_devices(config: Config, store: Store) -> dict[str, Freshness]:
     """The targets of which devices wait for somebody, and why."""
-    known = {(one.kind, one.name): one for one in store.wellbeing((), {}).freshness}
+    known = _last_told(store)
     return {name: one for name, one in _known(Kind.HELD_DEVICES, config.targets, known).items() if one.failing}
 
 

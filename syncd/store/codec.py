@@ -138,6 +138,12 @@ def change_to_json(change: Change) -> list[object]:
     ]  # fmt: skip
 
 
+def reason_in_json(told: list[Any]) -> tuple[str, str, PersonId | None]:
+    """Of a change that was written: its kind, its reason, and whose it is. Nothing else is taken apart."""
+    _, kind, reason, person, *_ = told
+    return kind, reason, person
+
+
 def change_from_json(told: list[Any]) -> Change:
     """The change that was written."""
     target, kind, reason, person, native_id, before, after, group, campus, population = told

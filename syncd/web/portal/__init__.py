@@ -24,9 +24,11 @@ from starlette.types import ASGIApp, Scope
 
 from syncd import telemetry
 from syncd.core import claiming
+from syncd.core.chosen import Fault
+from syncd.core.claimed import Accepted, Done, Expired, Later, Locked, Wanting
 from syncd.errors import EndpointError, TransientError
 from syncd.web.portal import asking, strength
-from syncd.web.portal.asking import Accepted, Ask, Coded, Done, Expired, Later, Locked, NotTaken, Terms, Typed
+from syncd.web.portal.asking import Ask, Terms, Typed
 from syncd.web.portal.guarding import Guarded, Misfit, address, comes_from_us, form
 from syncd.web.portal.pages import STATIC, Pages, Site
 from syncd.web.portal.sessions import Clock, Sessions, form_token, is_form_token, is_secret, new_secret
@@ -36,7 +38,7 @@ _TERMS_SECONDS = 30.0
 _A_DAY = "public, max-age=86400, immutable"
 _SEE_OTHER = 303
 _MASK = re.compile("[0-9]{2}/[0-9]{2}/[0-9]{4}")
-_OWN_DEMANDS = (Coded("run"), Coded("guessable"))
+_OWN_DEMANDS = (Fault("run"), Fault("guessable"))
 
 _log = telemetry.logger("portal")
 
@@ -190,7 +192,7 @@ class _Claim:
         match await run_in_threadpool(self._chosen, str(told["ticket"]), chosen, address(request)):
             case Done() as opened:
                 return await self._claimed(request, secret, opened)
-            case NotTaken(refusals):
+            case Wanting(refusals):
                 return await self._choice(request, 422, refusals)
             case Later():
                 return await self._choice(request, 503, later=True)
@@ -198,7 +200,7 @@ class _Claim:
                 await run_in_threadpool(self._sessions.end, secret)
                 raise HTTPException(410)
 
-    def _chosen(self, ticket: str, chosen: str, where: str) -> Done | NotTaken | Expired | Later:
+    def _chosen(self, ticket: str, chosen: str, where: str) -> Done | Wanting | Expired | Later:
         try:
             return asking.choose(self._ask, ticket, chosen, where)
         except (EndpointError, TransientError) as error:  # nobody knows: the same ticket tells, asked once more
@@ -206,19 +208,19 @@ class _Claim:
             return Later()
 
     @staticmethod
-    def _unfit(chosen: str, again: str, told: Mapping[str, object], terms: Terms) -> tuple[Coded, ...]:
+    def _unfit(chosen: str, again: str, told: Mapping[str, object], terms: Terms) -> tuple[Fault, ...]:
         """Why a password is not even offered to the directory."""
         if not chosen:
-            return (Coded("missing"),)
-        shortest = max((one.number or 0 for one in terms.demands if one.code == "min_length"), default=0)
+            return (Fault("missing"),)
+        shortest = max((one.n for one in terms.demands if one.code == "min_length"), default=0)
         if len(chosen) > strength.LONGEST:
-            return (Coded("max_length", strength.LONGEST),)
-        found = [Coded("min_length", shortest)] if len(chosen) < shortest else []
+            return (Fault("max_length", strength.LONGEST),)
+        found = [Fault("min_length", shortest)] if len(chosen) < shortest else []
         owner = strength.Owner(str(told["given"]), str(told["family"]), int(str(told["born"])))
-        found += [Coded(code) for code in strength.faults(chosen, owner)]
-        return tuple(found) or ((Coded("mismatch"),) if chosen != again else ())
+        found += [Fault(code) for code in strength.faults(chosen, owner)]
+        return tuple(found) or ((Fault("mismatch"),) if chosen != again else ())
 
-    async def _choice(self, request: Request, status: int, reasons: Sequence[Coded] = (), *, later: bool = False) -> Response:
+    async def _choice(self, request: Request, status: int, reasons: Sequence[Fault] = (), *, later: bool = False) -> Response:
         terms = await self._read_terms()
         return self.pages.show(
             request, "password", status, district=terms.district, demands=(*terms.demands, *_OWN_DEMANDS),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from syncd.core.chosen import Fault
+from syncd.core.claimed import Accepted, Done, Expired, Later, Locked, Refused, Wanting
 from syncd.errors import EndpointError
 
 Ask = Callable[[str, Mapping[str, str]], object]
@@ -18,20 +20,12 @@ Raises EndpointError where it cannot be asked or does not understand, TransientE
 
 
 @dataclass(frozen=True, slots=True)
-class Coded:
-    """A demand on a password, or a reason why one was not taken: a code, and the number in it."""
-
-    code: str
-    number: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Terms:
     """What the pages must say beforehand. `last4` is of which numbers the last four digits are asked for."""
 
     district: str
     last4: Sequence[str]
-    demands: Sequence[Coded]
+    demands: Sequence[Fault]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,56 +36,6 @@ class Typed:
     family: str
     birth_date: str
     last4: str
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The facts were right: with this ticket a password can be set."""
-
-    ticket: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """They were not, or there is nothing to claim."""
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """There were too many tries: nothing is compared for so many minutes."""
-
-    minutes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The account is open. `works` are the targets that know the password, `later` those that soon will.
-
-    `earlier`: it had been opened by a try whose answer got lost, and the password of that one is the good one.
-    """
-
-    username: str
-    mail: str
-    works: Sequence[str]
-    later: Sequence[str]
-    earlier: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NotTaken:
-    """The directory does not take this password; the ticket stays good."""
-
-    reasons: Sequence[Coded]
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The ticket is none any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """The directory does not answer; the ticket stays good."""
 
 
 def terms(ask: Ask) -> Terms:
@@ -119,7 +63,7 @@ def claim(ask: Ask, typed: Typed, address: str) -> Accepted | Refused | Locked:
             raise _strange()
 
 
-def choose(ask: Ask, ticket: str, password: str, address: str) -> Done | NotTaken | Expired | Later:
+def choose(ask: Ask, ticket: str, password: str, address: str) -> Done | Wanting | Expired | Later:
     """What became of a password. It may be asked again with the same ticket, whatever came of it."""
     told = _dict(ask("claim_password", {"ticket": ticket, "password": password, "address": address}))
     match told.get("outcome"):
@@ -127,7 +71,7 @@ def choose(ask: Ask, ticket: str, password: str, address: str) -> Done | NotTake
             username, mail = _text(told.get("username")), _text(told.get("mail"))
             return Done(username, mail, _texts(told.get("works")), _texts(told.get("later")), told.get("earlier") is True)
         case "password":
-            return NotTaken(_coded(told.get("reasons")) or (Coded("directory"),))
+            return Wanting(_coded(told.get("reasons")) or (Fault("directory"),))
         case "expired":
             return Expired()
         case "later":
@@ -164,11 +108,11 @@ def _texts(told: object) -> tuple[str, ...]:
     return tuple(_text(one) for one in told)
 
 
-def _coded(told: object) -> tuple[Coded, ...]:
+def _coded(told: object) -> tuple[Fault, ...]:
     if not isinstance(told, list):
         raise _strange()
     found = []
     for one in map(_dict, told):
         number = one.get("n")
-        found.append(Coded(_text(one.get("code")), number if isinstance(number, int) else None))
+        found.append(Fault(_text(one.get("code")), number if isinstance(number, int) else 0))
     return tuple(found)

@@ -197,7 +197,7 @@ def counted(say: Say, key: str, number: int) -> str:
     return say(f"{key}.one") if number == 1 and has(f"{key}.one") else say(key, n=number)
 
 
-def coded(say: Say, kind: str, code: str, number: int | None) -> str:
+def coded(say: Say, kind: str, code: str, number: int) -> str:
     """What a code that the daemon told means; `reason.directory` for one that is newer than these pages."""
     return say(f"{kind}.{code}", n=number) if has(f"{kind}.{code}") else say("reason.directory")
 
